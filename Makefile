@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Needs git, make and Python 3.11 with venv. Everything that a target writes is
+# in .venv, .cache and build of this checkout; the one exception is pip's cache.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# pip keeps its own cache, wherever the user has it ...
+export PIP_CACHE_DIR := $(or $(PIP_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pip)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# ... and every other tool keeps what it writes inside the checkout, so that two
+# clones never meet and nothing is left in the home or the temporary folder.
+CACHE := $(CURDIR)/.cache
+export TMPDIR := $(CACHE)/tmp
+export XDG_CACHE_HOME := $(CACHE)/xdg
+export XDG_CONFIG_HOME := $(CACHE)/xdg-config
+export XDG_DATA_HOME := $(CACHE)/xdg-data
+export ANSIBLE_HOME := $(CACHE)/ansible
+export ANSIBLE_LOCAL_TEMP := $(CACHE)/ansible/tmp
+export ANSIBLE_REMOTE_TEMP := $(CACHE)/ansible/remote
+export ANSIBLE_ASYNC_DIR := $(CACHE)/ansible/async
+export ANSIBLE_CONFIG := $(CURDIR)/.config/ansible.cfg
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+# Plain output, as ansible-playbook wrote it, in a log as on a terminal.
+export MOLECULE_COMMAND_BORDERS := false
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+# A collection that is installed elsewhere must never shadow this checkout.
+unexport ANSIBLE_COLLECTIONS_PATH ANSIBLE_COLLECTIONS_PATHS PYTHONPATH
+# The tools find each other on PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+# --- the virtual environment -------------------------------------------------
+
+PINS := requirements/runtime.txt requirements/test.txt requirements/lint.txt
+# Complete pins need no resolver; `pip check` says so if they are not complete.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-deps
+PIP_CHECK = $(BIN)/python -m pip check --quiet
+
+# A virtual environment knows its own path: one that was copied or moved with
+# the checkout would run the tools, and the collection, of the old place.
+ifneq ($(file < $(VENV)/.checkout),$(CURDIR))
+$(VENV)/.created: FORCE
+endif
+
+$(VENV)/.created: $(PINS) | .cache/tmp
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	cd $(VENV)/lib/python3.*/site-packages; mkdir -p ansible_collections/phased; \
+	  ln -s ../../../../../.. ansible_collections/phased/keys
+	printf '%s' "$$PWD" > $(VENV)/.checkout
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.created
+	$(PIP_INSTALL) -r requirements/runtime.txt
+	$(PIP_CHECK)
+	touch $@
+
+$(VENV)/.test: $(VENV)/.runtime
+	$(PIP_INSTALL) -r requirements/test.txt
+	$(PIP_CHECK)
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(PIP_INSTALL) -r requirements/lint.txt
+	$(PIP_CHECK)
+	touch $@
+
+.cache/tmp:
+	mkdir -p .cache/tmp .cache/ansible
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: venv
+venv: $(VENV)/.test ## Create .venv with what the demo and the tests need
+
+# --- what people run ---------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Roll a key under load: the naive way, then ours
+	$(BIN)/python tests/demo/demo.py
+
+.PHONY: test
+test: unit molecule ## Unit tests, then the Molecule scenario `default`
+
+.PHONY: unit
+unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+.PHONY: molecule
+molecule: $(VENV)/.test ## The Molecule scenario `default` alone
+	$(BIN)/molecule test -s default
+
+.PHONY: lint
+lint: lint-yaml lint-python lint-ansible lint-docs lint-licences lint-tarball lint-sanity ## Every linter, nothing skipped
+
+.PHONY: lint-yaml
+lint-yaml: $(VENV)/.lint
+	$(BIN)/yamllint --strict .
+
+# mypy sees the collection under its full name, through a link of its own: what
+# it finds in site-packages it would not check.
+.PHONY: lint-python
+lint-python: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p build/mypy/ansible_collections/phased
+	ln -sfn ../../../.. build/mypy/ansible_collections/phased/keys
+	MYPYPATH=build/mypy $(BIN)/mypy \
+	  -p ansible_collections.phased.keys.plugins.module_utils \
+	  -p ansible_collections.phased.keys.plugins.plugin_utils
+	$(BIN)/mypy tests/tools
+
+.PHONY: lint-ansible
+lint-ansible: $(VENV)/.lint
+	$(BIN)/ansible-lint
+
+.PHONY: lint-docs
+lint-docs: $(VENV)/.lint
+	$(BIN)/antsibull-docs lint-collection-docs .
+	$(BIN)/antsibull-changelog lint
+
+.PHONY: lint-licences
+lint-licences: $(VENV)/.lint
+	$(BIN)/reuse lint --lines
+
+.PHONY: lint-tarball
+lint-tarball: build $(VENV)/.lint
+	$(BIN)/python tests/tools/tarball_check.py
+
+.PHONY: lint-sanity
+lint-sanity: $(VENV)/.lint ## ansible-test sanity alone (ARGS="--test import")
+	$(BIN)/python tests/tools/sanity.py $(ARGS)
+
+.PHONY: format
+format: $(VENV)/.lint ## Format the Python files, and fix what can be fixed safely
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: build
+build: $(VENV)/.runtime ## Build the collection's tarball into build/
+	rm -f build/phased-keys-*.tar.gz
+	$(BIN)/ansible-galaxy collection build --output-path build
+
+.PHONY: clean
+clean: ## Remove .venv, .cache and build
+	rm -rf $(VENV) .cache build
+
+# --- upkeep ------------------------------------------------------------------
+
+# Each list holds what its .in file adds to the lists before it, with every
+# transitive package, as a clean environment resolved it.
+.PHONY: pins
+pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
+	rm -rf build/pins
+	$(PYTHON) -m venv build/pins
+	cd requirements; pip=../build/pins/bin/python; \
+	: > ../build/pins/seen.txt; \
+	for set in runtime test lint; do \
+	  $$pip -m pip install --quiet -r $$set.in -c ../build/pins/seen.txt; \
+	  $$pip -m pip freeze > ../build/pins/all.txt; \
+	  { echo "# Made by \`make pins\` from $$set.in."; \
+	    grep -vxFf ../build/pins/seen.txt ../build/pins/all.txt; } > $$set.txt; \
+	  cp ../build/pins/all.txt ../build/pins/seen.txt; \
+	done
+	rm -rf build/pins

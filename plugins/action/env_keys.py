@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of a visit: takes what the open step allows straight from the keyring to the module."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, Mapping, Optional
+
+from ansible import constants as C
+
+from ..module_utils.rules import ring as rings
+from ..module_utils.rules import steps
+from ..module_utils.rules.ring import Ring
+from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, keyring_of
+from ..plugin_utils.fleet import FleetError, keyring_path, read
+from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
+
+OWN = ("order", "token", "step", "secrets")
+FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
+NO_PIPELINING = (
+    "this visit carries keys, and without pipelining they would lie in a temporary file on the host. The connection has no pipelining "
+    "here: {why}. Change that, or set app_keys_allow_key_in_file for this host if you accept it"
+)
+
+
+class ActionModule(HostAction):
+    """Visit one host."""
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        """Run the module with the settings of the open step."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        task_vars = task_vars or {}
+        try:
+            result.update(self.visit(task_vars))
+        except (FleetError, KeyringFileError) as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+    def visit(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Prepare and run the visit."""
+        given = [option for option in OWN if option in self._task.args]
+        if given:
+            raise FleetError(f"{', '.join(given)} cannot be given: a visit writes what the keyring's open step says, and nothing else")
+        host = task_vars["inventory_hostname"]
+        raw = self.raw_variables(task_vars)
+        values = read(raw, host)
+        arguments = self.arguments(raw, APPLICATION_OPTIONS + FILE_OPTIONS)
+        name = arguments.get("name")
+        if not name:
+            raise FleetError(f"{host} has no app_keys_name: it belongs to no fleet")
+        path = arguments.pop("keyring", None) or keyring_path(values, str(name), task_vars)
+        ring = self.registered(keyring_of(path, self._loader, str(name), values), path, host)
+        order = rings.order(ring)
+        arguments.update(
+            order=order._asdict(),
+            token=rings.token(ring)._asdict(),
+            step=ring["step"]["name"],
+            secrets=rings.secrets(ring, order.accepts),
+        )
+        self.pipe(values)
+        answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+        answer.pop("invocation", None)
+        return answer
+
+    def registered(self, ring: Ring, path: str, host: str) -> Ring:
+        """Register a host that joins before it hears of a key; in check mode only say so."""
+        tries = 20
+        while host not in ring["members"] and not self._task.check_mode:
+            try:
+                return KeyringFile(path, self._loader).replace(steps.register(ring, [host], time.time()))
+            except KeyringFileError:
+                # Other hosts of the batch join at the same moment, each in a process of its own.
+                tries -= 1
+                if not tries:
+                    raise
+                ring = KeyringFile(path, self._loader).load(ring["name"])
+        return ring
+
+    def pipe(self, values: Mapping[str, Any]) -> None:
+        """Turn pipelining on for this call, or refuse it."""
+        try:
+            self._connection.set_option("pipelining", True)
+        except (AttributeError, KeyError):
+            # A connection plugin that has no such option of its own reads the play's.
+            self._play_context.pipelining = True
+        if not self._is_pipelining_enabled("new") and not values["allow_key_in_file"]:
+            become = self._connection.become.name if self._connection.become else "none"
+            why = "ANSIBLE_KEEP_REMOTE_FILES is set" if C.DEFAULT_KEEP_REMOTE_FILES else f"{self._connection.transport}, become {become}"
+            raise FleetError(NO_PIPELINING.format(why=why))

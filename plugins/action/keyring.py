@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts an application's keyring with the key that the fleet has, and shows it without its secrets."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from typing import Any, Dict, List
+
+from ..module_utils.host.arguments import APPLICATION
+from ..module_utils.host.reveal import PAD_LENGTH, unseal
+from ..module_utils.rules import adoption, steps, variables, wording
+from ..module_utils.rules import ring as rings
+from ..module_utils.rules.fingerprint import fingerprint
+from ..module_utils.rules.ring import Ring
+from ..plugin_utils import fleet as fleets
+from ..plugin_utils.fleet import FleetError
+from ..plugin_utils.fleet_action import FleetAction
+from ..plugin_utils.new_key import new_key
+
+UNWRITTEN = "Nothing was written."
+
+
+class ActionModule(FleetAction):
+    """Create or show the keyring."""
+
+    def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Do what `state` says."""
+        state = self._task.args.get("state", "shown")
+        if state == "shown":
+            return {"keyring": rings.public(self.load())}
+        if state not in ("planned", "adopted"):
+            raise FleetError(f"state is {state!r}; it is one of planned, adopted and shown")
+        if self.file.exists():
+            ring = self.load()
+            if state == "planned":
+                self.say(f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {steps.next_text(ring, time.time())}")
+            return {"go": False, "source": task_vars["inventory_hostname"]}
+        plan = adoption.judge(self.fleet.members, self.evidence(), self.survey())
+        findings = plan.findings
+        if not findings:
+            how = self.app_check()
+            if how != "trust":
+                checks = {member: self.result_of(member, "__app_keys_look").get("app_check") for member in self.fleet.members}
+                findings = adoption.check_findings(self.fleet.members, checks)
+        if findings:
+            total = len(self.fleet.members)
+            head = f"the keys of {self.fleet.name} cannot be adopted: {total - len(findings)} of {total} hosts are ready"
+            return {"failed": True, "msg": "\n".join([head, *wording.table(findings), UNWRITTEN])}
+        soak = self.soak()
+        what = f"the key {plan.fingerprints[0]}" if plan.fingerprints else "a first key"
+        if state == "planned":
+            return {"go": True, "source": plan.source or task_vars["inventory_hostname"]}
+        if self.checking:
+            self.say(f"adopt: a keyring would be written to {self.file.path}, with {what}")
+            return {"go": False}
+        ring = self.file.create(self.first(plan.fingerprints, soak, task_vars, plan.source))
+        self.say(f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts")
+        return {"changed": True, "go": True}
+
+    def app_check(self) -> str:
+        """Return how it is known that the application reads its fallbacks."""
+        said = {repr(values["app_check"]) for values in self.by_host().values()}
+        if said == {repr("trust")}:
+            return "trust"
+        if repr(None) in said:
+            raise FleetError(f"{adoption.CHECK}. {UNWRITTEN}")
+        return "checked"
+
+    def by_host(self) -> Dict[str, Dict[str, Any]]:
+        """Return every member's variables."""
+        hostvars = self.task_vars["hostvars"]
+        return {host: fleets.read(fleets.of_host(hostvars, host), host) for host in self.fleet.members}
+
+    def soak(self) -> Dict[str, Any]:
+        """Return the soak of keys that the fleet accepts besides; without one a first rollout would stop in the middle."""
+        values = self.fleet.values
+        try:
+            return steps.soak_of(values["soak"], values["framework"], variables.profile_of(values).soak)
+        except rings.RingError as error:
+            raise FleetError(f"{error}. {UNWRITTEN}") from None
+
+    def first(self, fingerprints: List[str], soak: Dict[str, Any], task_vars: Dict[str, Any], source: Any) -> Ring:
+        """Return the keyring that is to be written."""
+        values = self.fleet.values
+        origin, keys = "adopted", []
+        if fingerprints:
+            keys = self.fetch(fingerprints, source, task_vars)
+        else:
+            origin, keys = "generated", [new_key(variables.profile_of(values).key)]
+        weak = [f"{fingerprint(key)}: {rings.weakness(key)}" for key in keys if rings.weakness(key)]
+        if weak and not values["allow_weak"]:
+            raise FleetError(
+                f"the fleet's key is too weak: {'; '.join(weak)}. {UNWRITTEN} To adopt it all the same, give -e app_keys_allow_weak=true "
+                "and roll at once"
+            )
+        return steps.adopt(
+            name=self.fleet.name,
+            ring_id=secrets.token_hex(8),
+            nonce=secrets.token_hex(8),
+            secrets=keys,
+            origin=origin,
+            members=self.fleet.members,
+            form={"framework": values["framework"], "settings": values["settings"]},
+            soak=soak,
+            app_check={"how": self.app_check(), "at": steps.stamp(time.time())},
+            now=time.time(),
+        )
+
+    def fetch(self, fingerprints: List[str], source: str, task_vars: Dict[str, Any]) -> List[str]:
+        """Bring the keys from a member that holds them, sealed with a pad that is in no result."""
+        hostvars = task_vars["hostvars"]
+        raw = fleets.of_host(hostvars, source)
+        arguments = {name: raw[variables.PREFIX + name] for name in APPLICATION if variables.PREFIX + name in raw}
+        pad = base64.b64encode(secrets.token_bytes(PAD_LENGTH)).decode()
+        # The ssh plugin prints a module's output at -vvv unless the play context says no.
+        self._play_context.no_log = True
+        answer = self._execute_module(
+            module_name="phased.keys.active_fingerprint",
+            module_args={**arguments, "reveal": fingerprints, "reveal_pad": pad},
+            task_vars=task_vars,
+        )
+        if "revealed" not in answer:
+            raise FleetError(f"{source}: the key could not be read: {answer.get('msg', 'the module did not answer')}. {UNWRITTEN}")
+        keys = unseal(str(answer["revealed"]), pad)
+        if [fingerprint(key) for key in keys] != fingerprints:
+            raise FleetError(f"{source} sent other keys than it showed. {UNWRITTEN}")
+        return keys

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that say what an application on a host is; each comes from a variable where it is not given."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The documentation of those options."""
+
+    DOCUMENTATION = r"""
+options:
+  name:
+    description:
+      - Name of the application, which also names its record on the host.
+      - Default is the variable C(app_keys_name).
+    type: str
+  framework:
+    description:
+      - Profile of the application. Default is the variable C(app_keys_framework), and else V(django).
+    type: str
+  settings:
+    description:
+      - What differs from the profile, with the fields C(primary), C(fallbacks), C(separator), C(signs), C(key) and C(soak).
+      - Default is the variable C(app_keys_settings).
+    type: dict
+  env_file:
+    description:
+      - Path of the env file on the host, or several. Default is the variable C(app_keys_env_file).
+    type: list
+    elements: path
+  env_format:
+    description:
+      - How the reader of that file quotes. Default is the variable C(app_keys_env_format), and else V(systemd).
+    type: str
+    choices: [systemd, dotenv, docker, compose, shell]
+  service:
+    description:
+      - Units that take the keys when they are restarted. Default is the variable C(app_keys_service).
+    type: list
+    elements: str
+  restart_command:
+    description:
+      - The same where there is no service manager. A text goes to C(/bin/sh), a list is executed as it is.
+      - Default is the variable C(app_keys_restart_command).
+    type: raw
+  processes:
+    description:
+      - Where the workers are. Each entry is one of C(unit) (its whole control group), C(pid_file) (that process
+        and its descendants) and C(pattern) (a regular expression over command lines).
+      - Default is the variable C(app_keys_processes), and else the units of O(service).
+    type: list
+    elements: dict
+  proof:
+    description:
+      - How a worker is read. V(environ) reads what the process was given. V(process_age) is weaker and for applications that
+        read their file themselves, when the oldest ancestor of every worker started after the file was written.
+      - Default is the variable C(app_keys_proof), and else V(environ).
+    type: str
+    choices: [environ, process_age]
+  timeout:
+    description:
+      - How long one host may take from restart to proof, as a duration such as V(60s).
+      - Default is the variable C(app_keys_timeout), and else V(60s).
+    type: str
+  settle:
+    description:
+      - How far apart two looks are in which the workers must be the same, as a duration.
+      - Default is the variable C(app_keys_settle), and else V(2s).
+    type: str
+  state_dir:
+    description:
+      - Folder of the host's record. Default is the variable C(app_keys_state_dir), and else V(/var/lib/phased.keys).
+    type: path
+  nonce:
+    description:
+      - Nonce of the survey, which the evidence echoes.
+    type: str
+    default: ""
+"""

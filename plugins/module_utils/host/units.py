@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""systemd's units, by `systemctl`, and commands that restart an application; nothing here waits without an end.
+
+Sources: systemctl(1), org.freedesktop.systemd1(5), systemd.unit(5) and execve(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from typing import IO, List, Mapping, NamedTuple, Sequence, Tuple, Union
+
+from .processes import start_ticks
+
+QUERY_TIMEOUT = 15.0
+# systemd.unit(5)
+_SUFFIXES = (
+    *("service", "socket", "target", "slice", "scope", "timer"),
+    *("path", "mount", "automount", "swap", "device"),
+)
+_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID")
+_TAIL_LINES, _TAIL_BYTES = 20, 4096
+_GRACE = 2.0  # between SIGTERM and SIGKILL, and after
+
+
+class UnitsUnavailable(Exception):
+    """There is no systemd to ask, or it does not answer; the text is systemctl's own where it has one."""
+
+
+class RestartFailed(Exception):
+    """A restart did not end well. The text may hold what the command printed."""
+
+
+class Unit(NamedTuple):
+    """A unit as systemd has it now. `name` is the one that was asked for; `cgroup` is empty where nothing runs."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    cgroup: str
+    restarts: int
+    main_pid: int
+
+
+def full_name(name: str) -> str:
+    """Return the unit's name as systemctl completes it; ValueError for a pattern and for what is no name."""
+    # systemctl takes a pattern for the units that are loaded just now: one that is stopped would be passed over.
+    if not name or name.startswith("-") or set(name) & set("*?[/ \t\n"):
+        raise ValueError(f"{name!r} is not the name of a unit")
+    return name if name.rpartition(".")[2] in _SUFFIXES else name + ".service"
+
+
+def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_TIMEOUT) -> List[Unit]:
+    """Return the units in the order of `names`; one that does not exist has `load` "not-found"."""
+    if not names:
+        return []
+    full = [full_name(name) for name in names]
+    code, out, err = _systemctl(scope, ["show", "--property=" + ",".join(_PROPERTIES), "--", *full], timeout)
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n") if block]
+    if code or len(blocks) != len(full):
+        raise UnitsUnavailable(err or f"systemctl show told of {len(blocks)} units instead of {len(full)}")
+    return [_unit(name, block) for name, block in zip(full, blocks)]
+
+
+def restart(names: Sequence[str], timeout: float, *, scope: str = "system") -> None:
+    """Restart units, and wait until systemd says that they are up; RestartFailed, whatever the reason."""
+    full = [full_name(name) for name in names]
+    what = f"systemctl restart {' '.join(full)}"
+    end = time.monotonic() + timeout
+    try:
+        # Without this a unit that has just failed a few times (with settings that we are putting back) would be
+        # refused by its StartLimitBurst. It is no error that there was nothing to reset.
+        _systemctl(scope, ["reset-failed", "--", *full], timeout)
+        code, _out, err = _systemctl(scope, ["restart", "--", *full], max(0.1, end - time.monotonic()))
+    except UnitsUnavailable as error:
+        raise RestartFailed(f"{what}: {error}") from None
+    except subprocess.TimeoutExpired:
+        # Only the client was stopped. systemd goes on with the job by the unit's own timeouts.
+        text = f"{what}: not finished after {timeout:g} s; systemd is still at it"
+        raise RestartFailed(text) from None
+    if code:
+        raise RestartFailed(f"{what}: {_ended(code)}: {err or 'without a word'}")
+
+
+def run(command: Union[str, Sequence[str]], timeout: float) -> None:
+    """Run a restart command to its end: a text in /bin/sh, a list as it is. RestartFailed, whatever the reason.
+
+    What it starts may live on, and keeps writing to a file without a name if it was not sent elsewhere.
+    """
+    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else [str(word) for word in command]
+    if not argv or not argv[-1].strip():
+        raise RestartFailed("the restart command is empty")
+    # ANSIBLE_* may name, or hold, the passwords of the vault and of become: with `connection: local` the module has
+    # all that the controller has.
+    environment = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("ANSIBLE_")}
+    what = "the restart command"
+    with tempfile.TemporaryFile() as output:
+        try:
+            code = _execute(argv, environment, output, output, timeout)
+        except subprocess.TimeoutExpired:
+            text = f"{what} did not end within {timeout:g} s; it and what it started in its session were killed"
+            raise RestartFailed(_with_tail(text, output)) from None
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            raise RestartFailed(f"{what} cannot be run: {error}") from None
+        if code:
+            raise RestartFailed(_with_tail(f"{what}: {_ended(code)}", output))
+
+
+def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[int, str, str]:
+    if scope not in ("system", "user"):
+        raise ValueError(f"{scope!r} is not a scope: system or user")
+    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    runtime = f"/run/user/{os.getuid()}"
+    if scope == "user" and os.path.isdir(runtime):
+        environment.setdefault("XDG_RUNTIME_DIR", runtime)  # `become` comes without a login session
+    argv = ["systemctl", f"--{scope}", "--no-pager", "--no-ask-password", *arguments]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            code = _execute(argv, environment, out, err, timeout)
+        except subprocess.TimeoutExpired:
+            if arguments[0] == "restart":
+                raise
+            raise UnitsUnavailable(f"systemctl {arguments[0]} did not answer within {timeout:g} s") from None
+        except OSError as error:
+            raise UnitsUnavailable(f"systemctl cannot be run: {error.strerror}") from None
+        said, text = _tail(err), _content(out)
+    # In a chroot systemctl does nothing, and succeeds.
+    if "not been booted with systemd" in said or "ignoring command" in said:
+        raise UnitsUnavailable(said)
+    return code, text, said
+
+
+def _unit(name: str, block: Mapping[str, str]) -> Unit:
+    return Unit(
+        name,
+        block.get("LoadState", ""),
+        block.get("ActiveState", ""),
+        block.get("SubState", ""),
+        block.get("ControlGroup", ""),
+        # Only services have these two, and NRestarts only since systemd 235.
+        int(block.get("NRestarts") or 0),
+        int(block.get("MainPID") or 0),
+    )
+
+
+def _execute(
+    argv: Sequence[str], environment: Mapping[str, str], out: IO[bytes], err: IO[bytes], timeout: float
+) -> int:
+    """Run a program in a session of its own, so that no Ctrl-C at the controller reaches it; TimeoutExpired.
+
+    Its output goes to files, not to pipes: a daemon that it leaves behind keeps them open, and would make us wait
+    for an end that does not come, or die of SIGPIPE later.
+    """
+    child = subprocess.Popen(
+        argv,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+        close_fds=True,  # a daemon with our lock's descriptor would hold the lock for as long as it lives
+        preexec_fn=_default_signals,
+    )
+    try:
+        return child.wait(timeout)
+    except BaseException:
+        _kill_session(child)
+        raise
+
+
+def _default_signals() -> None:
+    # Handlers end with execve by themselves, but what is ignored or blocked stays so (execve(2)), and a daemon that
+    # ignores SIGHUP or SIGTERM does not reload or stop.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) != signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _kill_session(child: subprocess.Popen[bytes]) -> None:
+    """End a child and all that is still in its session, however many process groups that are."""
+    if child.returncode is not None:
+        return  # reaped: its number may be somebody else's by now
+    begun = time.monotonic()
+    while time.monotonic() < begun + 2 * _GRACE:  # not even SIGKILL ends a process that waits for a dead disk
+        members = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session(pid) == child.pid]
+        if not members:
+            break
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if time.monotonic() < begun + _GRACE else signal.SIGKILL)
+        time.sleep(0.05)
+    child.poll()  # the last to be reaped: until then no other session can have its number
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid) if start_ticks(pid) is not None else 0
+    except (ProcessLookupError, PermissionError):
+        return 0
+
+
+def _ended(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
+
+
+def _content(file: IO[bytes], last: int = sys.maxsize) -> str:
+    # pread leaves the offset alone, which who writes to the file shares with us.
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), min(size, last), max(0, size - last)).decode("utf-8", "replace")
+
+
+def _tail(file: IO[bytes]) -> str:
+    return "\n".join(_content(file, _TAIL_BYTES).strip().splitlines()[-_TAIL_LINES:])
+
+
+def _with_tail(text: str, file: IO[bytes]) -> str:
+    tail = _tail(file)
+    return f"{text}\n{tail}" if tail else text

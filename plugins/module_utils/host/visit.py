@@ -1,0 +1,256 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A visit: one host's change from the settings it has to those of the open step, as one transaction.
+
+It may outlive the controller that started it. So it orders itself by its token under the host's
+lock, bounds its own time, and ends in a state that the rules allow whatever happens.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ..rules import env_text, soak
+from ..rules import visit as rules
+from ..rules.frameworks import Keys, encode
+from ..rules.ring import Order, Token
+from . import files, record, units
+from .look import look, look_once, steady
+
+# A killed controller leaves its visits running: the next one waits for those to end.
+LOCK_WAIT_FACTOR = 3
+PAUSE = 0.1
+
+
+class Request(NamedTuple):
+    """What a visit is asked for: the application's variables, the step's order and token, and the secrets it writes."""
+
+    app: Mapping[str, Any]
+    order: Order
+    token: Token
+    step: str
+    nonce: str
+    converge: bool
+    replace: Sequence[str]
+    secrets: Mapping[str, str]
+
+
+def visit(request: Request, check: bool) -> Dict[str, Any]:
+    """Visit this host and return what was seen and done; with `check` only what would be done.
+
+    `failed` and `msg` are set where the host is not proven.
+    """
+    app = request.app
+    if check:
+        return _Visit(request).foresee()
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
+        # A handler and not SIG_IGN, which the restarted application would inherit.
+        signal.signal(number, _go_on)
+    with files.Lock(record.lock_path(app["state_dir"], app["name"]), wait=LOCK_WAIT_FACTOR * app["timeout"]):
+        return _Visit(request).make()
+
+
+def _go_on(number: int, frame: Optional[FrameType]) -> None:
+    """Do nothing: a visit that has begun to write ends by itself."""
+
+
+class _Visit:
+    """One visit under way."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.app = request.app
+        self.known = [*request.order.known, *request.replace]
+        self.before = look(self.app, self.known, request.nonce)
+        self.before["visit"] = None
+        self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False}
+
+    def refusal(self) -> Optional[str]:
+        """Why this visit may change nothing at all."""
+        late = rules.fence(self.request.token, self.before["record"])
+        return f"{late}. Nothing was changed" if late else None
+
+    def foresee(self) -> Dict[str, Any]:
+        """Say what would be done."""
+        plan = rules.plan(self.request.order, self.before, self.request.converge, self.request.replace)
+        refuse = self.refusal() or plan.refuse
+        if refuse:
+            return self.result(self.before, [refuse])
+        written = [file["path"] for file in self.before["files"]] if plan.write else []
+        self.did.update(written=written, restarted=plan.restart)
+        return {**self.result(self.before, []), "changed": plan.write or plan.restart}
+
+    def make(self) -> Dict[str, Any]:
+        """Bring the host to where it should be, and prove it."""
+        request, app = self.request, self.app
+        plan = rules.plan(request.order, self.before, request.converge, request.replace)
+        refuse = self.refusal() or plan.refuse
+        if plan.restart and not (app["service"] or app["restart_command"]):
+            refuse = refuse or (
+                "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command. Nothing was changed"
+            )
+        if refuse:
+            return self.result(self.before, [refuse])
+        if not plan.write and not plan.restart:
+            return self.confirm()
+        # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
+        self.note("visiting", self.before["record"] or {})
+        failure = None
+        old_texts = {path: files.read_text(path) for path in app["env_file"]}
+        try:
+            if plan.write:
+                self.write({path: encode_for(request) for path in app["env_file"]})
+            after = self.restart_and_prove(plan.restart)
+        except (OSError, ValueError, units.RestartFailed) as error:
+            failure, after = str(error), look_once(app, self.known, request.nonce)
+        found = [failure] if failure else self.unproven(after)
+        if found:
+            return self.fall_back(found, old_texts)
+        return self.result(self.proven(after), [])
+
+    def confirm(self) -> Dict[str, Any]:
+        """Record a host that needs no change; a deploy that finds nothing to do leaves not even that."""
+        found = self.unproven(self.before)
+        if found or not self.request.converge:
+            return self.result(self.before, found)
+        return self.result(self.proven(self.before), [])
+
+    def write(self, values: Mapping[str, Mapping[str, Optional[str]]]) -> None:
+        """Put these values of our settings into each file, on the file as it is now."""
+        app = self.app
+        for path, ours in values.items():
+            text = files.read_text(path)
+            rewritten = env_text.rewrite(text or "", app["env_format"], ours)
+            if rewritten != text:
+                files.replace_text(path, rewritten, mode=app["env_mode"], owner=app["env_owner"], group=app["env_group"])
+                self.did["written"].append(path)
+
+    def restart_and_prove(self, restart: bool) -> Dict[str, Any]:
+        """Restart the application if asked, then look until it is proven twice or the time is over."""
+        app = self.app
+        deadline = time.monotonic() + app["timeout"]
+        if restart:
+            self.did["restarted"] = True
+            if app["service"]:
+                units.restart(app["service"], app["timeout"])
+            if app["restart_command"]:
+                units.run(app["restart_command"], max(1.0, deadline - time.monotonic()))
+        while True:
+            first = self.look_again()
+            good = not self.unproven(first)
+            if good:
+                time.sleep(app["settle"] if first["workers"] else 0)
+                second = self.look_again()
+                second["settled"] = steady(first, second)
+                if not self.unproven(second):
+                    return second
+                first = second
+            if time.monotonic() >= deadline:
+                return first
+            time.sleep(PAUSE)
+
+    def look_again(self) -> Dict[str, Any]:
+        """Look, leaving out our own lock."""
+        return {**look_once(self.app, self.known, self.request.nonce), "visit": None}
+
+    def unproven(self, seen: Mapping[str, Any]) -> List[str]:
+        """What keeps the host from being proven."""
+        return rules.unproven(self.request.order, seen, self.request.converge, len(self.before["workers"]))
+
+    def proven(self, seen: Dict[str, Any]) -> Dict[str, Any]:
+        """Write the record of a proof, and return the evidence with it."""
+        signs = self.request.order.signs
+        if not self.request.converge and seen["files"]:
+            signs = seen["files"][0]["signs"]
+        kept = {
+            "signs": signs,
+            "workers": len(seen["workers"]),
+            "stopped": soak.history(self.before, signs, time.time()),
+            "files": {file["path"]: file["identity"] for file in seen["files"]},
+        }
+        return {**seen, "record": self.note("proven", kept)}
+
+    def note(self, state: str, kept: Mapping[str, Any]) -> Dict[str, Any]:
+        """Write the record."""
+        return record.save(self.app["state_dir"], self.app["name"], self.request.token, self.request.step, state, kept)
+
+    def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
+        """After a failed proof put our old settings back where the step admits them, and say what is true now."""
+        app = self.app
+        safe = all(not file["problem"] and rules.may_restore(self.request.order, file["signs"], file["accepts"]) for file in self.before["files"])
+        if not self.did["written"]:
+            found.append("the env file was right and stays as it is")
+        elif not safe:
+            found.append("the new env file stays: at this step the settings of before are not safe any more")
+        else:
+            try:
+                self.put_back(old_texts)
+                found.append("the settings of before were put back, and the application runs with them")
+            except (OSError, ValueError, units.RestartFailed) as error:
+                self.did["down"] = True
+                found.append(f"the settings of before could not be put back into effect either ({error}): THE APPLICATION MAY BE DOWN ON THIS HOST")
+        self.note("unproven", self.before["record"] or {})
+        return self.result(self.look_again(), found)
+
+    def put_back(self, old_texts: Mapping[str, Optional[str]]) -> None:
+        """Write our settings of before on the files as they are now, and see the application run with them."""
+        app = self.app
+        names = app["profile"].names
+        values: Dict[str, Dict[str, Optional[str]]] = {}
+        for path in self.did["written"]:
+            old = env_text.read(old_texts[path] or "", app["env_format"], names)
+            values[path] = {name: old.get(name) for name in names}
+        self.write(values)
+        self.did["restored"] = True
+        if not self.did["restarted"]:
+            return
+        order = self.request.order
+        deadline = time.monotonic() + app["timeout"]
+        if app["service"]:
+            units.restart(app["service"], app["timeout"])
+        if app["restart_command"]:
+            units.run(app["restart_command"], app["timeout"])
+        wanting = ["no look was taken"]
+        while wanting and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            wanting = rules.unproven(order, self.look_again(), False, len(self.before["workers"]))
+        if wanting:
+            raise ValueError("; ".join(wanting))
+
+    def result(self, seen: Mapping[str, Any], found: List[str]) -> Dict[str, Any]:
+        """Return what the module returns."""
+        outcome = {
+            "changed": bool(self.did["written"] or self.did["restarted"]),
+            "proven": not found,
+            "did": self.did,
+            "evidence": dict(seen),
+            "diff": {"before": describe(self.before), "after": describe_order(self.request) if self.did["written"] else describe(self.before)},
+        }
+        if found:
+            outcome.update(failed=True, msg=". ".join(found))
+        return outcome
+
+
+def encode_for(request: Request) -> Dict[str, Optional[str]]:
+    """Return the values that the step writes."""
+    order, secrets = request.order, request.secrets
+    keys = Keys(secrets[order.signs], [secrets[key] for key in order.accepts])
+    return dict(encode(request.app["profile"], keys))
+
+
+def describe(seen: Mapping[str, Any]) -> str:
+    """Return what the env files say, in fingerprints: what a diff may show."""
+    lines = []
+    for file in seen["files"]:
+        said = file["problem"]["text"] if file["problem"] else f"signs {file['signs']}, accepts {' '.join(file['accepts'])}"
+        lines.append(f"{file['path']}: {said}\n")
+    return "".join(lines)
+
+
+def describe_order(request: Request) -> str:
+    """Return what the env files say after the visit, in fingerprints."""
+    order = request.order
+    return "".join(f"{path}: signs {order.signs}, accepts {' '.join(order.accepts)}\n" for path in request.app["env_file"])

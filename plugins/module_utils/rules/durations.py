@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Durations and times as people write and read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def seconds(value: Any, name: str) -> float:
+    """Return the seconds of a duration such as `14d`, `1h30m`, `0.5s` or a bare number of seconds.
+
+    `name` is the variable that held it, for the ValueError of what is none.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    text = str(value).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if isinstance(value, bool) or not re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
+        raise ValueError(f"{name} is {value!r}; a duration is written like 14d, 90m, 1h30m or 45s")
+    return sum(float(number) * UNITS[unit] for number, _rest, unit in re.findall(r"(\d+(\.\d+)?)([smhdw])", text))
+
+
+def words(duration: float) -> str:
+    """Return a duration in its two largest units, rounded up: what is waited for is never said too short."""
+    rest = max(0, math.ceil(duration))
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, UNITS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def stamp(epoch: float) -> str:
+    """Return a moment as UTC text (RFC 3339), rounded up to whole seconds so that no wait is cut short."""
+    return datetime.fromtimestamp(math.ceil(epoch), tz=timezone.utc).strftime(STAMP)
+
+
+def epoch(text: str) -> float:
+    """Return the moment that `stamp` wrote; ValueError where it is none."""
+    return datetime.strptime(text, STAMP).replace(tzinfo=timezone.utc).timestamp()

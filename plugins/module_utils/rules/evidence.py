@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a fleet is proven: which members do what the open step asks, and what was seen of the others.
+
+Unknown is unsafe: only evidence that is there, of this survey, fresh and complete counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from . import ring as rings
+from . import soak
+from .durations import stamp, words
+from .ring import Order, Ring
+
+Evidence = Mapping[str, Any]
+
+
+class Finding(NamedTuple):
+    """Why a member is not proven: what was `seen`, and what to `do`."""
+
+    seen: str
+    do: str
+
+
+class Survey(NamedTuple):
+    """One look at the fleet: its nonce, the controller's monotonic time now, and how old evidence may be (seconds).
+
+    `absent` says of members without evidence why there is none.
+    """
+
+    nonce: str
+    now: float
+    max_age: float
+    absent: Mapping[str, str]
+
+
+class Count(NamedTuple):
+    """The members that are proven, and the findings of all others."""
+
+    proven: List[str]
+    findings: Dict[str, List[Finding]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the proven members are the fleet; a fleet of no hosts is not."""
+        return bool(self.proven) and not self.findings
+
+
+def count(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Count:
+    """Count the members that are proven at the open step.
+
+    `fleet` is what the inventory says; members that only the keyring knows count too, and are not proven.
+    """
+    asked = rings.order(ring)
+    claimed = claimed_workers(evidence)
+    proven, findings = [], {}
+    for member in sorted(set(fleet) | set(ring["members"])):
+        if member not in fleet:
+            found = [Finding("is a member by the keyring and not in the inventory", GONE)]
+        else:
+            found = usable(member, evidence.get(member), survey) or judge(ring, asked, evidence[member], claimed)
+        if found:
+            findings[member] = found
+        else:
+            proven.append(member)
+    return Count(proven, findings)
+
+
+def not_visitable(
+    ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
+) -> Dict[str, List[Finding]]:
+    """Find the members that a visit could not mend: no step goes on while there is one."""
+    findings = {}
+    for member in sorted(set(fleet) | set(ring["members"])):
+        found = [Finding("is a member by the keyring and not in the inventory", GONE)]
+        if member in fleet:
+            found = usable(member, evidence.get(member), survey) or late(ring, evidence[member])
+        if found:
+            findings[member] = found
+    return findings
+
+
+def batch_findings(
+    ring: Ring,
+    fleet: Sequence[str],
+    evidence: Mapping[str, Evidence],
+    survey: Survey,
+    lost: Mapping[str, List[Finding]],
+) -> Dict[str, List[Finding]]:
+    """Find what keeps the next batch from beginning.
+
+    A member that was visited has to be proven; the others were counted when the step was opened, and
+    their evidence has to be fresh still. `lost` are hosts that dropped out of the play.
+    """
+    findings = dict(lost)
+    step = ring["step"]
+    for member in sorted(set(fleet) | set(ring["members"])):
+        found = usable(member, evidence.get(member), survey)
+        record = evidence[member]["record"] if not found else None
+        if record and record["counter"] == step["counter"] and record["state"] != "proven":
+            found = fence_findings(ring, evidence[member])
+        if found and member not in findings:
+            findings[member] = found
+    return findings
+
+
+def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Finding]:
+    """Find why a member's evidence cannot be used at all."""
+    if evidence is None:
+        return [Finding(survey.absent.get(member, "was not looked at"), AGAIN)]
+    if evidence["nonce"] != survey.nonce:
+        return [Finding("the evidence is of another survey", AGAIN)]
+    age = survey.now - evidence["asked"]
+    if not 0 <= age <= survey.max_age:
+        limit = words(survey.max_age)
+        return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", AGAIN)]
+    if evidence["visit"] is not None:
+        return [Finding(f"a visit is in flight (pid {evidence['visit']})", "wait until it has ended, and run again")]
+    return []
+
+
+def judge(ring: Ring, asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
+    """Find what keeps a member from being proven at the open step."""
+    found = fence_findings(ring, evidence)
+    if found:
+        return found
+    for file in evidence["files"]:
+        found += file_findings(asked, file)
+    restart = f"restart {evidence['restart']}" if evidence["restart"] else "restart the application"
+    found += worker_findings(asked, evidence, restart)
+    found += process_findings(evidence)
+    for other in evidence["others"]:
+        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed:
+            found.append(outsider(other, restart))
+    return found
+
+
+def fence_findings(ring: Ring, evidence: Evidence) -> List[Finding]:
+    """Hold the host's record against the keyring."""
+    record = evidence["record"]
+    step = ring["step"]
+    if record is None:
+        return [Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy: it needs a visit")]
+    found = late(ring, evidence)
+    if found:
+        return found
+    if record["counter"] != step["counter"]:
+        return [Finding(f"was last visited at step {record['counter']} ({record['step']})", "run phased.keys.rollout: it needs a visit")]
+    if record["state"] != "proven":
+        return [Finding(f"its last visit, at {stamp(record['at'])}, did not end in a proof", "run phased.keys.rollout: it visits the host again")]
+    return []
+
+
+def late(ring: Ring, evidence: Evidence) -> List[Finding]:
+    """Find a host that has seen more than this keyring knows, or another keyring."""
+    record = evidence["record"]
+    step = ring["step"]
+    if record is None:
+        return []
+    if record["ring"] != ring["ring"]:
+        return [Finding(f"its record is of another keyring ({record['ring']})", "use the keyring that this fleet was rolled with")]
+    if record["counter"] < step["counter"] or (record["counter"], record["nonce"]) == (step["counter"], step["nonce"]):
+        return []
+    return [
+        Finding(
+            f"has seen step {record['counter']} ({record['step']}), and this keyring is at {step['counter']} ({step['name']})",
+            "this keyring is a copy or a backup: use the one that the fleet was last rolled with",
+        )
+    ]
+
+
+def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
+    """Find what is wrong with an env file."""
+    path = file["path"]
+    if file["problem"]:
+        return [Finding(f"{path}: {file['problem']['text']}", "mend the file, and run again")]
+    if file["signs"] not in asked.known:
+        return [Finding(f"{path} holds {file['signs']}, which is not in the keyring", UNKNOWN.format(key=file["signs"]))]
+    if asked.wants(file["signs"], file["accepts"]):
+        return []
+    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
+
+
+def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Finding]:
+    """Find what is wrong with the workers, those of one kind together."""
+    groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
+    for worker in evidence["workers"]:
+        if worker["problem"]:
+            key = (worker["problem"]["text"], PROBLEMS.get(worker["problem"]["kind"], restart))
+        elif asked.wants(worker["signs"], worker["accepts"]):
+            continue
+        elif worker["signs"] not in asked.known:
+            key = (f"signs with {worker['signs']}, which is not in the keyring", UNKNOWN.format(key=worker["signs"]))
+        else:
+            key = (differs(asked, worker), f"{restart}: {STALE}")
+        groups.setdefault(key, []).append(worker)
+    written = [file["identity"]["changed"] for file in evidence["files"] if file["identity"]]
+    when = f"; the env file was written {stamp(max(written))}" if written else ""
+    return [Finding(f"{_pids(workers)} {seen}{when}", do) for (seen, do), workers in groups.items()]
+
+
+def process_findings(evidence: Evidence) -> List[Finding]:
+    """Find what is wrong with how the application runs: units, and workers that are gone."""
+    found = []
+    for unit in evidence["units"]:
+        if unit["load"] not in ("loaded", "masked"):
+            found.append(Finding(f"{unit['name']} is {unit['load']}", "correct app_keys_service or app_keys_processes"))
+        elif unit["active"] == "active" and not evidence["workers"]:
+            found.append(Finding(f"{unit['name']} is active and has no process", "correct app_keys_processes"))
+        elif unit["active"] not in ("active", "inactive"):
+            found.append(Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}"))
+    had = (evidence["record"] or {}).get("workers", 0)
+    if had and not evidence["workers"] and not found:
+        found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
+    if evidence["workers"] and not evidence["settled"]:
+        found.append(Finding("the workers changed between two looks", "wait until the application runs steadily"))
+    return found
+
+
+def outsider(other: Mapping[str, Any], restart: str) -> Finding:
+    """Say that a process outside the named ones holds one of our keys."""
+    return Finding(
+        f"{_pids([other])} ({other['command']}) holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
+        f"name it in app_keys_processes and app_keys_service if it is part of the application, or end it; {restart} does not reach it",
+    )
+
+
+def soak_findings(evidence: Mapping[str, Evidence], keys: Sequence[Mapping[str, Any]]) -> Dict[str, List[Finding]]:
+    """Find the members on which a key that is due by the controller's clock has not soaked long enough."""
+    found: Dict[str, List[Finding]] = {}
+    for member, seen in evidence.items():
+        short = [text for text in (soak.shortfall(seen, key) for key in keys) if text]
+        if short:
+            found[member] = [Finding(text, "wait, and run again") for text in short]
+    return found
+
+
+def differs(asked: Order, holder: Mapping[str, Any]) -> str:
+    """Say in what a worker's or a file's keys are not what the step asks for."""
+    parts = []
+    if holder["signs"] != asked.signs:
+        parts.append(f"signs with {holder['signs']} and not with {asked.signs}")
+    missing = [key for key in asked.accepts if key not in holder["accepts"] and key != asked.signs]
+    if asked.signs not in holder["accepts"]:
+        missing.insert(0, asked.signs)
+    extra = [key for key in holder["accepts"] if key not in asked.accepts]
+    if missing:
+        parts.append(f"does not accept {', '.join(missing)}")
+    if extra:
+        parts.append(f"still accepts {', '.join(extra)}")
+    return " and ".join(parts)
+
+
+def claimed_workers(evidence: Mapping[str, Evidence]) -> Set[Tuple[str, int, int]]:
+    """The workers that some member answers for, so that hosts on one machine do not accuse each other."""
+    return {
+        (seen["machine"], worker["pid"], worker["ticks"])
+        for seen in evidence.values()
+        for worker in seen["workers"]
+    }
+
+
+def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
+    first = min(workers, key=lambda worker: worker["started"])
+    pids = ", ".join(str(worker["pid"]) for worker in workers)
+    noun = "pid" if len(workers) == 1 else "pids"
+    return f"{noun} {pids}, started {stamp(first['started'])},"
+
+
+AGAIN = "see that Ansible reaches it, and run again on the whole fleet"
+GONE = "put it back into the inventory: its workers may still be running"
+STALE = "it reloaded without a new environment, or was not restarted"
+UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
+PROBLEMS = {
+    "unreadable": "run with become (-b), so that the environment of the workers may be read",
+    "overwritten": "set app_keys_proof: process_age for this application, or uninstall setproctitle",
+    "absent": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "empty": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "not_a_list": "correct app_keys_settings.separator, or the setting",
+}
+
+
+def expected(evidence: Evidence, expect: Mapping[str, Any]) -> List[str]:
+    """Say in what the workers of a host are not as a person or a playbook expects them."""
+    missing = [] if evidence["workers"] else ["no worker runs"]
+    for worker in evidence["workers"]:
+        who = f"pid {worker['pid']}"
+        lacking = [key for key in expect.get("accepts") or [] if key not in worker["accepts"]]
+        if worker["problem"]:
+            missing.append(f"{who}: {worker['problem']['text']}")
+        elif expect.get("signs") and worker["signs"] != expect["signs"]:
+            missing.append(f"{who} signs with {worker['signs']} and not with {expect['signs']}")
+        elif lacking:
+            missing.append(f"{who} does not accept {', '.join(lacking)}")
+    if evidence["workers"] and not evidence["settled"]:
+        missing.append("the workers changed between two looks")
+    return missing

@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which settings carry an application's keys, and how a list of keys is written.
+
+A profile is data. What an application does differently from its framework is said with
+`app_keys_settings`, field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+DEFAULT_FRAMEWORK = "django"
+
+# The fields of a profile:
+#   primary    the setting whose key signs
+#   fallbacks  the setting that lists the keys that are accepted besides. The same name as
+#              `primary`: one list holds them all, and `signs` says which of it signs
+#   separator  what stands between two keys of a list; "json" for a JSON array of strings
+#   signs      "first" or "last" of the one list; without meaning where there are two settings
+#   key        form of a new key: "text" (64 URL-safe characters), "hex32" and "hex64" (bytes in
+#              hex digits), "base64:32" (Laravel's) or "fernet"
+#   soak       the longest life of anything signed, as a duration; None where it has no end
+#              that the framework knows, so that the operator has to say it
+# Sources: the frameworks' own documentation of these settings.
+PROFILES: Dict[str, Dict[str, Any]] = {
+    "django": {
+        "primary": "SECRET_KEY", "fallbacks": "SECRET_KEY_FALLBACKS", "separator": ",",
+        "signs": "first", "key": "text", "soak": "14d",
+    },
+    "flask": {
+        "primary": "FLASK_SECRET_KEY", "fallbacks": "FLASK_SECRET_KEY_FALLBACKS", "separator": "json",
+        "signs": "first", "key": "text", "soak": "31d",
+    },
+    "itsdangerous": {
+        "primary": "SECRET_KEYS", "fallbacks": "SECRET_KEYS", "separator": ",",
+        "signs": "last", "key": "text", "soak": None,
+    },
+    "laravel": {
+        "primary": "APP_KEY", "fallbacks": "APP_PREVIOUS_KEYS", "separator": ",",
+        "signs": "first", "key": "base64:32", "soak": "120m",
+    },
+    "rails": {
+        "primary": "SECRET_KEY_BASE", "fallbacks": "SECRET_KEY_BASE_PREVIOUS", "separator": ",",
+        "signs": "first", "key": "hex64", "soak": None,
+    },
+    "airflow": {
+        "primary": "AIRFLOW__CORE__FERNET_KEY", "fallbacks": "AIRFLOW__CORE__FERNET_KEY", "separator": ",",
+        "signs": "first", "key": "fernet", "soak": None,
+    },
+    "keygrip": {
+        "primary": "COOKIE_KEYS", "fallbacks": "COOKIE_KEYS", "separator": ",",
+        "signs": "first", "key": "text", "soak": None,
+    },
+    "jupyterhub": {
+        "primary": "JUPYTERHUB_CRYPT_KEY", "fallbacks": "JUPYTERHUB_CRYPT_KEY", "separator": ";",
+        "signs": "first", "key": "hex32", "soak": None,
+    },
+}  # fmt: skip
+FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak")
+KEY_FORMS = ("text", "hex32", "hex64", "base64:32", "fernet")
+
+
+class SettingsError(ValueError):
+    """What a set of settings says about keys cannot be used; `kind` tells the cases apart.
+
+    absent, empty: the signing setting is not there, or has no key in it.
+    not_a_list: the list is not written as the profile says.
+    ambiguous: a key holds the separator, so that the list would be read as other keys.
+    profile: the profile itself is wrong.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Profile(NamedTuple):
+    """A framework as one application uses it; the fields are those of `PROFILES`."""
+
+    primary: str
+    fallbacks: str
+    separator: str
+    signs: str
+    key: str
+    soak: Optional[str]
+
+    @property
+    def names(self) -> List[str]:
+        """The settings that are ours in an env file; no other is ever touched."""
+        return [self.primary] if self.primary == self.fallbacks else [self.primary, self.fallbacks]
+
+
+class Keys(NamedTuple):
+    """What one process or file does with keys: `signs` with one, `accepts` all of a list, `signs` included."""
+
+    signs: str
+    accepts: List[str]
+
+
+def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, Any]] = None) -> Profile:
+    """Return the profile of `framework` with the fields of `settings` in place of its own."""
+    if framework not in PROFILES:
+        raise SettingsError(
+            "profile", f"app_keys_framework is {framework!r}; known are {', '.join(sorted(PROFILES))}"
+        )
+    fields = dict(PROFILES[framework])
+    for field, value in (settings or {}).items():
+        if field not in FIELDS:
+            raise SettingsError("profile", f"app_keys_settings has no field {field!r}; it has {', '.join(FIELDS)}")
+        if field != "soak" and not (isinstance(value, str) and value):
+            raise SettingsError("profile", f"app_keys_settings.{field} must be a text that is not empty, not {value!r}")
+        fields[field] = value
+    if fields["signs"] not in ("first", "last"):
+        raise SettingsError("profile", f"app_keys_settings.signs is {fields['signs']!r}; it is 'first' or 'last'")
+    if fields["key"] not in KEY_FORMS:
+        raise SettingsError(
+            "profile", f"app_keys_settings.key is {fields['key']!r}; it is one of {', '.join(KEY_FORMS)}"
+        )
+    for name in (fields["primary"], fields["fallbacks"]):
+        if not name.replace("_", "a").isalnum() or not name.isascii() or name[0].isdigit():
+            raise SettingsError("profile", f"{name!r} cannot be the name of an environment variable")
+    return Profile(**fields)
+
+
+def encode(form: Profile, keys: Keys) -> Dict[str, str]:
+    """Return the value of each of the profile's settings, so that an application does as `keys` says."""
+    others = [key for key in keys.accepts if key != keys.signs]
+    if form.primary != form.fallbacks:
+        return {form.primary: keys.signs, form.fallbacks: _join(form, others)}
+    ordered = [keys.signs] + others if form.signs == "first" else others + [keys.signs]
+    return {form.primary: _join(form, ordered)}
+
+
+def decode(form: Profile, values: Mapping[str, str]) -> Keys:
+    """Return what an application does that is given `values`; SettingsError where that cannot be known."""
+    if form.primary not in values:
+        raise SettingsError("absent", f"{form.primary} is not set")
+    if not values[form.primary]:
+        raise SettingsError("empty", f"{form.primary} is empty")
+    if form.primary != form.fallbacks:
+        signs = values[form.primary]
+        others = _split(form, values.get(form.fallbacks, ""))
+    else:
+        listed = _split(form, values[form.primary])
+        if not listed:
+            raise SettingsError("empty", f"{form.primary} lists no key")
+        signs = listed[0] if form.signs == "first" else listed[-1]
+        others = listed
+    return Keys(signs, [signs] + [key for key in dict.fromkeys(others) if key != signs])
+
+
+def _join(form: Profile, keys: Sequence[str]) -> str:
+    if form.separator == "json":
+        return json.dumps(list(keys))
+    for key in keys:
+        if form.separator in key:
+            raise SettingsError(
+                "ambiguous",
+                f"a key holds {form.separator!r}, which stands between two keys in {form.fallbacks}: "
+                "let the application read a JSON list, and set app_keys_settings.separator to json",
+            )
+    return form.separator.join(keys)
+
+
+def _split(form: Profile, text: str) -> List[str]:
+    if form.separator != "json":
+        keys = text.split(form.separator) if text else []
+    else:
+        try:
+            keys = json.loads(text) if text else []
+        except ValueError:
+            keys = None
+        # Flask takes a plain string apart into keys of one character each.
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise SettingsError("not_a_list", f"{form.fallbacks} is not a JSON list of strings")
+    if not all(keys):
+        # An empty key is accepted like any other: whoever signs with nothing would be let in.
+        raise SettingsError("empty", f"{form.fallbacks} holds an empty key")
+    return keys

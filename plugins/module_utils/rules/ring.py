@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keyring as data: what it must look like, and what its keys mean for every host.
+
+A keyring is a plain dictionary, as it stands in the file. Nothing here changes one: that is for
+`steps`, and only the gate calls it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
+
+from .durations import epoch
+from .fingerprint import PATTERN, fingerprint
+
+KIND = "phased.keys/keyring"
+SCHEMA = 1
+NAME = re.compile(r"\A[a-z0-9_-]+\Z")
+
+# staged     accepted, has never signed
+# primary    signs
+# retiring   accepted, used to sign, and what it signed may still be alive
+# dropping   retire has opened: some hosts may accept it no longer, so there is no way back
+# retired    its secret is destroyed, the record stays
+# withdrawn  rolled back, and never used again
+STATES = ("staged", "primary", "retiring", "dropping", "retired", "withdrawn")
+ENDED = ("retired", "withdrawn")
+STEPS = ("adopt", "prepare", "promote", "retire", "rollback", "withdraw")
+
+# A key of fewer characters, or of fewer different ones, can be guessed. Django's own check
+# (security.W009) wants 50 and 5; shorter keys of other origin are in use and are adopted with advice.
+LEAST_LENGTH = 16
+LEAST_DIFFERENT = 5
+
+Ring = Dict[str, Any]
+
+
+class RingError(ValueError):
+    """A keyring that cannot be used; the text says why, without a secret."""
+
+
+class Token(NamedTuple):
+    """What orders the steps: a host that has seen a later one refuses an earlier one."""
+
+    ring: str
+    counter: int
+    nonce: str
+
+
+class Order(NamedTuple):
+    """What the open step asks of every host, all in fingerprints.
+
+    signs, accepts   the settings that a visit writes
+    may_sign, must_accept, may_accept   the settings that are safe while the step is open: a
+                     deploy leaves them alone, and a failed visit may go back to them
+    known            every key that the keyring ever held: what else a host holds is not ours to overwrite
+    """
+
+    signs: str
+    accepts: List[str]
+    may_sign: List[str]
+    must_accept: List[str]
+    may_accept: List[str]
+    known: List[str]
+
+    def wants(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
+        """Whether these settings are the ones that the step is to bring about."""
+        return signs == self.signs and set(accepts) == set(self.accepts)
+
+    def admits(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
+        """Whether these settings are safe beside every other that the step allows."""
+        return signs in self.may_sign and set(self.must_accept) <= set(accepts) <= set(self.may_accept)
+
+
+def token(ring: Ring) -> Token:
+    """Return the token of the open step."""
+    return Token(ring["ring"], ring["step"]["counter"], ring["step"]["nonce"])
+
+
+def primary(ring: Ring) -> Dict[str, Any]:
+    """Return the key that signs."""
+    return in_state(ring, "primary")[0]
+
+
+def in_state(ring: Ring, *states: str) -> List[Dict[str, Any]]:
+    """Return the keys in these states, the newest first."""
+    return [key for key in reversed(ring["keys"]) if key["state"] in states]
+
+
+def order(ring: Ring) -> Order:
+    """Return what the open step asks of every host."""
+    signs = primary(ring)["fingerprint"]
+    accepts = [signs] + _names(in_state(ring, "staged", "retiring"))
+    before = ring["step"].get("before")
+    # While the hosts are on their way from one signing key to the other, both sign somewhere.
+    under_way = before is not None and ring["step"]["closed"] is None
+    must: Set[str] = set(accepts) - set(_names(in_state(ring, "staged")))
+    return Order(
+        signs=signs,
+        accepts=accepts,
+        may_sign=[signs, before] if under_way else [signs],
+        must_accept=sorted(must),
+        may_accept=sorted(set(accepts) | set(_names(in_state(ring, "dropping")))),
+        known=sorted(key["fingerprint"] for key in ring["keys"]),
+    )
+
+
+def secrets(ring: Ring, fingerprints: Sequence[str]) -> Dict[str, str]:
+    """Return the secrets behind fingerprints, for the one place that writes them."""
+    return {key["fingerprint"]: key["secret"] for key in ring["keys"] if key["fingerprint"] in fingerprints}
+
+
+def public(ring: Ring) -> Ring:
+    """Return the keyring without a secret: what may be shown."""
+    return {**ring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in ring["keys"]]}
+
+
+def weakness(secret: str) -> Optional[str]:
+    """Return why a key is too weak to be used, or None."""
+    if len(secret) < LEAST_LENGTH:
+        return f"it has {len(secret)} characters, and at least {LEAST_LENGTH} are needed"
+    if len(set(secret)) < LEAST_DIFFERENT:
+        return f"it has {len(set(secret))} different characters, and at least {LEAST_DIFFERENT} are needed"
+    if secret.startswith("django-insecure-"):
+        return "it begins with django-insecure-, as a key that startproject made and that stands in a repository"
+    return None
+
+
+def check(ring: Any, name: Optional[str] = None) -> Ring:
+    """Return `ring` if it is a keyring that this release can work with, else RingError.
+
+    `name` is the application that it should belong to.
+    """
+    if not isinstance(ring, Mapping) or ring.get("kind") != KIND:
+        raise RingError("this is not a keyring of phased.keys")
+    if not isinstance(ring.get("schema"), int) or ring["schema"] < 1:
+        raise RingError(f"the keyring has no usable schema version: {ring.get('schema')!r}")
+    if ring["schema"] > SCHEMA:
+        raise RingError(
+            f"the keyring has schema {ring['schema']}, and this release of phased.keys knows up to {SCHEMA}: "
+            "use the release that wrote it, or a newer one"
+        )
+    _fields(ring, "the keyring", FIELDS)
+    if name is not None and ring["name"] != name:
+        raise RingError(f"the keyring belongs to the application {ring['name']!r}, not to {name!r}")
+    _fields(ring["step"], "the open step", STEP_FIELDS)
+    if ring["step"]["name"] not in STEPS:
+        raise RingError(f"the open step is {ring['step']['name']!r}; known are {', '.join(STEPS)}")
+    _check_keys(ring["keys"])
+    for member, entry in ring["members"].items():
+        _fields(entry, f"member {member}", {"since": str})
+    return dict(ring)
+
+
+FIELDS = {
+    "name": str, "ring": str, "revision": int, "framework": str, "settings": dict, "keys": list, "step": dict,
+    "members": dict, "waivers": list, "app_check": dict, "journal": list,
+}  # fmt: skip
+STEP_FIELDS = {"name": str, "counter": int, "nonce": str, "opened": str}
+KEY_FIELDS = {"id": str, "fingerprint": str, "state": str, "origin": str, "times": dict, "marks": list}
+
+
+def _check_keys(keys: Sequence[Any]) -> None:
+    seen: Set[str] = set()
+    for number, key in enumerate(keys, 1):
+        label = f"key number {number}"
+        _fields(key, label, KEY_FIELDS)
+        if key["state"] not in STATES:
+            raise RingError(f"{label} has the state {key['state']!r}; known are {', '.join(STATES)}")
+        if not PATTERN.match(key["fingerprint"]):
+            raise RingError(f"{label} has no usable fingerprint")
+        label = f"key {key['fingerprint']}"
+        if key["fingerprint"] in seen:
+            raise RingError(f"{label} stands in the keyring twice")
+        seen.add(key["fingerprint"])
+        for moment in key["times"].values():
+            _moment(moment, label)
+        if key["state"] not in ENDED:
+            _check_secret(key, label)
+    for state in ("primary", "staged"):
+        found = [key["fingerprint"] for key in keys if key["state"] == state]
+        if len(found) > 1:
+            raise RingError(f"the keyring has {len(found)} keys that are {state} ({', '.join(found)}), not one")
+        if state == "primary" and not found:
+            raise RingError("the keyring has no primary key")
+
+
+def _check_secret(key: Mapping[str, Any], label: str) -> None:
+    secret = key.get("secret")
+    if not isinstance(secret, str) or not secret:
+        raise RingError(f"{label} is {key['state']} and has no secret: it is empty, null or not a text")
+    if fingerprint(secret) != key["fingerprint"]:
+        raise RingError(f"{label} has a secret with another fingerprint: the keyring was edited or damaged")
+    weak = weakness(secret)
+    if weak and "weak" not in key["marks"]:
+        raise RingError(f"{label} is too weak: {weak}")
+
+
+def _fields(entry: Any, label: str, fields: Mapping[str, type]) -> None:
+    if not isinstance(entry, Mapping):
+        raise RingError(f"{label} is not a mapping")
+    for field, kind in fields.items():
+        if not isinstance(entry.get(field), kind) or isinstance(entry.get(field), bool):
+            raise RingError(f"{label} has no usable {field}")
+    for field in ("opened", "since"):
+        if field in fields:
+            _moment(entry[field], label)
+
+
+def _moment(text: Any, label: str) -> None:
+    try:
+        epoch(text)
+    except (TypeError, ValueError):
+        raise RingError(f"{label} has a time that is none: {text!r}") from None
+
+
+def _names(keys: Sequence[Mapping[str, Any]]) -> List[str]:
+    return [key["fingerprint"] for key in keys]

@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long a host has certainly not signed with a key, by its own clock.
+
+The controller's time alone can be cheated: a tool that puts yesterday's env file back for an hour
+makes the host sign with the old key in between, and nobody on the controller sees it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+from .durations import stamp, words
+
+
+class Clock(NamedTuple):
+    """Since when a host has done what its record says: `broken` is when that ended, and None if it did not."""
+
+    broken: Optional[float]
+    reason: str
+
+
+def clock(evidence: Mapping[str, Any]) -> Clock:
+    """Say whether the host's time since its last visit is unbroken.
+
+    A reboot does not break it: the workers are new, but the file is the one that the visit wrote. A
+    file that is another one now does, if workers have started from it.
+    """
+    written: Dict[str, Any] = (evidence.get("record") or {}).get("files") or {}
+    breaks: List[float] = []
+    reasons: List[str] = []
+    for file in evidence["files"]:
+        if file["identity"] == written.get(file["path"]):
+            continue
+        changed = (file["identity"] or {}).get("changed", evidence["now"])
+        started = [worker["started"] for worker in evidence["workers"] if worker["started"] >= changed]
+        if started or not evidence["workers"]:
+            breaks.append(max(started or [changed]))
+            reasons.append(f"{file['path']} was written by another tool at {stamp(changed)}, and workers started after")
+    if breaks:
+        return Clock(max(breaks), "; ".join(reasons))
+    return Clock(None, "")
+
+
+def stopped(evidence: Mapping[str, Any], fingerprint: str) -> float:
+    """Return since when (host's clock, epoch) the host has not signed with this key; -inf if it never did."""
+    past = (evidence.get("record") or {}).get("stopped") or {}
+    since = float(past.get(fingerprint, -math.inf))
+    broken = clock(evidence).broken
+    return since if broken is None else max(since, broken)
+
+
+def shortfall(evidence: Mapping[str, Any], key: Mapping[str, Any]) -> Optional[str]:
+    """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
+    soaked = evidence["now"] - stopped(evidence, key["fingerprint"])
+    missing = float(key["soak"]["seconds"]) - soaked
+    if missing <= 0:
+        return None
+    why = clock(evidence).reason or "by the host's own clock"
+    return (
+        f"may have signed with {key['fingerprint']} until {words(soaked)} ago ({why}): {words(missing)} of its soak remain"
+    )
+
+
+def history(evidence: Mapping[str, Any], signs: str, now: float) -> Dict[str, float]:
+    """Return what a record says of the past after a visit that ends at `now` with `signs` signing.
+
+    Every key that the host signed with before, and is not signing with now, with the moment it stopped.
+    """
+    record = evidence.get("record") or {}
+    past = {key: stopped(evidence, key) for key in record.get("stopped") or {} if key != signs}
+    held = {worker["signs"] for worker in evidence["workers"]} | {file["signs"] for file in evidence["files"]}
+    for key in held | {record.get("signs")}:
+        if key and key != signs:
+            past[key] = now
+    return past

@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables of the collection: their defaults, and what a usable value is.
+
+They stand here and not in the role's defaults, since a playbook without the role would not see those.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+
+from . import env_text
+from .durations import seconds
+from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
+from .ring import NAME
+
+PREFIX = "app_keys_"
+
+
+class VariableError(ValueError):
+    """A variable that is missing, unknown, or has a value that cannot be used; the text names it."""
+
+
+class Variable(NamedTuple):
+    """A variable: its default, how a raw value is read, and whether all members must have the same."""
+
+    default: Any
+    read: Callable[[Any, str], Any]
+    fleet: bool = False
+
+
+def read(raw: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return every variable, without its prefix, from the `app_keys_*` variables of one host.
+
+    An unknown one is an error, since a misspelt guard would silently not guard.
+    """
+    for name in raw:
+        if name.startswith(PREFIX) and name[len(PREFIX) :] not in VARIABLES:
+            near = difflib.get_close_matches(name, [PREFIX + known for known in VARIABLES], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise VariableError(f"{name} is not a variable of phased.keys{hint}")
+    values = {}
+    for name, variable in VARIABLES.items():
+        value = raw.get(PREFIX + name)
+        values[name] = variable.default if value is None else variable.read(value, PREFIX + name)
+    return values
+
+
+def application(values: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the values with what follows from them, for a host whose application is to be looked at or visited."""
+    if not values["env_file"]:
+        raise VariableError("app_keys_env_file is not set: it names the file that the application reads its keys from")
+    processes = values["processes"] or [{"unit": unit} for unit in values["service"]]
+    if not processes:
+        raise VariableError(
+            "nothing says where the workers are: set app_keys_service to the application's unit, or app_keys_processes "
+            "to {pid_file: PATH} or {pattern: REGULAR EXPRESSION}"
+        )
+    return {**values, "processes": processes, "profile": profile_of(values)}
+
+
+def profile_of(values: Mapping[str, Any]) -> Profile:
+    """Return the framework's profile with what the application does differently."""
+    try:
+        return profile(values["framework"], values["settings"])
+    except SettingsError as error:
+        raise VariableError(str(error)) from None
+
+
+def agree(by_host: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
+    """Return the fleet-wide variables; VariableError where members disagree about one."""
+    agreed = {}
+    for name, variable in VARIABLES.items():
+        if not variable.fleet:
+            continue
+        said: Dict[str, List[str]] = {}
+        for host, values in by_host.items():
+            said.setdefault(repr(values[name]), []).append(host)
+            agreed[name] = values[name]
+        if len(said) > 1:
+            parts = "; ".join(f"{value} on {', '.join(hosts[:3])}{' and others' * (len(hosts) > 3)}" for value, hosts in said.items())
+            raise VariableError(f"the members disagree about {PREFIX}{name}: {parts}. Give it to the whole fleet, as a group variable")
+    return agreed
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise VariableError(f"{name} must be a text that is not empty, not {value!r}")
+    return str(value)
+
+
+def _application(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not NAME.match(value):
+        raise VariableError(f"{name} is {value!r}; it is made of a-z, 0-9, _ and -")
+    return str(value)
+
+
+def _texts(value: Any, name: str) -> List[str]:
+    return [_text(item, name) for item in (value if isinstance(value, list) else [value])]
+
+
+def _mapping(value: Any, name: str) -> Dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise VariableError(f"{name} must be a mapping, not {value!r}")
+    return dict(value)
+
+
+def _duration(value: Any, name: str) -> float:
+    try:
+        return seconds(value, name)
+    except ValueError as error:
+        raise VariableError(str(error)) from None
+
+
+def _truth(value: Any, name: str) -> bool:
+    # An extra variable given as name=value is a text.
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(value).lower() not in known:
+        raise VariableError(f"{name} is {value!r}; it is true or false")
+    return known[str(value).lower()]
+
+
+def _one_of(*allowed: str) -> Callable[[Any, str], str]:
+    def read_one(value: Any, name: str) -> str:
+        if value not in allowed:
+            raise VariableError(f"{name} is {value!r}; it is one of {', '.join(allowed)}")
+        return str(value)
+
+    return read_one
+
+
+def _mode(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
+        raise VariableError(f'{name} is {value!r}; it is an octal mode in quotes, like "0640"')
+    return str(value)
+
+
+def _command(value: Any, name: str) -> Any:
+    return _texts(value, name) if isinstance(value, list) else _text(value, name)
+
+
+def _processes(value: Any, name: str) -> List[Dict[str, str]]:
+    places = value if isinstance(value, list) else [value]
+    for place in places:
+        if not isinstance(place, Mapping) or len(place) != 1 or not set(place) <= {"unit", "pid_file", "pattern"}:
+            raise VariableError(f"{name} holds {place!r}; a place is {{unit: NAME}}, {{pid_file: PATH}} or {{pattern: REGULAR EXPRESSION}}")
+        _text(next(iter(place.values())), name)
+        if "pattern" in place:
+            try:
+                re.compile(place["pattern"])
+            except re.error as error:
+                raise VariableError(f"{name} has a pattern that is no regular expression: {error}") from None
+    return [dict(place) for place in places]
+
+
+def _serial(value: Any, name: str) -> List[Any]:
+    sizes = value if isinstance(value, list) else [value]
+    for size in sizes:
+        if not re.fullmatch(r"[1-9]\d*%?", str(size)):
+            raise VariableError(f"{name} holds {size!r}; a batch is a number of hosts or a percentage, like [1, '25%']")
+    return list(sizes)
+
+
+def _app_check(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        if set(value) != {"python", "manage"}:
+            raise VariableError(f"{name} is {value!r}; for Django it is {{python: PATH, manage: PATH of manage.py}}")
+        return {field: _text(path, name) for field, path in value.items()}
+    return _command(value, name)
+
+
+VARIABLES: Dict[str, Variable] = {
+    "name": Variable(None, _application, fleet=True),
+    "hosts": Variable(None, lambda value, name: value, fleet=True),
+    "framework": Variable(DEFAULT_FRAMEWORK, _text, fleet=True),
+    "settings": Variable({}, _mapping, fleet=True),
+    "env_file": Variable([], _texts),
+    "env_format": Variable("systemd", _one_of(*env_text.FORMATS)),
+    "env_owner": Variable(None, lambda value, name: str(value)),
+    "env_group": Variable(None, lambda value, name: str(value)),
+    "env_mode": Variable(None, _mode),
+    "service": Variable([], _texts),
+    "restart_command": Variable(None, _command),
+    "processes": Variable([], _processes),
+    "proof": Variable("environ", _one_of("environ", "process_age")),
+    "app_check": Variable(None, _app_check),
+    "timeout": Variable(60.0, _duration),
+    "settle": Variable(2.0, _duration),
+    "state_dir": Variable("/var/lib/phased.keys", _text),
+    "soak": Variable(None, _duration, fleet=True),
+    "wait": Variable(0.0, _duration, fleet=True),
+    "max_age": Variable(86400.0, _duration, fleet=True),
+    "evidence_max_age": Variable(300.0, _duration, fleet=True),
+    "serial": Variable([1, "25%"], _serial, fleet=True),
+    "keyring": Variable(None, _text, fleet=True),
+    "before_tasks": Variable(None, _text),
+    "after_tasks": Variable(None, _text),
+    # Given for one run, on the command line:
+    "new": Variable(False, _truth, fleet=True),
+    "replace": Variable([], _texts, fleet=True),
+    "allow_weak": Variable(False, _truth, fleet=True),
+    "allow_key_in_file": Variable(False, _truth),
+}
+
+
+def restart_words(values: Mapping[str, Any]) -> Optional[str]:
+    """Return how the application is restarted, in words; None where nothing restarts it."""
+    if values["service"]:
+        return ", ".join(values["service"])
+    return "the application with app_keys_restart_command" if values["restart_command"] else None

@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one visit may do to one host.
+
+`order` is the step's (see `ring`), `look` is the evidence of this host a moment ago.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Collection, List, Mapping, NamedTuple, Optional
+
+from . import evidence as proofs
+from .durations import stamp
+from .ring import Order, Token
+
+# A worker whose keys cannot be seen before the visit cannot be proven after it either.
+BLIND = ("unreadable", "overwritten", "not_a_list")
+
+
+class Plan(NamedTuple):
+    """What a visit is to do; where `refuse` has a text it does nothing, and that is why."""
+
+    write: bool
+    restart: bool
+    refuse: Optional[str] = None
+
+
+def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
+    """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None."""
+    if record is None:
+        return None
+    if record["ring"] != token.ring:
+        return (
+            f"this host was rolled with another keyring ({record['ring']}, last visit {stamp(record['at'])}), and this is {token.ring}. "
+            "Use the keyring that the fleet was rolled with"
+        )
+    if record["counter"] > token.counter:
+        return (
+            f"this host has seen step {record['counter']} ({record['step']}, {stamp(record['at'])}), and this keyring is only at step "
+            f"{token.counter}: it is a copy or a backup, or this visit is late. Use the keyring that the fleet was last rolled with"
+        )
+    if record["counter"] == token.counter and record["nonce"] != token.nonce:
+        return (
+            f"step {token.counter} was opened twice, from two copies of the keyring, and this host was visited from the other one at "
+            f"{stamp(record['at'])}. Use the copy that the fleet was last rolled with"
+        )
+    return None
+
+
+def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collection[str] = ()) -> Plan:
+    """Say what the visit is to do.
+
+    With `converge` (the step's own visit) the host is brought to the settings of the step; without
+    (a deploy) it is changed only if what it does now is not admissible. `replace` names unknown
+    keys that the operator gives up.
+    """
+    refuse = _unknown(order, look, replace) or _blind(look)
+    if refuse:
+        return Plan(False, False, refuse)
+    good = order.wants if converge else order.admits
+    write = not all(_does(good, file) for file in look["files"])
+    restart = not all(_does(good, worker) for worker in look["workers"])
+    if converge and not look["workers"]:
+        lost = [finding.seen for finding in proofs.process_findings(look)]
+        if lost:
+            return Plan(False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down")
+    return Plan(write, restart)
+
+
+def unproven(order: Order, look: Mapping[str, Any], converge: bool, workers_before: int) -> List[str]:
+    """Say what keeps the host from being proven after a visit; nothing where it is."""
+    good = order.wants if converge else order.admits
+    found = [finding.seen for file in look["files"] if not _does(good, file) for finding in proofs.file_findings(order, file)]
+    bad = [worker for worker in look["workers"] if not _does(good, worker)]
+    found += [finding.seen for finding in proofs.worker_findings(order, {**look, "workers": bad}, "")]
+    if len(look["workers"]) < workers_before:
+        found.append(f"{len(look['workers'])} workers run, and before there were {workers_before}")
+    for unit in look["units"]:
+        if workers_before and unit["active"] != "active":
+            found.append(f"{unit['name']} is {unit['active']} ({unit['sub']})")
+    if look["workers"] and not look["settled"]:
+        found.append("the workers changed between two looks")
+    return found
+
+
+def may_restore(order: Order, signs: Optional[str], accepts: Collection[str]) -> bool:
+    """Say whether a failed visit may put these settings back: only where the step admits them."""
+    return order.admits(signs, list(accepts))
+
+
+def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) -> Optional[str]:
+    """A value that the keyring does not know may be the only copy of a key."""
+    for holder in [*look["files"], *look["workers"]]:
+        where = holder.get("path") or f"the worker with pid {holder['pid']}"
+        if holder["problem"]:
+            if holder["problem"]["kind"] == "absent" and "path" in holder:
+                continue
+            if holder["problem"]["kind"] == "stale":
+                continue
+            if holder["problem"]["kind"] in BLIND and "pid" in holder:
+                continue
+            advice = proofs.PROBLEMS.get(holder["problem"]["kind"], "Mend it, and run again")
+            return f"{where}: {holder['problem']['text']}. Nothing was changed. What to do: {advice}"
+        for key in [holder["signs"], *holder["accepts"]]:
+            if key not in order.known and key not in replace:
+                return f"{where} holds the key {key}, which is not in the keyring. Nothing was changed: {proofs.UNKNOWN.format(key=key)}"
+    return None
+
+
+def _blind(look: Mapping[str, Any]) -> Optional[str]:
+    for worker in look["workers"]:
+        if worker["problem"] and worker["problem"]["kind"] in BLIND:
+            advice = proofs.PROBLEMS[worker["problem"]["kind"]]
+            return f"pid {worker['pid']}: {worker['problem']['text']}. Nothing was changed. What to do: {advice}"
+    return None
+
+
+def _does(good: Any, holder: Mapping[str, Any]) -> bool:
+    return not holder["problem"] and bool(good(holder["signs"], holder["accepts"]))

@@ -1,0 +1,185 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prove which keys the running workers of an application sign with and accept."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: active_fingerprint
+short_description: Prove which keys the running workers of an application sign with and accept
+version_added: 0.1.0
+author:
+  - The phased.keys contributors (@phased-keys)
+description:
+  - Reads every running worker of the application on this host, the env files on disk and the host's record, and returns them as evidence.
+  - Keys are named by their fingerprints. A secret is never returned in clear.
+  - Changes nothing.
+extends_documentation_fragment:
+  - phased.keys.application
+options:
+  known:
+    description:
+      - Fingerprints of the keyring. A process outside O(processes) that was given one of them is reported.
+    type: list
+    elements: str
+    default: []
+  expect:
+    description:
+      - Wait up to O(timeout) until every worker does this, and fail with what was seen if it does not come true.
+    type: dict
+    suboptions:
+      signs:
+        description: Fingerprint of the key that every worker must sign with.
+        type: str
+      accepts:
+        description: Fingerprints of keys that every worker must accept.
+        type: list
+        elements: str
+        default: []
+  app_check:
+    description:
+      - A check that the application verifies what a fallback signed, with throw-away keys in a process of its own.
+      - A mapping of C(python) and C(manage) for Django, or a command.
+    type: raw
+  reveal:
+    description:
+      - Used by M(phased.keys.keyring) when it adopts a key. Fingerprints of the keys in the env file that it wants.
+    type: list
+    elements: str
+    default: []
+  reveal_pad:
+    description:
+      - Used by M(phased.keys.keyring). A one-time pad in base64, which seals what is brought back.
+    type: str
+attributes:
+  check_mode:
+    description: Works in check mode as it does otherwise, since it changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+  platform:
+    description: Platforms on which it works.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: See what the workers of the shop sign with
+  phased.keys.active_fingerprint:
+    name: shop
+    env_file: /etc/shop.env
+    processes:
+      - unit: shop.service
+  register: shop
+
+- name: Wait until every worker signs with a certain key
+  phased.keys.active_fingerprint:
+    expect:
+      signs: 7c1f0a52b6e94d33
+"""
+
+RETURN = r"""
+evidence:
+  description:
+    - What was seen on this host, in fingerprints. C(workers) with C(pid), C(started), C(signs), C(accepts) and C(problem),
+      C(files) with the same of the env files, C(others) for processes outside the named ones that hold a key, C(units),
+      C(record), C(visit) (the pid of a visit in flight), C(settled), and the C(nonce) of the survey.
+  returned: always
+  type: dict
+signs:
+  description: Fingerprint that every worker signs with. Null where they disagree, or where nothing runs.
+  returned: always
+  type: str
+accepts:
+  description: Fingerprints that every worker accepts.
+  returned: always
+  type: list
+  elements: str
+idle:
+  description: Whether no worker runs.
+  returned: always
+  type: bool
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.host import app_check, arguments, files, record, reveal
+from ..module_utils.host.look import look
+from ..module_utils.rules.evidence import expected
+from ..module_utils.rules.variables import VariableError
+
+PAUSE = 0.25
+# A visit outlives a controller that was killed; it restarts the application once or, to fall back, twice.
+VISIT_FACTOR = 3
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **arguments.APPLICATION,
+            "known": {"type": "list", "elements": "str", "default": []},
+            "expect": {
+                "type": "dict",
+                "options": {"signs": {"type": "str"}, "accepts": {"type": "list", "elements": "str", "default": []}},
+            },
+            "app_check": {"type": "raw"},
+            "reveal": {"type": "list", "elements": "str", "default": []},
+            "reveal_pad": {"type": "str", "no_log": True},
+        },
+        required_together=[("reveal", "reveal_pad")],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module.params)
+    except (VariableError, OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def run(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Take the look, and a second and a third until what is expected is seen."""
+    app = arguments.application(params)
+    result = survey(app, params)
+    if params["expect"]:
+        deadline = time.monotonic() + app["timeout"]
+        while (missing := expected(result["evidence"], params["expect"])) and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            result = survey(app, params)
+        if missing:
+            result.update(failed=True, msg=f"not as expected after {app['timeout']:.0f} s: {'; '.join(missing)}")
+    if params["app_check"]:
+        result["app_check"] = app_check.run(app, params["app_check"], result["evidence"]["workers"])
+    if params["reveal"]:
+        result["revealed"] = reveal.seal(app, params["reveal"], params["reveal_pad"])
+    return result
+
+
+def survey(app: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return one look with its summary, after a visit that is under way has ended."""
+    deadline = time.monotonic() + VISIT_FACTOR * app["timeout"]
+    lock = record.lock_path(app["state_dir"], app["name"])
+    while files.holder(lock) is not None and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    evidence = look(app, params["known"], params["nonce"])
+    workers = evidence["workers"]
+    signs = {worker["signs"] for worker in workers}
+    accepts = [set(worker["accepts"]) for worker in workers]
+    return {
+        "changed": False,
+        "evidence": evidence,
+        "signs": signs.pop() if len(signs) == 1 else None,
+        "accepts": sorted(set.intersection(*accepts)) if accepts else [],
+        "idle": not workers,
+    }
+
+
+if __name__ == "__main__":
+    main()

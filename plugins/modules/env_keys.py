@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring one host to the keys that the open step asks for, and prove it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: env_keys
+short_description: Bring one host to the keys that the open step asks for, and prove it
+version_added: 0.1.0
+author:
+  - The phased.keys contributors (@phased-keys)
+description:
+  - One visit of one host, as a transaction. It rewrites the key settings in the env file and nothing else, restarts the application,
+    and proves every worker in two looks. A visit that cannot prove the host puts the settings of before back where the open step allows that.
+  - Only a step that the gate has opened is ever written. The settings come straight from the keyring, on the controller, and never pass through a variable.
+  - The host refuses a visit that is late, or that comes from a copy of the keyring.
+  - A value that the keyring does not know is never overwritten.
+extends_documentation_fragment:
+  - phased.keys.application
+options:
+  converge:
+    description:
+      - With V(true) the host is brought to the settings of the open step, as the playbooks do it.
+      - With V(false), for a deploy, it is changed only if its present settings are not admissible at the open step.
+    type: bool
+    default: false
+  keyring:
+    description:
+      - Path of the keyring on the controller. Default is the variable C(app_keys_keyring).
+    type: path
+  env_owner:
+    description: Owner of the env file. Default is the variable C(app_keys_env_owner), and else it stays as it is.
+    type: str
+  env_group:
+    description: Group of the env file. Default is the variable C(app_keys_env_group), and else it stays as it is.
+    type: str
+  env_mode:
+    description: Mode of the env file. Default is the variable C(app_keys_env_mode), and else it stays as it is; V(0600) when new.
+    type: str
+  replace:
+    description:
+      - Fingerprints of keys that the keyring does not know and that may be overwritten all the same.
+      - Default is the variable C(app_keys_replace).
+    type: list
+    elements: str
+  order:
+    description: Given by the action plugin. What the open step asks of every host, in fingerprints.
+    type: dict
+  token:
+    description: Given by the action plugin. The token of the open step.
+    type: dict
+  step:
+    description: Given by the action plugin. Name of the open step.
+    type: str
+  secrets:
+    description: Given by the action plugin, straight from the keyring.
+    type: dict
+attributes:
+  check_mode:
+    description: Says what would change.
+    support: full
+  diff_mode:
+    description: Shows fingerprints, and never keys.
+    support: full
+  platform:
+    description: Platforms on which it works.
+    support: full
+    platforms: linux
+notes:
+  - A visit carries keys, so it goes through pipelining, which is turned on for this call. Where a connection has none it is refused,
+    unless C(app_keys_allow_key_in_file) is set, since the keys would lie in a temporary file on the host.
+"""
+
+EXAMPLES = r"""
+- name: Bring the shop to the keys that it should have
+  phased.keys.env_keys:
+"""
+
+RETURN = r"""
+proven:
+  description: Whether every worker and every env file does what it should.
+  returned: always
+  type: bool
+did:
+  description: What was done. C(written) lists the files, C(restarted), C(restored) and C(down) are truth values.
+  returned: always
+  type: dict
+evidence:
+  description: What was seen at the end, as M(phased.keys.active_fingerprint) returns it.
+  returned: always
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.host import arguments
+from ..module_utils.host.files import Locked
+from ..module_utils.host.visit import Request, visit
+from ..module_utils.rules.ring import Order, Token
+from ..module_utils.rules.variables import VariableError
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **arguments.APPLICATION,
+            "converge": {"type": "bool", "default": False},
+            "keyring": {"type": "path", "no_log": False},
+            "env_owner": {"type": "str"},
+            "env_group": {"type": "str"},
+            "env_mode": {"type": "str"},
+            "replace": {"type": "list", "elements": "str"},
+            "order": {"type": "dict"},
+            "token": {"type": "dict", "no_log": False},
+            "step": {"type": "str"},
+            "secrets": {"type": "dict", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        request = Request(
+            app=arguments.application(params),
+            order=Order(**params["order"]),
+            token=Token(**params["token"]),
+            step=params["step"],
+            nonce=params["nonce"],
+            converge=params["converge"],
+            replace=params["replace"] or [],
+            secrets=params["secrets"],
+        )
+        result = visit(request, module.check_mode)
+    except (VariableError, Locked, OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of this name, which does the work on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gate
+short_description: Count the proven members of a fleet, and open a step
+version_added: 0.1.0
+author:
+  - The phased.keys contributors (@phased-keys)
+description:
+  - Holds the evidence of the whole fleet against the rules, and is the only thing that opens a step of a rollout.
+  - Members that are unreachable, skipped, outside C(--limit), vanished from the inventory, or whose evidence is missing, of
+    another survey or too old, are not proven. A refusal counts the proven members and names each other with what was seen and what to do.
+  - It is written for the playbooks of this collection. Evidence is what their tasks registered in the same run.
+options:
+  do:
+    description:
+      - V(fleet) says which hosts the fleet is, and gives the run its nonce.
+      - V(ask) says whether a step has anything to do, and waits for a soak that is shorter than C(app_keys_wait).
+      - V(open) opens the step, or goes on with one that is open.
+      - V(batch) lets a batch begin only if nothing was lost in those before it.
+      - V(count) says whether the closing count needs another look at the fleet.
+      - V(close) counts the fleet and closes the step.
+      - V(status) shows who signs with what, who accepts what, and what is next.
+    type: str
+    required: true
+    choices: [fleet, ask, open, batch, count, close, status]
+  step:
+    description:
+      - The step that is meant. V(current) is the one that the keyring is at.
+    type: str
+    default: current
+    choices: [current, prepare, promote, retire]
+  goal:
+    description:
+      - What the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.
+    type: str
+    default: rollout
+  nonce:
+    description:
+      - Nonce of the run, as O(do=fleet) returned it. Evidence with another is not counted.
+    type: str
+attributes:
+  check_mode:
+    description: Says what would be opened, opens nothing, and fails where the real run would refuse now.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+  platform:
+    description: Runs on the controller.
+    support: full
+    platforms: posix
+  bypass_host_loop:
+    description: Runs once for all hosts of the play.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Say who signs with what
+  phased.keys.gate:
+    do: status
+    nonce: "{{ survey_nonce }}"
+"""
+
+RETURN = r"""
+go:
+  description: Whether there are hosts to visit.
+  returned: for O(do=ask) and O(do=open)
+  type: bool
+look:
+  description: Whether the fleet has to be looked at first.
+  returned: for O(do=ask) and O(do=count)
+  type: bool
+known:
+  description: Fingerprints of the keyring, for the look.
+  returned: for O(do=ask) and O(do=count)
+  type: list
+  elements: str
+members:
+  description: The hosts of the fleet.
+  returned: for O(do=fleet)
+  type: list
+  elements: str
+nonce:
+  description: Nonce of the run.
+  returned: for O(do=fleet)
+  type: str
+status:
+  description: What was shown.
+  returned: for O(do=status)
+  type: str
+proven:
+  description: The members that are proven at the open step.
+  returned: for O(do=status)
+  type: list
+  elements: str
+"""

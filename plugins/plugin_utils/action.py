@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the action plugins share: the variables of a host as module arguments, and the keyring of its application."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List, Mapping
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.host.arguments import APPLICATION
+from ..module_utils.rules import variables
+from ..module_utils.rules.ring import Ring
+from . import fleet
+from .keyring_file import KeyringFile, KeyringFileError
+
+# A play's own results, by the names under which the playbooks and the role register them.
+LOOK = "__app_keys_look"
+VISIT = "__app_keys_visit"
+
+
+class HostAction(ActionBase):
+    """An action that looks at, or visits, one host."""
+
+    _supports_check_mode = True
+
+    def raw_variables(self, task_vars: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return this host's `app_keys_*` variables, templated."""
+        names = [name for name in task_vars if name.startswith(variables.PREFIX)]
+        return {name: fleet.plain(self._templar.template(task_vars[name])) for name in names}
+
+    def arguments(self, raw: Mapping[str, Any], options: List[str]) -> Dict[str, Any]:
+        """Return the module's arguments: the task's own, and the variables for those it does not give."""
+        given = dict(self._task.args)
+        for option in options:
+            value = raw.get(variables.PREFIX + option)
+            if given.get(option) is None and value is not None:
+                given[option] = value
+        return given
+
+    def ask(self, module: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Run the module on the host; the evidence is as old as the question, whatever the host's clock says."""
+        asked = time.monotonic()
+        result: Dict[str, Any] = self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
+        if isinstance(result.get("evidence"), dict):
+            result["evidence"]["asked"] = asked
+        return result
+
+
+def same_form(ring: Ring, values: Mapping[str, Any]) -> None:
+    """Refuse variables that say another form of keys than the keyring was adopted with."""
+    if (ring["framework"], ring["settings"]) != (values["framework"], values["settings"]):
+        raise KeyringFileError(
+            f"the keyring was adopted for {ring['framework']} with app_keys_settings {ring['settings']}, and the inventory says "
+            f"{values['framework']} with {values['settings']}: the hosts would be given settings that their applications do not read. "
+            "Put the variables back"
+        )
+
+
+def keyring_of(path: str, loader: Any, name: str, values: Mapping[str, Any]) -> Ring:
+    """Return the keyring at `path` for an application with these variables."""
+    ring = KeyringFile(path, loader).load(name)
+    same_form(ring, values)
+    return ring
+
+
+APPLICATION_OPTIONS = [name for name in APPLICATION if name != "nonce"]

@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gate and the keyring share: the fleet, its keyring, and the evidence that a play has gathered."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, Mapping, Optional
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.rules import evidence as proofs
+from ..module_utils.rules.evidence import Count, Survey
+from ..module_utils.rules.ring import Ring
+from . import action, fleet
+from .fleet import FleetError
+from .keyring_file import KeyringFile, KeyringFileError
+
+
+class FleetAction(ActionBase):
+    """An action that runs once, for all hosts of the play."""
+
+    # Not `run_once` in the playbooks: `strategy: free` turns that into once per host, and refuses this.
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        """Find the fleet, then answer."""
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        self.task_vars: Dict[str, Any] = task_vars or {}
+        self.checking = bool(self._task.check_mode)
+        try:
+            self.fleet = fleet.fleet(self.task_vars, self._templar, self._loader)
+            path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
+            self.file = KeyringFile(path, self._loader)
+            result.update(self.answer(self.task_vars))
+        except (FleetError, KeyringFileError) as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+    def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Return the action's own result."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Show a line to the person at the terminal: a result alone is a line of JSON."""
+        self._display.display(text)
+
+    def load(self) -> Ring:
+        """Return the keyring."""
+        ring = self.file.load(self.fleet.name)
+        action.same_form(ring, self.fleet.values)
+        return ring
+
+    def result_of(self, host: str, name: str) -> Mapping[str, Any]:
+        """Return what a host registered under `name` in this run; registered results are in no fact cache."""
+        found = self.task_vars["hostvars"].raw_get(host).get(name)
+        return found if isinstance(found, Mapping) else {}
+
+    def evidence(self) -> Dict[str, Any]:
+        """Return the newest evidence of every member of which there is any."""
+        found = {}
+        for member in self.fleet.members:
+            seen = [self.result_of(member, name).get("evidence") for name in (action.LOOK, action.VISIT)]
+            usable = [entry for entry in seen if isinstance(entry, Mapping) and "asked" in entry]
+            if usable:
+                found[member] = max(usable, key=lambda entry: float(entry["asked"]))
+        return found
+
+    def survey(self) -> Survey:
+        """Return the survey that evidence has to be of."""
+        return Survey(
+            nonce=str(self._task.args.get("nonce", "")),
+            now=time.monotonic(),
+            max_age=self.fleet.values["evidence_max_age"],
+            absent={member: self.absent(member) for member in self.fleet.members},
+        )
+
+    def absent(self, host: str) -> str:
+        """Say why there is no evidence of a host."""
+        if host not in self.task_vars["ansible_play_hosts_all"]:
+            return "is outside --limit, and was not looked at"
+        for name in (action.VISIT, action.LOOK):
+            seen = self.result_of(host, name)
+            if seen.get("unreachable"):
+                return f"unreachable ({str(seen.get('msg', '')).strip()})"
+            if seen.get("failed"):
+                return str(seen.get("msg", "failed")).strip()
+        if host not in self.task_vars["ansible_play_hosts"]:
+            return "unreachable, or failed in a task before"
+        return "was not looked at"
+
+    def count(self, ring: Ring) -> Count:
+        """Count the members that are proven at the open step."""
+        return proofs.count(ring, self.fleet.members, self.evidence(), self.survey())

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keyring's file on the controller: YAML in an Ansible Vault envelope.
+
+It is encrypted with a vault secret that the user gave `ansible-playbook`, and stays with the id and
+the secret that opened it. Every write compares the revision under a short lock: an action's lock
+ends with its process, so no lock can be held from one task to the next.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+import yaml
+from ansible import constants as C
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import (
+    AnsibleVaultError,
+    AnsibleVaultFormatError,
+    VaultLib,
+    is_encrypted,
+    match_encrypt_secret,
+    parse_vaulttext_envelope,
+)
+
+from ..module_utils.host import files
+from ..module_utils.rules import ring as rings
+from ..module_utils.rules.ring import Ring
+
+LOCK_WAIT = 10.0
+HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
+
+
+class KeyringFileError(Exception):
+    """The keyring could not be read or written; the text says why and what to do."""
+
+
+class Opened(NamedTuple):
+    """A keyring with the vault id and secret that opened it."""
+
+    ring: Ring
+    vault_id: str
+    secret: Any
+
+
+class KeyringFile:
+    """One application's keyring at `path`, opened with the secrets of `loader`."""
+
+    def __init__(self, path: str, loader: Any) -> None:
+        self.path = path
+        self.secrets: List[Tuple[str, Any]] = list(getattr(loader, "_vault").secrets or [])
+
+    def exists(self) -> bool:
+        """Whether there is a keyring, or anything else in its place."""
+        return os.path.lexists(self.path)
+
+    def load(self, name: Optional[str] = None) -> Ring:
+        """Return the keyring; KeyringFileError where it cannot be used."""
+        return self._open(name).ring
+
+    def create(self, ring: Ring) -> Ring:
+        """Write a first keyring; one that exists is never overwritten."""
+        self._need_secrets("written")
+        try:
+            vault_id, secret = match_encrypt_secret(self.secrets, C.DEFAULT_VAULT_ENCRYPT_IDENTITY)
+        except AnsibleVaultError as error:
+            raise KeyringFileError(f"{self.path} cannot be encrypted: {error}") from None
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise KeyringFileError(f"{folder} cannot be made: {error.strerror}. Nothing was changed") from None
+        with self._lock():
+            if self.exists():
+                raise KeyringFileError(f"{self.path} exists: a keyring that exists is never overwritten")
+            return self._write(Opened(ring, vault_id, secret))
+
+    def replace(self, ring: Ring) -> Ring:
+        """Write the keyring if it is still the one that `ring` was made from, and return it as written."""
+        with self._lock():
+            present = self._open(ring["name"])
+            if (present.ring["ring"], present.ring["revision"]) != (ring["ring"], ring["revision"]):
+                raise KeyringFileError(
+                    f"{self.path} was changed by somebody else meanwhile (revision {present.ring['revision']}, and {ring['revision']} "
+                    "was read). Nothing was changed: run again"
+                )
+            return self._write(Opened(ring, present.vault_id, present.secret))
+
+    def _lock(self) -> files.Lock:
+        folder, base = os.path.split(self.path)
+        try:
+            return files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
+        except (OSError, files.Locked) as error:
+            raise KeyringFileError(f"{self.path} is locked, or its folder cannot be written: {error}. Nothing was changed") from None
+
+    def _open(self, name: Optional[str]) -> Opened:
+        try:
+            text = files.read_text(self.path)
+        except (OSError, ValueError) as error:
+            raise KeyringFileError(f"{self.path} cannot be read: {error}") from None
+        if text is None:
+            raise KeyringFileError(f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring")
+        if not is_encrypted(text):
+            raise KeyringFileError(f"{self.path} is not encrypted with Ansible Vault, or is cut off: it is not a keyring that phased.keys wrote")
+        self._need_secrets("read")
+        try:
+            parse_vaulttext_envelope(text.encode())
+            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(text.encode(), filename=self.path)
+        except AnsibleVaultFormatError as error:
+            raise KeyringFileError(f"{self.path} is cut off or damaged: {error}") from None
+        except AnsibleError:
+            ids = ", ".join(sorted({vault_id or "default" for vault_id, _secret in self.secrets}))
+            raise KeyringFileError(f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged") from None
+        try:
+            document = yaml.safe_load(plain)
+        except yaml.YAMLError:
+            # The parser's own message quotes the text, and with it a secret.
+            raise KeyringFileError(f"{self.path} is decrypted and is not YAML") from None
+        try:
+            return Opened(rings.check(document, name), vault_id, secret)
+        except rings.RingError as error:
+            raise KeyringFileError(f"{self.path}: {error}") from None
+
+    def _write(self, opened: Opened) -> Ring:
+        ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
+        plain = yaml.safe_dump(ring, sort_keys=False, allow_unicode=True)
+        sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
+        try:
+            files.replace_text(self.path, sealed.decode(), mode="0600")
+        except OSError as error:
+            raise KeyringFileError(f"{self.path} cannot be written: {error.strerror}. Nothing was changed") from None
+        return ring
+
+    def _need_secrets(self, what: str) -> None:
+        if not self.secrets:
+            raise KeyringFileError(f"the keyring {self.path} cannot be {what} without a vault secret: {HOW_TO_PASS}")

@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the shop's database and its users."""
+
+import os
+import sys
+
+import django
+from django.core.management import call_command
+
+USERS = 400
+PASSWORD = "a password of the demo"
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+    django.setup()
+    from django.contrib.auth.hashers import make_password
+    from django.contrib.auth.models import User
+
+    call_command("migrate", verbosity=0)
+    hashed = make_password(PASSWORD)
+    User.objects.bulk_create(User(username=f"user{number}", password=hashed) for number in range(USERS))
+    sys.exit(0)

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real processes for the tests of `module_utils/host`; each is ended by its pid, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a program, and return once it runs: `start(argv, env)`, or `start(code, env)` for Python code.
+
+    Python code says that it is ready by printing a line.
+    """
+    begun: List["subprocess.Popen[bytes]"] = []
+
+    def _start(
+        what: Any, env: Optional[Dict[str, str]] = None, arguments: Sequence[str] = (), **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        argv = [sys.executable, "-c", what, *arguments] if isinstance(what, str) else what
+        child = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, start_new_session=True, **options)
+        begun.append(child)
+        if isinstance(what, str):
+            assert child.stdout is not None
+            child.stdout.readline()
+        return child
+
+    yield _start
+    for child in begun:
+        # The session is ours, and its number is taken for as long as the child is not reaped.
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        child.wait(10)
+        if child.stdout:
+            child.stdout.close()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait until something is so."""
+
+    def _until(so: Callable[[], Any], seconds: float = 10.0) -> None:
+        end = time.monotonic() + seconds
+        while not so():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+    return _until
