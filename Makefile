@@ -129,18 +129,23 @@ lint-python: $(VENV)/.lint
 lint-ansible: $(VENV)/.lint
 	$(BIN)/ansible-lint
 
+# antsibull-docs puts a log into the home.
 .PHONY: lint-docs
 lint-docs: $(VENV)/.lint
-	$(BIN)/antsibull-docs lint-collection-docs .
+	HOME="$(CACHE)" $(BIN)/antsibull-docs lint-collection-docs .
 	$(BIN)/antsibull-changelog lint
 
 .PHONY: lint-licences
 lint-licences: $(VENV)/.lint
 	$(BIN)/reuse lint --lines
 
+# What the tarball holds, and whether Galaxy would take it.
 .PHONY: lint-tarball
 lint-tarball: build $(VENV)/.lint
 	$(BIN)/python tests/tools/tarball_check.py
+	cd build; GALAXY_IMPORTER_TMP_ROOT_DIR="$$TMPDIR" GALAXY_IMPORTER_ANSIBLE_LOCAL_TMP="$$ANSIBLE_LOCAL_TEMP" \
+	  GALAXY_IMPORTER_CHECK_REQUIRED_TAGS=true \
+	  ../$(BIN)/python -m galaxy_importer.main phased-keys-*.tar.gz
 
 .PHONY: lint-sanity
 lint-sanity: $(VENV)/.lint ## ansible-test sanity alone (ARGS="--test import")

@@ -87,8 +87,9 @@ class ActionModule(FleetAction):
         return self.look(self.load())
 
     def look(self, ring: Ring) -> Dict[str, Any]:
-        """Ask for a survey unless fresh evidence proves every member already."""
-        return {"go": True, "look": not self.count(ring).complete, "known": rings.order(ring).known}
+        """Ask for a survey unless fresh evidence proves already all that the step needs."""
+        proven = self.count(ring).complete and not self.soaking(ring)
+        return {"go": True, "look": not proven, "known": rings.order(ring).known}
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open."""
@@ -98,14 +99,14 @@ class ActionModule(FleetAction):
             return self.resume(ring, count)
         headline = f"{self.step} is not safe yet"
         if not count.complete:
-            raise Refused(wording.refusal(ring, headline, count, NOTHING_CHANGED))
+            raise Refused(wording.refusal(ring, headline, count, count.findings, NOTHING_CHANGED))
         now = time.time()
         closed = ring if ring["step"]["closed"] else steps.close_step(ring, now)
         values = self.fleet.values
         decision = steps.decide(closed, self.step, self.goal, now, values["max_age"], values["new"])
-        short = proofs.soak_findings(self.evidence(), steps.due(closed, now)) if self.step == "retire" else {}
+        short = self.soaking(closed)
         if short:
-            text = "\n".join([f"{self.step}: waiting for the soak on {len(short)} hosts", *wording.table(short)])
+            text = "\n".join([f"{self.step}: waiting for the soak on {len(short)} of {len(self.fleet.members)} hosts", *wording.table(short)])
             return self.stay(text)
         if decision.do != "open":
             if closed is not ring and not self.checking:
@@ -123,7 +124,7 @@ class ActionModule(FleetAction):
         name = ring["step"]["name"]
         blocked = proofs.not_visitable(ring, self.fleet.members, self.evidence(), self.survey())
         if blocked:
-            raise Refused(wording.refusal(ring, f"{name} cannot go on", Count(count.proven, blocked), NOTHING_CHANGED))
+            raise Refused(wording.refusal(ring, f"{name} cannot go on", count, blocked, NOTHING_CHANGED))
         if count.complete:
             self.finish(ring, count)
             return {"go": False, "text": "nothing to do"}
@@ -142,8 +143,7 @@ class ActionModule(FleetAction):
         lost = self.lost()
         findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), lost)
         if findings:
-            proven = [member for member in self.fleet.members if member not in findings]
-            raise Refused(wording.refusal(ring, f"{ring['step']['name']} stops here", Count(proven, findings), STOPPED))
+            raise Refused(wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED))
         return {}
 
     def do_close(self) -> Dict[str, Any]:
@@ -151,7 +151,7 @@ class ActionModule(FleetAction):
         ring = self.load()
         count = self.count(ring)
         if not count.complete:
-            raise Refused(wording.refusal(ring, f"{ring['step']['name']} is not complete", count, STOPPED))
+            raise Refused(wording.refusal(ring, f"{ring['step']['name']} is not complete", count, count.findings, STOPPED))
         return {"changed": self.finish(ring, count)}
 
     def do_status(self) -> Dict[str, Any]:
@@ -183,6 +183,10 @@ class ActionModule(FleetAction):
             soak = steps.soak_of(self.fleet.values["soak"], self.fleet.values["framework"], profile.soak)
         ring = steps.register(ring, self.fleet.members, now)
         return steps.open_step(ring, self.step, now, secrets.token_hex(8), key, soak)
+
+    def soaking(self, ring: Ring) -> Dict[str, List[Finding]]:
+        """The members on whose own clocks a key that is due has not soaked long enough."""
+        return proofs.soak_findings(self.evidence(), steps.due(ring, time.time())) if self.step == "retire" else {}
 
     def soak_text(self, ring: Ring) -> str:
         """Say how long the soak will be, and who says so."""

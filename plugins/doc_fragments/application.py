@@ -46,11 +46,10 @@ options:
     type: raw
   processes:
     description:
-      - Where the workers are. Each entry is one of C(unit) (its whole control group), C(pid_file) (that process
-        and its descendants) and C(pattern) (a regular expression over command lines).
+      - Where the workers are, as a mapping or a list of mappings. Each is one of C(unit) (its whole control group), C(pid_file)
+        (that process and its descendants) and C(pattern) (a regular expression over command lines).
       - Default is the variable C(app_keys_processes), and else the units of O(service).
-    type: list
-    elements: dict
+    type: raw
   proof:
     description:
       - How a worker is read. V(environ) reads what the process was given. V(process_age) is weaker and for applications that

@@ -47,7 +47,6 @@ options:
       - Used by M(phased.keys.keyring) when it adopts a key. Fingerprints of the keys in the env file that it wants.
     type: list
     elements: str
-    default: []
   reveal_pad:
     description:
       - Used by M(phased.keys.keyring). A one-time pad in base64, which seals what is brought back.
@@ -110,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host import app_check, arguments, files, record, reveal
 from ..module_utils.host.look import look
+from ..module_utils.host.units import UnitsUnavailable
 from ..module_utils.rules.evidence import expected
 from ..module_utils.rules.variables import VariableError
 
@@ -129,7 +129,7 @@ def main() -> None:
                 "options": {"signs": {"type": "str"}, "accepts": {"type": "list", "elements": "str", "default": []}},
             },
             "app_check": {"type": "raw"},
-            "reveal": {"type": "list", "elements": "str", "default": []},
+            "reveal": {"type": "list", "elements": "str"},
             "reveal_pad": {"type": "str", "no_log": True},
         },
         required_together=[("reveal", "reveal_pad")],
@@ -137,7 +137,7 @@ def main() -> None:
     )
     try:
         result = run(module.params)
-    except (VariableError, OSError, ValueError) as error:
+    except (VariableError, UnitsUnavailable, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     if result.get("failed"):
         module.fail_json(**result)

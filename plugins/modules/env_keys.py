@@ -79,6 +79,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+needed:
+  description: Whether the host had to be changed, or in check mode has to be.
+  returned: always
+  type: bool
 proven:
   description: Whether every worker and every env file does what it should.
   returned: always
@@ -97,6 +101,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host import arguments
 from ..module_utils.host.files import Locked
+from ..module_utils.host.units import UnitsUnavailable
 from ..module_utils.host.visit import Request, visit
 from ..module_utils.rules.ring import Order, Token
 from ..module_utils.rules.variables import VariableError
@@ -133,7 +138,7 @@ def main() -> None:
             secrets=params["secrets"],
         )
         result = visit(request, module.check_mode)
-    except (VariableError, Locked, OSError, ValueError) as error:
+    except (VariableError, Locked, UnitsUnavailable, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     if result.get("failed"):
         module.fail_json(**result)

@@ -9,8 +9,10 @@ ends with its process, so no lock can be held from one task to the next.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import yaml
 from ansible import constants as C
@@ -71,14 +73,14 @@ class KeyringFile:
             os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
             raise KeyringFileError(f"{folder} cannot be made: {error.strerror}. Nothing was changed") from None
-        with self._lock():
+        with self._locked():
             if self.exists():
                 raise KeyringFileError(f"{self.path} exists: a keyring that exists is never overwritten")
             return self._write(Opened(ring, vault_id, secret))
 
     def replace(self, ring: Ring) -> Ring:
         """Write the keyring if it is still the one that `ring` was made from, and return it as written."""
-        with self._lock():
+        with self._locked():
             present = self._open(ring["name"])
             if (present.ring["ring"], present.ring["revision"]) != (ring["ring"], ring["revision"]):
                 raise KeyringFileError(
@@ -87,12 +89,18 @@ class KeyringFile:
                 )
             return self._write(Opened(ring, present.vault_id, present.secret))
 
-    def _lock(self) -> files.Lock:
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
         folder, base = os.path.split(self.path)
+        lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
         try:
-            return files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
+            lock.__enter__()
         except (OSError, files.Locked) as error:
             raise KeyringFileError(f"{self.path} is locked, or its folder cannot be written: {error}. Nothing was changed") from None
+        try:
+            yield
+        finally:
+            lock.__exit__()
 
     def _open(self, name: Optional[str]) -> Opened:
         try:
@@ -106,7 +114,7 @@ class KeyringFile:
         self._need_secrets("read")
         try:
             parse_vaulttext_envelope(text.encode())
-            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(text.encode(), filename=self.path)
+            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(text.encode())
         except AnsibleVaultFormatError as error:
             raise KeyringFileError(f"{self.path} is cut off or damaged: {error}") from None
         except AnsibleError:
@@ -124,10 +132,11 @@ class KeyringFile:
 
     def _write(self, opened: Opened) -> Ring:
         ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
-        plain = yaml.safe_dump(ring, sort_keys=False, allow_unicode=True)
+        # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
+        plain = yaml.safe_dump(json.loads(json.dumps(ring)), sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
         try:
-            files.replace_text(self.path, sealed.decode(), mode="0600")
+            files.replace_text(self.path, sealed.decode(), mode=0o600)
         except OSError as error:
             raise KeyringFileError(f"{self.path} cannot be written: {error.strerror}. Nothing was changed") from None
         return ring

@@ -77,7 +77,7 @@ class Balancer:
             try:
                 async with asyncio.timeout(PATIENCE):
                     return await exchange(host, path, cookie, form)
-            except (OSError, EOFError, ValueError, TimeoutError) as error:
+            except (OSError, EOFError, ValueError, KeyError) as error:
                 self.on_error(error)
                 last = host
                 await asyncio.sleep(self.chance.uniform(0.02, 0.1))
@@ -85,7 +85,7 @@ class Balancer:
 
 
 async def exchange(host: tuple[str, int], path: str, cookie: str, form: dict[str, str] | None) -> Answer:
-    """Send one request to one host and read the whole answer; OSError, EOFError or ValueError where it is not whole."""
+    """Send one request to one host and read the whole answer; OSError, EOFError or ValueError where there is none."""
     body = urlencode(form or {}).encode()
     head = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", f"Host: {host[0]}", "Connection: close"]
     if cookie:
@@ -104,7 +104,7 @@ async def exchange(host: tuple[str, int], path: str, cookie: str, form: dict[str
         raise EOFError("the connection was closed before an answer")
     status, *headers = top.decode("latin-1").split("\r\n")
     given = {name.lower(): value.strip() for name, _colon, value in (line.partition(":") for line in headers)}
-    if len(content) < int(given.get("content-length", 0)):
+    if len(content) != int(given["content-length"]):
         raise EOFError("the connection was closed within an answer")
     is_json = given.get("content-type", "").startswith("application/json")
     set_cookies = [line.partition(":")[2].strip() for line in headers if line.lower().startswith("set-cookie:")]

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
@@ -78,7 +79,8 @@ class Load:
         try:
             asyncio.run(self._all_clients())
         except Exception as error:
-            self.failure = f"{type(error).__name__}: {error}"
+            first = getattr(error, "exceptions", [error])[0]  # a task group wraps what its tasks raised
+            self.failure = f"{type(first).__name__}: {first}"
         self._ready.set()
 
     async def _all_clients(self) -> None:
@@ -92,7 +94,8 @@ class Load:
 
     def _make(self) -> Iterator[Client]:
         pause = sum(STEADY.values()) / self.rate
-        for kinds, pauses in ((STEADY, (pause * 0.5, pause * 1.5)), (SELDOM, (self.life * 0.55, self.life - MARGIN - 0.3))):
+        steady, seldom = (pause * 0.5, pause * 1.5), (self.life * 0.55, self.life - MARGIN - 0.3)
+        for kinds, pauses in ((STEADY, steady), (SELDOM, seldom)):
             for kind, number in kinds.items():
                 for _ in range(number):
                     yield Link(self, pauses) if kind == "link" else Session(self, pauses, kind)
@@ -108,9 +111,8 @@ class Load:
 
     async def _rest(self, seconds: float) -> None:
         """Sleep, in pieces short enough that the end of the run is noticed."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (left := until - loop.time()) > 0 and not self._stopping.is_set():
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
             await asyncio.sleep(min(left, 0.5))
 
     def counter(self, group: str) -> Counter:
@@ -155,7 +157,7 @@ class Client:
         counter["requests"] += 1
         if kept:
             counter["crossings"] += answer.content.get("key") != key
-        elif asyncio.get_running_loop().time() - born >= self.load.life - 1:
+        elif time.monotonic() - born >= self.load.life - 1:
             counter["expired"] += 1  # stalled on a busy machine until it had truly expired
         else:
             counter[lost] += 1

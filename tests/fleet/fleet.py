@@ -135,7 +135,7 @@ class Fleet:
             # lock is waiting for its gunicorn, which is ended here; once the lock is ours nothing can start any more.
             waiting = [path.parent for path in self.folder.glob("hosts/*/host.json")]
             while True:
-                ended = procs.end_marked(procs.FLEET_MARK, self.folder, grace=5)
+                ended = procs.end_marked(procs.FLEET_MARK, self.folder, grace=3)
                 waiting = [folder for folder in waiting if not _lock(folder / "lock", locks)]
                 if not waiting and ended and not procs.marked(procs.FLEET_MARK, self.folder):
                     break
@@ -185,7 +185,7 @@ class Fleet:
 
 
 def inventory(fleet: Fleet, variables: Mapping[str, Any]) -> str:
-    """Return the inventory: group `shop`, one host for each folder. JSON values are YAML, so nothing needs a library."""
+    """Return the inventory: group `shop`, one host for each folder. JSON is YAML, so this needs no library."""
     group = {
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -193,7 +193,9 @@ def inventory(fleet: Fleet, variables: Mapping[str, Any]) -> str:
         "app_keys_app_check": {"python": sys.executable, "manage": str(HERE / "app" / "manage.py")},
         **variables,
     }
-    lines = ["---", "shop:", "  vars:", *(f"    {name}: {json.dumps(value)}" for name, value in group.items()), "  hosts:"]
+    lines = ["---", "shop:", "  vars:"]
+    lines += [f"    {name}: {json.dumps(value)}" for name, value in group.items()]
+    lines.append("  hosts:")
     for host in fleet.hosts:
         restart = shlex.join([sys.executable, str(HERE / "host.py"), "restart", str(host.folder)])
         own = {
@@ -203,7 +205,8 @@ def inventory(fleet: Fleet, variables: Mapping[str, Any]) -> str:
             "app_keys_processes": {"pid_file": str(host.folder / "pid")},
             "shop_url": f"http://{host.address}:{host.port}",
         }
-        lines += [f"    {host.folder.name}:", *(f"      {name}: {json.dumps(value)}" for name, value in own.items())]
+        lines.append(f"    {host.folder.name}:")
+        lines += [f"      {name}: {json.dumps(value)}" for name, value in own.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -5,8 +5,8 @@
     python tests/fleet/host.py start|stop|restart|reload|status FOLDER
 
 The folder holds `env` (what systemd's EnvironmentFile would be), `state/`, `pid`, `log`, `host.json` (address, workers)
-and `ready/`, where every worker that has come up leaves a file. `reload` sends SIGHUP, after which gunicorn's new workers
-still have the old environment: that is the trap which a rotation has to see.
+and `ready/`, where every worker that has come up leaves a file. `reload` sends SIGHUP, after which gunicorn's new
+workers still have the old environment: that is the trap which a rotation has to see.
 """
 
 from __future__ import annotations

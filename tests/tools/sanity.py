@@ -111,11 +111,11 @@ def main() -> int:
     command = [str(Path(sys.executable).with_name("ansible-test")), "sanity", "--local", "--color", "no", *sys.argv[1:]]
     run = subprocess.Popen(command, cwd=COPY, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert run.stdout
-    left_out: list[str] = []
+    left_out: dict[str, None] = {}  # in order, and once: ansible-test repeats its warnings at the end
     for line in run.stdout:
         print(line, end="", flush=True)
         if LEFT_OUT.search(line):
-            left_out.append(line.strip())
+            left_out[line.strip()] = None
     failed = run.wait() != 0
     for line in left_out:
         # A machine need not have every Python; anything else that is missing is a failure.

@@ -17,7 +17,7 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
     "env_format": {"type": "str", "choices": list(env_text.FORMATS)},
     "service": {"type": "list", "elements": "str"},
     "restart_command": {"type": "raw"},
-    "processes": {"type": "list", "elements": "dict"},
+    "processes": {"type": "raw"},
     "proof": {"type": "str", "choices": ["environ", "process_age"]},
     "timeout": {"type": "str"},
     "settle": {"type": "str"},

@@ -21,8 +21,8 @@ from .processes import start_ticks
 QUERY_TIMEOUT = 15.0
 # systemd.unit(5)
 _SUFFIXES = (
-    *("service", "socket", "target", "slice", "scope", "timer"),
-    *("path", "mount", "automount", "swap", "device"),
+    *(".service", ".socket", ".target", ".slice", ".scope", ".timer"),
+    *(".path", ".mount", ".automount", ".swap", ".device"),
 )
 _PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID")
 _TAIL_LINES, _TAIL_BYTES = 20, 4096
@@ -54,7 +54,7 @@ def full_name(name: str) -> str:
     # systemctl takes a pattern for the units that are loaded just now: one that is stopped would be passed over.
     if not name or name.startswith("-") or set(name) & set("*?[/ \t\n"):
         raise ValueError(f"{name!r} is not the name of a unit")
-    return name if name.rpartition(".")[2] in _SUFFIXES else name + ".service"
+    return name if name.endswith(_SUFFIXES) else name + ".service"
 
 
 def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_TIMEOUT) -> List[Unit]:

@@ -125,7 +125,7 @@ class _Visit:
             text = files.read_text(path)
             rewritten = env_text.rewrite(text or "", app["env_format"], ours)
             if rewritten != text:
-                files.replace_text(path, rewritten, mode=app["env_mode"], owner=app["env_owner"], group=app["env_group"])
+                files.replace_text(path, rewritten, mode=app["env_mode"] and int(app["env_mode"], 8), owner=app["env_owner"], group=app["env_group"])
                 self.did["written"].append(path)
 
     def restart_and_prove(self, restart: bool) -> Dict[str, Any]:
@@ -224,6 +224,7 @@ class _Visit:
         """Return what the module returns."""
         outcome = {
             "changed": bool(self.did["written"] or self.did["restarted"]),
+            "needed": bool(self.did["written"] or self.did["restarted"]),
             "proven": not found,
             "did": self.did,
             "evidence": dict(seen),

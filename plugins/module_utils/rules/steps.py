@@ -237,7 +237,7 @@ def _follows(ring: Ring, step: str) -> bool:
 def _no_way(ring: Ring, step: str, goal: str) -> Decision:
     current = ring["step"]
     if step == current["name"]:
-        return Decision("skip", f"{step} is done: every member was proven at {current['closed']}")
+        return Decision("skip", f"done, every member was proven at {current['closed']}")
     if goal == "rollout":
         return Decision("skip", next_text(ring, epoch(current["opened"])))
     wanted = {

@@ -35,9 +35,9 @@ def counted(ring: Ring, count: Count) -> str:
     return f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}"
 
 
-def refusal(ring: Ring, headline: str, count: Count, tail: str) -> str:
-    """Return the whole refusal: what is refused, the count, each member with what was seen and what to do."""
-    return "\n".join([f"{headline}: {counted(ring, count)}", *table(count.findings), tail])
+def refusal(ring: Ring, headline: str, count: Count, findings: Mapping[str, Sequence[Finding]], tail: str) -> str:
+    """Return the whole refusal: what is refused, the count, each member in the way with what was seen and what to do."""
+    return "\n".join([f"{headline}: {counted(ring, count)}", *table(findings), tail])
 
 
 def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:

@@ -7,7 +7,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import processes
@@ -198,6 +198,12 @@ time.sleep(60)
         if pathlib.Path(f"/proc/{child.pid}/environ").read_bytes():
             pytest.skip("PR_SET_MM is not allowed here")
         assert tell(seen(child)) == "overwritten"
+
+    def test_borders_with_nothing_between(self) -> None:
+        # The same without the capability: at execve the environment begins where the arguments end.
+        assert processes._decoded(7, b"", b"a\0", (100, 102, 102, 102)) == {}
+        with pytest.raises(EnvironmentUnknown, match="overwritten"):
+            processes._decoded(7, b"", b"a\0", (100, 102, 140, 140))
 
     def test_gone(self, start: Any, until: Any) -> None:
         child = start(READY)

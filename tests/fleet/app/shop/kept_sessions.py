@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The remedy for parallel requests: a session keeps its id when nothing but the signing key has changed.
 
-When Django meets a login that an older key signed, `get_user()` signs it with the new key and calls `cycle_key()`, which
-also moves the session to a new id and deletes the old one. A browser that sent other requests with the old id at the same
-moment finds them logged out. Nothing is gained by the move: the id is random and was never made with the key. So this
-store leaves the id alone in that one case. Logging in, changing the password and logging out do what they always did.
+When Django meets a login that an older key signed, `get_user()` signs it with the new key and calls `cycle_key()`,
+which also moves the session to a new id and deletes the old one. A browser that sent other requests with the old id at
+the same moment finds them logged out. The move gains nothing here: the id is random and was never made with the key.
+So this store leaves the id alone in that one case. Logging in, changing the password and logging out do what they
+always did; whoever logs out is logged out at once, with every cookie.
 
 To use it, put this file into an application and say `SESSION_ENGINE = "yourapp.kept_sessions"`.
 """

@@ -23,7 +23,11 @@ USE_TZ = True
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # No CsrfViewMiddleware: its token is not signed with SECRET_KEY, and the clients would fetch a form for every login.
-MIDDLEWARE = ["shop.middleware.SessionByPath", "django.contrib.auth.middleware.AuthenticationMiddleware"]
+MIDDLEWARE = [
+    "django.middleware.common.CommonMiddleware",  # sets Content-Length, by which a cut answer is told from a whole one
+    "shop.middleware.SessionByPath",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
 
 DATABASES = {
     "default": {

@@ -1,0 +1,444 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text of an env file: what its reader makes of our settings, and the text with other values.
+
+A tokenizer per format finds every assignment and where its value stands. Only that stretch of text
+is ever replaced, so that all else in the file stays byte for byte. Where the programs that read a
+format disagree about a value, it is refused and not guessed: a wrong guess would be a wrong key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+FORMATS = ("systemd", "dotenv", "docker", "compose", "shell")
+
+
+class EnvTextError(ValueError):
+    """What a file says about our settings cannot be used; `kind` tells the cases apart, no message holds a value.
+
+    twice: a setting of ours stands more than once.
+    not_literal: the text is not the value, for every reader and whatever else is set.
+    broken: a quote never closes, or readers disagree where something ends: the rest cannot be told apart.
+    unwritable: no spelling of the new value is read back as it is by every common reader of the format.
+    format: there is no such format.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Assignment(NamedTuple):
+    """One assignment in a text; offsets, so that its value can be replaced and nothing else."""
+
+    name: str
+    value: str  # without meaning where there is a problem
+    problem: str  # why the text is not the value, or ""
+    start: int  # of the statement; -1 where it shares a shell's command with others
+    value_start: int
+    value_end: int
+
+
+def read(text: str, form: str, names: Sequence[str]) -> Dict[str, str]:
+    """Return the values of `names` as the reader of the format sees them; an absent one is left out."""
+    return {name: found.value for name, found in _ours(text, form, names).items()}
+
+
+def rewrite(text: str, form: str, values: Mapping[str, Optional[str]]) -> str:
+    """Return the text with these settings in place of what they were; None removes one."""
+    found = _ours(text, form, list(values))
+    new = text
+    for name, value in values.items():
+        if (found[name].value if name in found else None) != value:
+            new = _without(new, form, name) if value is None else _with(new, form, name, value)
+    if read(new, form, list(values)) != {name: value for name, value in values.items() if value is not None}:
+        raise EnvTextError("unwritable", f"{', '.join(values)} would not be read back as written")
+    return new
+
+
+def _readings(text: str, form: str) -> List[List[Assignment]]:
+    """Return every assignment of the text, once for each way in which the format's readers read it."""
+    if form not in FORMATS:
+        raise EnvTextError("format", f"app_keys_env_format is {form!r}; it is one of {', '.join(FORMATS)}")
+    if "\0" in text:
+        raise EnvTextError("broken", f"line {_line(text, text.index(chr(0)))}: a NUL byte, where readers stop or fail")
+    if form == "systemd":
+        return [list(_systemd(text, _OLD_COMMENT)), list(_systemd(text, _NEW_COMMENT))]
+    if form == "docker":
+        return [list(_docker(text))]
+    return [list(_shell(text) if form == "shell" else _dotenv(text, form))]
+
+
+def _ours(text: str, form: str, names: Sequence[str]) -> Dict[str, Assignment]:
+    readings = []
+    for reading in _readings(text, form):
+        found: Dict[str, Assignment] = {}
+        for item in (item for item in reading if item.name in names):
+            line = _line(text, item.value_start)
+            if item.name in found:
+                first = _line(text, found[item.name].value_start)
+                raise EnvTextError("twice", f"{item.name} stands more than once: lines {first} and {line}")
+            found[item.name] = item
+        readings.append(found)
+    for item in readings[0].values():
+        if item.problem:
+            raise EnvTextError("not_literal", f"line {_line(text, item.value_start)}: {item.name} {item.problem}")
+        if not item.value.isascii() and any("\ud800" <= char <= "\udfff" for char in item.value):
+            raise EnvTextError("not_literal", f"line {_line(text, item.value_start)}: {item.name} is not UTF-8")
+    for name in names:
+        if readings[0].get(name) != readings[-1].get(name):
+            item = readings[0].get(name) or readings[-1][name]
+            raise EnvTextError(
+                "broken",
+                f"line {_line(text, item.value_start)}: {name} comes after a comment that ends with a backslash, "
+                "and systemd before version 254 takes the next line as part of that comment",
+            )
+    return readings[0]
+
+
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1
+
+
+def _unclosed(text: str, offset: int) -> EnvTextError:
+    return EnvTextError(
+        "broken", f"line {_line(text, offset)}: what is opened here is not closed, or not for all readers"
+    )
+
+
+# --- writing -----------------------------------------------------------------
+
+# Needs quotes in none of the formats.
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
+_REST_OF_LINE = re.compile(r"[ \t]*;?[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
+
+
+def _spellings(form: str, value: str) -> Iterator[str]:
+    """How a value can be written, plainest first. Not each is right for each value: the reader says."""
+    if form == "docker":
+        yield value
+        return
+    if _PLAIN.fullmatch(value):
+        yield value
+    if form == "shell":
+        yield "'" + value.replace("'", "'\\''") + "'"
+        return
+    if form != "systemd" or "\\" not in value:  # old versions take it as an escape in '...', too
+        yield f"'{value}'"
+    escaped = re.sub(r'(["\\`$])', r"\\\1", value) if form == "systemd" else value
+    yield f'"{escaped}"'
+    yield value
+
+
+def _with(text: str, form: str, name: str, value: str) -> str:
+    old = _ours(text, form, [name]).get(name)
+    if value.isprintable():
+        for spelling in _spellings(form, value):
+            if old:
+                new = text[: old.value_start] + spelling + text[old.value_end :]
+            else:
+                new = _appended(text, form, f"{name}={spelling}")
+            try:
+                if read(new, form, [name]) == {name: value} and _others(new, form, name) == _others(text, form, name):
+                    return new
+            except EnvTextError:
+                pass  # the next spelling may be better
+    raise EnvTextError(
+        "unwritable", f"the new value of {name} cannot be written so that every reader of {form} files reads it back"
+    )
+
+
+def _without(text: str, form: str, name: str) -> str:
+    old = _ours(text, form, [name])[name]
+    start = max(text.rfind("\n", 0, old.start), text.rfind("\r", 0, old.start)) + 1
+    rest = _REST_OF_LINE.match(text, old.value_end)
+    if old.start >= 0 and rest and not text[start : old.start].strip(" \t"):
+        new = text[:start] + text[rest.end() :]
+        if not read(new, form, [name]) and _others(new, form, name) == _others(text, form, name):
+            return new
+    raise EnvTextError(
+        "unwritable", f"line {_line(text, old.value_start)}: {name} cannot be removed, it shares its line with more"
+    )
+
+
+def _appended(text: str, form: str, assignment: str) -> str:
+    # A carriage return would be part of the value for a shell.
+    newline = "\r\n" if form != "shell" and re.match(r"[^\n]*\r\n", text) else "\n"
+    items = _readings(text, form)[0]
+    # With `export` a shell hands the setting on, whether or not the one who sources the file has said `set -a`.
+    if form == "shell" or (
+        form in ("dotenv", "compose") and items and all(re.match("export[ \t]", text[item.start :]) for item in items)
+    ):
+        assignment = "export " + assignment
+    return text + (newline if text and not text.endswith("\n") else "") + assignment + newline
+
+
+def _others(text: str, form: str, name: str) -> List[List[Tuple[str, str, str]]]:
+    """What all other settings are read as: a change of ours must not change them."""
+    return [[item[:3] for item in reading if item.name != name] for reading in _readings(text, form)]
+
+
+# --- systemd: EnvironmentFile= -----------------------------------------------
+# parse_env_file_internal in src/basic/env-file.c, version 252. Whitespace is blank, tab, CR and LF, a line ends at CR
+# or LF, comments stand alone on their line, `export` is nothing special. A quote opens only at the start or right
+# after another closed; what follows joins on. Since version 254 a backslash no longer continues a comment.
+
+_OLD_COMMENT = r"[#;](?:\\.|[^\\\r\n])*"
+_NEW_COMMENT = r"[#;][^\r\n]*"
+_SYSTEMD_NAME = r"(?P<name>[^ \t\r\n#;][^=\r\n]*)"  # the first character may even be "="
+_SYSTEMD_QUOTED = re.compile(r"[ \t]*(?:'(?P<single>[^']*)'|\"(?P<double>(?:\\.|[^\"\\])*)\")", re.DOTALL)
+_SYSTEMD_BARE = re.compile(r"[ \t]*(?P<bare>(?:[ \t]*(?:\\(?:.|\Z)|[^ \t\r\n\\]))*)[ \t]*", re.DOTALL)
+
+
+def _systemd(text: str, comment: str) -> Iterator[Assignment]:
+    head = re.compile(rf"[ \t\r\n]*(?:{comment}|{_SYSTEMD_NAME}(?P<equals>=?)|\Z)", re.DOTALL)
+    pos = 0
+    while pos < len(text):
+        match = head.match(text, pos)
+        assert match is not None  # whatever it is, a line is a comment or begins with a name
+        pos = match.end()
+        if not match["equals"]:
+            continue
+        value, start, end = "", pos, pos
+        quoted = _SYSTEMD_QUOTED.match(text, pos)
+        while quoted:
+            if quoted["double"] is None:
+                value += quoted["single"]
+            else:
+                # Of other characters the backslash stays, as in a shell.
+                value += re.sub(r'\\(?:\n|(["\\`$]))', lambda found: found[1] or "", quoted["double"])
+            end = quoted.end()
+            quoted = _SYSTEMD_QUOTED.match(text, end)
+        bare = _SYSTEMD_BARE.match(text, end)
+        assert bare is not None  # it matches nothing, too
+        if bare["bare"]:
+            if bare["bare"][0] in "'\"":
+                raise _unclosed(text, bare.start("bare"))
+            value += re.sub(r"(?s)\\(.?)", lambda found: found[1].strip("\r\n"), bare["bare"])
+            end = bare.end("bare")
+        if end > start:
+            start += len(text[start:end]) - len(text[start:end].lstrip(" \t"))
+        yield Assignment(match["name"].rstrip(" \t"), value, "", match.start("name"), start, end)
+        pos = bare.end()
+
+
+# --- docker run --env-file ---------------------------------------------------
+# pkg/kvfile/kvfile.go in docker/cli: the rest of the line is the value, quotes, blanks and "#" included.
+
+_DOCKER_LINE = re.compile(r"\s*(?P<name>[^=\r\n]*)(?P<equals>=?)(?P<value>.*?)\r?\Z")
+
+
+def _docker(text: str) -> Iterator[Assignment]:
+    pos = 0
+    for line in text.split("\n"):
+        start = pos + (1 if pos == 0 and text.startswith("\ufeff") else 0)
+        match = _DOCKER_LINE.match(text, start, pos + len(line))
+        if match and match["name"][:1] not in ("", "#"):
+            problem = "" if match["equals"] else "has no value here: docker takes that from the one who calls it"
+            yield Assignment(
+                match["name"], match["value"], problem, match.start("name"), match.start("value"), match.end("value")
+            )
+        pos += len(line) + 1
+
+
+# --- dotenv and docker compose -----------------------------------------------
+# dotenv is what these agree on: python-dotenv (src/dotenv/parser.py, variables.py), Ruby's dotenv (lib/dotenv/parser.rb
+# and substitutions/), PHP's vlucas/phpdotenv (src/Parser/) and dotenv for node (LINE in lib/main.js). compose is
+# dotenv/parser.go and template/template.go in compose-spec/compose-go; what python-dotenv reads otherwise is refused
+# there too, since podman-compose reads with that.
+
+_DOTENV_HEAD = re.compile(
+    r"(?P<export>export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>=|:(?=[ \t])|(?=[\r\n#]|\Z))[ \t]*"
+)
+_DOTENV_QUOTED = {quote: re.compile(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\"`"}
+_DOTENV_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^'\"`\r\n]*)?(?=[\r\n]|\Z)")
+_LINE = re.compile(r"[^\r\n]*")
+_SAYS_OTHERWISE = "is read differently by the readers of this format"
+# ${...} is expanded by python-dotenv even in single quotes, $NAME and $(command) by Ruby's dotenv.
+_DOTENV_EXPANSION = re.compile(r"\$[A-Za-z0-9_({]")
+
+
+def _dotenv(text: str, form: str) -> Iterator[Assignment]:
+    pos = marked = 1 if text.startswith("\ufeff") else 0
+    while pos < len(text):
+        if text[pos].isspace():
+            pos += 1
+            continue
+        head = _DOTENV_HEAD.match(text, pos)
+        if head:
+            start = end = head.end()
+            quote = text[start : start + 1]
+            if quote in _DOTENV_QUOTED and head["equals"]:
+                value, end, problem = _dotenv_quoted(text, start, form)
+            else:
+                value = re.split(" #" if form == "compose" else "[ \t]#", _LINE.findall(text, start)[0])[0].rstrip(
+                    " \t"
+                )
+                end = start + len(value)
+                problem = _bare_problem(text, start, value, form)
+            if head["equals"] != "=":
+                problem = "has no value after an equals sign here"
+            elif form == "dotenv" and pos == marked == 1:
+                problem = f"comes right after a byte order mark, and {_SAYS_OTHERWISE}"
+            yield Assignment(head["name"], value, problem, pos, start, end)
+            pos = end
+        pos += len(_LINE.findall(text, pos)[0])
+
+
+def _dotenv_quoted(text: str, start: int, form: str) -> Tuple[str, int, str]:
+    quote = text[start]
+    match = _DOTENV_QUOTED[quote].match(text, start)
+    if not match:
+        raise _unclosed(text, start)
+    value = match[1]
+    after = _DOTENV_AFTER_QUOTE.match(text, match.end())
+    if "\n" in value and (not after or quote in value.split("\n")[0]):
+        raise _unclosed(text, start)
+    if "\\" in value:
+        return value, match.end(), f"holds a backslash in quotes, which {_SAYS_OTHERWISE}"
+    if "${" in value or quote == '"' and ("$" in value if form == "compose" else _DOTENV_EXPANSION.search(value)):
+        return value, match.end(), "holds a $ that some reader expands: put it in single quotes"
+    if not after or quote == "`" or not value.isprintable() or _php_runs_on(text, start):
+        return value, match.end(), _SAYS_OTHERWISE
+    return value, match.end(), ""
+
+
+def _bare_problem(text: str, start: int, value: str, form: str) -> str:
+    if ("$" in value) if form == "compose" else _DOTENV_EXPANSION.search(value):
+        return "holds a $ that some reader expands: put it in single quotes"
+    # Some begin a comment at any "#", and some fail where a value without quotes holds a blank. compose does neither.
+    odd = r"\t#" if form == "compose" else r"[\s#\\]"
+    if text.startswith(("#", "`"), start) or re.search(odd, value) or not value.isprintable():
+        return f"{_SAYS_OTHERWISE}: put it in single quotes"
+    return _SAYS_OTHERWISE if _php_runs_on(text, start) else ""
+
+
+def _php_runs_on(text: str, start: int) -> bool:
+    """phpdotenv takes a line with one quote, right after an equals sign, for the first of several."""
+    line = text[text.rfind("\n", 0, start) + 1 :].split("\n", 1)[0]
+    return '="' in line and len(re.findall(r'(?=[^\\]")', line)) < 2
+
+
+# --- a file that a POSIX shell sources ---------------------------------------
+# "Shell Command Language" of POSIX.1-2017, sections 2.2 (quoting), 2.3 (tokens), 2.6 (expansions) and 2.9.1 (simple
+# commands). What is not an assignment at the top level is stepped over as words and operators.
+
+_SHELL_GAP = re.compile(r"(?:[ \t]|\\\n)*(?:#[^\n]*)?")
+_SHELL_OPERATOR = re.compile(r"\n|&&|\|\||;;|<<-?|[<>][>&|]?|[;&|()]|\Z")
+_SHELL_BARE = re.compile(r"[^ \t\n;&|()<>'\"\\$`]+")
+_SHELL_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
+_SHELL_OPENS = ("if", "while", "until", "for", "case", "{")
+_SHELL_CLOSES = ("fi", "done", "esac", "}")
+_SHELL_GOES_ON = ("then", "else", "elif", "do", "!")
+
+
+class _Word(NamedTuple):
+    value: str
+    literal: bool
+    bare: str  # those characters of it that no quotes protect
+    start: int
+    end: int
+
+
+def _shell(text: str) -> Iterator[Assignment]:
+    words: List[_Word] = []
+    depth, parentheses, pos, before, redirected = 0, 0, 0, "", False
+    while True:
+        gap = _SHELL_GAP.match(text, pos)
+        pos = gap.end() if gap else pos
+        operator = _SHELL_OPERATOR.match(text, pos)
+        if not operator:
+            word = _shell_word(text, pos)
+            pos, raw = word.end, text[word.start : word.end]
+            if not words and raw in _SHELL_OPENS + _SHELL_CLOSES + _SHELL_GOES_ON:
+                depth += (raw in _SHELL_OPENS) - (raw in _SHELL_CLOSES)
+            elif not redirected:
+                words.append(word)
+            redirected = False
+            continue
+        if operator[0].startswith("<<"):
+            raise EnvTextError("broken", f"line {_line(text, pos)}: a here-document, whose end is not looked for")
+        pos = operator.end()
+        redirected = operator[0][:1] in ("<", ">")
+        if redirected:
+            continue
+        for item in _shell_command(text, words):
+            if depth or parentheses or before in ("&&", "||", "|") or operator[0] in ("&", "|", "("):
+                item = item._replace(problem="is part of a compound command, and not set in every case")
+            yield item
+        before = before if operator[0] == "\n" and not words else operator[0]
+        words = []
+        # A pattern of `case` closes what was never opened.
+        parentheses = max(0, parentheses + (operator[0] == "(") - (operator[0] == ")"))
+        if not operator[0]:
+            return
+
+
+def _shell_command(text: str, words: Sequence[_Word]) -> Iterator[Assignment]:
+    command = text[words[0].start : words[0].end] if words else ""
+    exports = command in ("export", "readonly")
+    assigns = True
+    for word in words[exports:]:
+        match = _SHELL_ASSIGNMENT.match(text, word.start, word.end)
+        assigns = assigns and bool(match)
+        if match and (assigns or exports):
+            problem = ""
+            if not exports and not _SHELL_ASSIGNMENT.match(text, words[-1].start):
+                problem = "is set for one command only"
+            elif match[2]:
+                problem = "is appended to"
+            # An argument of `export` is subject to patterns, and in bash to braces.
+            elif not word.literal or set("~*?[{" if exports else "~") & set(word.bare):
+                problem = "holds what a shell expands: put it in single quotes"
+            start = words[0].start if len(words) == 1 + exports else -1
+            yield Assignment(match[1], word.value[len(match[0]) :], problem, start, match.end(), word.end)
+        elif command in ("unset", "read"):
+            yield Assignment(word.value, "", f"is changed by `{command}`", -1, word.start, word.end)
+
+
+def _shell_word(text: str, start: int) -> _Word:
+    value, bare, literal, pos = "", "", True, start
+    while pos < len(text) and text[pos] not in " \t\n;&|()<>":
+        begin, char = pos, text[pos]
+        plain = _SHELL_BARE.match(text, pos)
+        if plain:
+            pos = plain.end()
+            value += plain[0]
+            bare += plain[0]
+        elif char == "\\":
+            pos += 2
+            value += text[begin + 1 : pos].replace("\n", "")
+            literal = literal and pos <= len(text)
+        elif char == "'":
+            pos = text.find("'", pos + 1) + 1
+            if not pos:
+                raise _unclosed(text, begin)
+            value += text[begin + 1 : pos - 1]
+        else:
+            pos = _shell_end(text, pos)
+            inner = text[begin + 1 : pos - 1]
+            literal = literal and char == '"' and not re.search("[$`]", re.sub(r"(?s)\\.", "", inner))
+            value += re.sub(r'\\(?:\n|([$`"\\]))', lambda found: found[1] or "", inner)
+    return _Word(value, literal, bare, start, pos)
+
+
+def _shell_end(text: str, start: int) -> int:
+    """Return where that ends which begins here with a double quote, a backquote, $ or (."""
+    opened = next(opener for opener in ("$(", "${", "$", '"', "`", "(") if text.startswith(opener, start))
+    closes, pos = {"$(": ")", "${": "}", "(": ")"}.get(opened, opened), start + len(opened)
+    if opened == "$":
+        return pos
+    while pos < len(text) and text[pos] != closes:
+        if text[pos] == "\\":
+            pos += 2
+        elif text[pos] == "'" and opened != '"':
+            pos = text.find("'", pos + 1) + 1 or len(text)
+        elif text[pos] in '"`$' or (text[pos] == "(" and closes == ")"):
+            pos = _shell_end(text, pos)
+        else:
+            pos += 1
+    if pos >= len(text):
+        raise _unclosed(text, start)
+    return pos + 1

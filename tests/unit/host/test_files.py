@@ -1,0 +1,580 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pathlib
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import time
+from typing import Any, Dict, List, Tuple
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.host import files
+from ansible_collections.phased.keys.plugins.module_utils.host.files import Lock, Locked
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+OLD, NEW = "SECRET_KEY=old\n", "SECRET_KEY=new\nOTHER=1\n"
+IMPORT = "from ansible_collections.phased.keys.plugins.module_utils.host import files\n"
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    """An env file in a folder of its own."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/shop.env").write_text(OLD)
+    return tmp_path / "etc/shop.env"
+
+
+@pytest.fixture
+def elsewhere(start: Any) -> Any:
+    """Run Python code in a process of its own, with the collection to import from."""
+
+    def _elsewhere(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+        return start(IMPORT + code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, arguments)
+
+    return _elsewhere
+
+
+def names(path: pathlib.Path) -> List[str]:
+    return sorted(os.listdir(path.parent))
+
+
+def acl(*entries: Tuple[int, int, int]) -> bytes:
+    """An access list as the kernel takes it: (tag, permissions, id) after a version; see linux/posix_acl_xattr.h."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+# rw for the owner, r for user 1234, mask r, nothing for others
+ACL = acl((1, 6, 2**32 - 1), (2, 4, 1234), (4, 0, 2**32 - 1), (16, 4, 2**32 - 1), (32, 0, 2**32 - 1))
+
+
+class TestRead:
+    def test_as_it_is(self, path: pathlib.Path) -> None:
+        path.write_bytes(b"A=1\r\nB=\xff\xc3\xbc\rC\n\n")
+        text = files.read_text(str(path))
+        assert text == "A=1\r\nB=\udcff\xfc\rC\n\n"
+        files.replace_text(str(path), text)
+        assert path.read_bytes() == b"A=1\r\nB=\xff\xc3\xbc\rC\n\n"
+
+    def test_absent(self, path: pathlib.Path) -> None:
+        (path.parent / "dangling").symlink_to("nowhere")
+        for name in ("none", "dangling", "no/folder"):
+            assert files.read_text(str(path.parent / name)) is None
+            assert files.identity(str(path.parent / name)) is None
+
+    def test_not_for_reading(self, path: pathlib.Path) -> None:
+        os.mkfifo(path.parent / "pipe")
+        with pytest.raises(IsADirectoryError):
+            files.read_text(str(path.parent))
+        for odd in ("/dev/null", str(path.parent / "pipe")):
+            with pytest.raises(OSError, match="Not a regular file"):
+                files.read_text(odd)
+        with pytest.raises(NotADirectoryError):
+            files.read_text(str(path / "below"))
+
+    def test_size(self, path: pathlib.Path) -> None:
+        path.write_bytes(b"x" * files.LARGEST)
+        assert len(files.read_text(str(path)) or "") == files.LARGEST
+        path.write_bytes(b"x" * (files.LARGEST + 1))
+        with pytest.raises(OSError, match="larger than 1 MiB"):
+            files.read_text(str(path))
+
+    def test_identity(self, path: pathlib.Path) -> None:
+        link = path.parent / "link"
+        link.symlink_to(path)
+        before = files.identity(str(link))
+        found = path.stat()
+        assert before == {
+            "inode": found.st_ino,
+            "changed": found.st_ctime,
+            "modified": found.st_mtime,
+            "size": len(OLD),
+        }
+        assert files.identity(str(path)) == before
+        files.replace_text(str(path), OLD)
+        assert files.identity(str(path)) != before
+
+
+class TestReplace:
+    def test_new(self, path: pathlib.Path) -> None:
+        before = os.umask(0o000)
+        try:
+            files.replace_text(str(path.parent / "new"), NEW)
+        finally:
+            os.umask(before)
+        found = (path.parent / "new").stat()
+        assert stat.S_IMODE(found.st_mode) == 0o600
+        assert (path.parent / "new").read_text() == NEW
+        assert names(path) == ["new", "shop.env"]
+
+    @pytest.mark.parametrize("umask", [0o000, 0o077])
+    def test_new_as_given(self, umask: int, path: pathlib.Path) -> None:
+        before = os.umask(umask)
+        try:
+            files.replace_text(str(path.parent / "new"), NEW, mode=0o640, owner=os.getuid(), group=str(os.getgid()))
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((path.parent / "new").stat().st_mode) == 0o640
+
+    @pytest.mark.parametrize("mode", [0o600, 0o644, 0o440, 0o000])
+    def test_mode_stays(self, mode: int, path: pathlib.Path) -> None:
+        path.chmod(mode)
+        if mode == 0 and os.geteuid() != 0:
+            pytest.skip("only root reads that")
+        files.replace_text(str(path), NEW)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        path.chmod(0o600)
+        assert path.read_text() == NEW
+
+    def test_mode_as_given(self, path: pathlib.Path) -> None:
+        files.replace_text(str(path), NEW, mode=0o440)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o440
+
+    @root
+    def test_owner_and_group_stay_each_or_become_what_is_given(self, path: pathlib.Path) -> None:
+        def owners() -> Tuple[int, int]:
+            return path.stat().st_uid, path.stat().st_gid
+
+        os.chown(path, 1234, 4321)
+        files.replace_text(str(path), NEW)
+        assert owners() == (1234, 4321)
+        files.replace_text(str(path), NEW, owner="nobody")
+        assert owners() == (65534, 4321)
+        files.replace_text(str(path), NEW, owner=7, group="8")
+        assert owners() == (7, 8)
+        files.replace_text(str(path), NEW, group="root", mode=0o2640)
+        assert owners() == (7, 0)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o2640
+
+    @root
+    def test_the_folders_group_is_not_for_files_that_had_another(self, path: pathlib.Path) -> None:
+        os.chown(path.parent, 0, 4321)
+        path.parent.chmod(0o2755)
+        files.replace_text(str(path), NEW)
+        assert path.stat().st_gid == 0
+
+    @pytest.mark.parametrize("who", [{"owner": "no-such-user-x"}, {"group": "no-such-group-x"}])
+    def test_nobody_of_that_name(self, who: Dict[str, Any], path: pathlib.Path) -> None:
+        with pytest.raises(ValueError, match="there is no (user|group) 'no-such"):
+            files.replace_text(str(path), NEW, **who)
+        assert path.read_text() == OLD
+
+    @root
+    def test_who_may_not_keep_the_owner_changes_nothing(self, path: pathlib.Path) -> None:
+        for folder in (path.parent, *path.parents):
+            if folder.stat().st_uid == 0 and str(folder).startswith("/tmp/pytest"):
+                folder.chmod(0o755)
+        path.parent.chmod(0o777)
+        path.chmod(0o644)
+        child = os.fork()
+        if not child:
+            status = 3
+            try:
+                os.setgid(65534)
+                os.setuid(65534)
+                try:
+                    files.replace_text(str(path), NEW)
+                except PermissionError:
+                    status = 0 if os.listdir(path.parent) == ["shop.env"] else 2
+            finally:
+                os._exit(status)
+        assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 0
+        assert path.read_text() == OLD
+
+    @pytest.mark.parametrize("target", ["shop.env", "../etc/shop.env", "absolute", "second"])
+    def test_a_link_stays(self, target: str, path: pathlib.Path) -> None:
+        link = path.parent.parent / "run" / "link.env"
+        link.parent.mkdir()
+        if target == "second":
+            (link.parent / "second").symlink_to(path)
+        link.symlink_to({"absolute": str(path), "shop.env": "../etc/shop.env"}.get(target, target))
+        files.replace_text(str(link), NEW)
+        assert link.is_symlink()
+        assert not path.is_symlink()
+        assert path.read_text() == NEW
+        assert names(path) == ["shop.env"]
+
+    def test_a_link_to_what_is_not_there_yet(self, path: pathlib.Path) -> None:
+        (path.parent / "link").symlink_to("later")
+        files.replace_text(str(path.parent / "link"), NEW)
+        assert (path.parent / "link").is_symlink()
+        assert (path.parent / "later").read_text() == NEW
+
+    def test_links_in_a_ring(self, path: pathlib.Path) -> None:
+        (path.parent / "a").symlink_to("b")
+        (path.parent / "b").symlink_to("a")
+        with pytest.raises(OSError, match="symbolic links"):
+            files.replace_text(str(path.parent / "a"), NEW)
+        assert names(path) == ["a", "b", "shop.env"]
+
+    def test_no_place_for_a_file(self, path: pathlib.Path) -> None:
+        (path.parent / "folder").mkdir()
+        os.mkfifo(path.parent / "pipe")
+        with pytest.raises(IsADirectoryError):
+            files.replace_text(str(path.parent / "folder"), NEW)
+        with pytest.raises(OSError, match="Not a regular file"):
+            files.replace_text(str(path.parent / "pipe"), NEW)
+        with pytest.raises(FileNotFoundError):
+            files.replace_text(str(path.parent / "no/folder"), NEW)
+        assert names(path) == ["folder", "pipe", "shop.env"]
+
+    def test_a_relative_path(self, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(path.parent)
+        files.replace_text("shop.env", NEW)
+        assert path.read_text() == NEW
+
+    def test_the_access_list_stays(self, path: pathlib.Path) -> None:
+        try:
+            os.setxattr(path, "system.posix_acl_access", ACL)
+        except OSError as error:
+            pytest.skip(f"no access lists here: {error}")
+        mode = path.stat().st_mode
+        files.replace_text(str(path), NEW)
+        assert os.getxattr(path, "system.posix_acl_access") == ACL
+        assert path.stat().st_mode == mode
+        files.replace_text(str(path), NEW, mode=0o600)  # asked for: the mask shuts the list out
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_the_folders_default_list_lets_nobody_in(self, path: pathlib.Path) -> None:
+        path.chmod(0o640)
+        try:
+            os.setxattr(path.parent, "system.posix_acl_default", ACL)
+        except OSError as error:
+            pytest.skip(f"no access lists here: {error}")
+        files.replace_text(str(path), NEW)
+        assert "system.posix_acl_access" not in os.listxattr(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+    def test_marks_stay(self, path: pathlib.Path) -> None:
+        try:
+            os.setxattr(path, "user.origin", b"puppet")
+        except OSError as error:
+            pytest.skip(f"no extended attributes here: {error}")
+        files.replace_text(str(path), NEW)
+        assert os.getxattr(path, "user.origin") == b"puppet"
+
+    @pytest.mark.parametrize(("number", "harmless"), [(errno.ENOTSUP, True), (errno.EIO, False)])
+    def test_marks_that_cannot_be_read(
+        self, number: int, harmless: bool, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_arguments: Any) -> Any:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "listxattr", refuse)
+        if harmless:
+            files.replace_text(str(path), NEW)
+        else:
+            with pytest.raises(OSError, match="Input/output"):
+                files.replace_text(str(path), NEW)
+        assert path.read_text() == (NEW if harmless else OLD)
+        assert names(path) == ["shop.env"]
+
+    def test_a_label_that_cannot_be_kept_is_an_error(self, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        own: List[str] = []
+
+        def listed(_fd: int) -> List[str]:
+            own.append("x")
+            return ["security.selinux", "security.ima"]
+
+        monkeypatch.setattr(os, "listxattr", listed)
+        monkeypatch.setattr(os, "getxattr", lambda fd, name: b"label-%d" % len(own))
+
+        def refuse(fd: int, name: str, value: bytes) -> None:
+            assert name == "security.selinux"
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "setxattr", refuse)
+        with pytest.raises(PermissionError):
+            files.replace_text(str(path), NEW)
+        assert path.read_text() == OLD
+        assert names(path) == ["shop.env"]
+
+
+class TestWholeOrNotAtAll:
+    @pytest.mark.parametrize("call", ["fsync", "fchmod", "rename"])
+    @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+    def test_on_any_error_all_is_as_before(
+        self, call: str, error: BaseException, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = files.identity(str(path))
+
+        def fail(*_arguments: Any, **_options: Any) -> None:
+            assert len(names(path)) == 2  # there is something to clear away
+            raise error
+
+        monkeypatch.setattr(os, call, fail)
+        with pytest.raises(type(error)):
+            files.replace_text(str(path), NEW)
+        monkeypatch.undo()
+        assert files.identity(str(path)) == before
+        assert path.read_text() == OLD
+        assert names(path) == ["shop.env"]
+
+    @root
+    def test_a_full_disk(self, tmp_path: pathlib.Path) -> None:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "x", tmp_path], capture_output=True).returncode:
+            pytest.skip("cannot mount here")
+        try:
+            path = tmp_path / "shop.env"
+            path.write_text(OLD)
+            with pytest.raises(OSError, match="No space left"):
+                files.replace_text(str(path), "x" * 100_000)
+            assert path.read_text() == OLD
+            assert names(path) == ["shop.env"]
+        finally:
+            subprocess.run(["umount", tmp_path], check=True)
+
+    def test_the_order(self, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The content is on the disk before the name is, and both before we say so."""
+        done: List[str] = []
+
+        def keeping(call: str, real: Any) -> Any:
+            def keep(*arguments: Any, **options: Any) -> None:
+                target = arguments[0]
+                folder = isinstance(target, int) and stat.S_ISDIR(os.fstat(target).st_mode)
+                if call == "fsync" and not folder:
+                    assert os.fstat(target).st_size == len(NEW)
+                done.append(call + (" folder" if folder else ""))
+                real(*arguments, **options)
+
+            return keep
+
+        for call in ("fchmod", "fsync", "rename"):
+            monkeypatch.setattr(os, call, keeping(call, getattr(os, call)))
+        files.replace_text(str(path), NEW)
+        assert done == ["fchmod", "fsync", "rename", "fsync folder"]
+
+    def test_nobody_else_can_read_it_meanwhile(self, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path.chmod(0o644)
+        seen: List[int] = []
+        real = files._dress
+
+        def look(fd: int, *arguments: Any) -> None:
+            seen.append(stat.S_IMODE(os.fstat(fd).st_mode))
+            assert os.fstat(fd).st_size == len(NEW)
+            real(fd, *arguments)
+
+        monkeypatch.setattr(files, "_dress", look)
+        files.replace_text(str(path), NEW)
+        assert seen == [0o600]
+
+    def test_readers_see_the_old_or_the_new(self, path: pathlib.Path, elsewhere: Any) -> None:
+        a, b = "A" * 50_000, "B" * 50_000
+        path.write_text(a)
+        code = "import sys\nprint('ready', flush=True)\n" + (
+            f"while True:\n for c in 'BA': files.replace_text(sys.argv[1], c * {len(a)})\n"
+        )
+        elsewhere(code, str(path))
+        seen = set()
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            seen.add(files.read_text(str(path)))
+        assert seen == {a, b}
+
+    @pytest.mark.parametrize("at", ["fsync", "fchmod", "rename"])
+    def test_killed_in_between(self, at: str, path: pathlib.Path, elsewhere: Any) -> None:
+        code = f"""
+import os, sys, time
+def stop(*arguments, **options):
+    print("there", flush=True)
+    time.sleep(60)
+os.{at} = stop
+files.replace_text(sys.argv[1], {NEW!r})
+"""
+        child = elsewhere(code, str(path))
+        assert path.read_text() == OLD
+        (left,) = set(names(path)) - {"shop.env"}
+        assert left.startswith(f".phased.keys.{child.pid}.")
+        # A living one's file is not ours to remove.
+        files.replace_text(str(path), OLD + "#\n")
+        assert left in names(path)
+        child.kill()
+        child.wait(10)
+        files.replace_text(str(path), NEW)
+        assert names(path) == ["shop.env"]
+        assert path.read_text() == NEW
+
+    def test_leftovers_by_pid_and_start(self, path: pathlib.Path) -> None:
+        ticks = files.start_ticks(os.getpid())
+        assert ticks
+        kept = [
+            f".phased.keys.{os.getpid()}.{ticks}.0123456789abcdef",  # ours, being written by us
+            ".phased.keys.4194305.1.short",
+            ".phased.keys.d",
+            "phased.keys.4194305.1.0123456789abcdef",
+            "x.phased.keys.4194305.1.0123456789abcdef",
+        ]
+        dead = [
+            f".phased.keys.{os.getpid()}.{ticks - 1}.0123456789abcdef",  # whoever had our pid before
+            ".phased.keys.4194305.1.0123456789abcdef",
+        ]
+        for name in (*kept, *dead):
+            (path.parent / name).write_text("SECRET_KEY=k")
+        (path.parent / ".phased.keys.4194306.1.0123456789abcdef").symlink_to(path)
+        files.replace_text(str(path), NEW)
+        assert names(path) == sorted([*kept, "shop.env"])
+        assert path.read_text() == NEW
+
+    def test_leftovers_lie_beside_the_target_of_a_link(self, path: pathlib.Path) -> None:
+        dead = path.parent / ".phased.keys.4194305.1.0123456789abcdef"
+        dead.write_text("SECRET_KEY=k")
+        link = path.parent.parent / "link"
+        link.symlink_to(path)
+        files.replace_text(str(link), NEW)
+        assert not dead.exists()
+
+
+HOLD = """
+import sys, time
+with files.Lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+class TestLock:
+    @pytest.fixture
+    def lock(self, tmp_path: pathlib.Path) -> str:
+        return str(tmp_path / "state" / "shop.lock")
+
+    def test_makes_its_place(self, lock: str) -> None:
+        assert files.holder(lock) is None
+        before = os.umask(0o000)
+        try:
+            with Lock(lock):
+                assert stat.S_IMODE(os.stat(lock).st_mode) == 0o600
+                assert stat.S_IMODE(os.stat(os.path.dirname(lock)).st_mode) == 0o700
+                assert files.holder(lock) == os.getpid()
+        finally:
+            os.umask(before)
+        assert files.holder(lock) is None
+        with Lock(lock):
+            assert files.holder(lock) == os.getpid()
+
+    def test_one_at_a_time(self, lock: str, elsewhere: Any) -> None:
+        child = elsewhere(HOLD, lock)
+        assert files.holder(lock) == child.pid
+        begun = time.monotonic()
+        with pytest.raises(Locked) as caught, Lock(lock, wait=0.5):
+            pass
+        assert 0.5 <= time.monotonic() - begun < 1.5
+        assert caught.value.pid == child.pid
+        assert abs((caught.value.since or 0) - time.time()) < 10
+        assert f"pid {child.pid} has held {lock} since 20" in str(caught.value)
+
+    def test_free_when_its_holder_is_killed(self, lock: str, elsewhere: Any) -> None:
+        child = elsewhere(HOLD, lock)
+        child.kill()
+        child.wait(10)
+        assert files.read_text(lock)  # what it wrote is still there, and means nothing
+        assert files.holder(lock) is None
+        with Lock(lock):
+            assert files.holder(lock) == os.getpid()
+
+    def test_waits_for_its_turn(self, lock: str, elsewhere: Any) -> None:
+        child = elsewhere(HOLD.replace("60", "0.5"), lock)
+        begun = time.monotonic()
+        with Lock(lock, wait=10):
+            assert time.monotonic() - begun < 5
+            assert files.holder(lock) == os.getpid()
+        assert child.wait(10) == 0
+
+    def test_not_twice_in_one_process(self, lock: str) -> None:
+        with Lock(lock), pytest.raises(Locked), Lock(lock):
+            pass
+        assert files.holder(lock) is None
+
+    def test_free_after_an_error(self, lock: str) -> None:
+        with pytest.raises(ZeroDivisionError), Lock(lock):
+            raise ZeroDivisionError
+        assert files.holder(lock) is None
+
+    def test_no_program_inherits_it(self, lock: str, start: Any) -> None:
+        with Lock(lock):
+            child = start(["/bin/sleep", "60"], close_fds=False)
+        assert child.poll() is None
+        assert files.holder(lock) is None
+
+    def test_looking_does_not_disturb(self, lock: str, elsewhere: Any) -> None:
+        code = "import sys\nprint('ready', flush=True)\nwhile True: files.holder(sys.argv[1])"
+        with Lock(lock):
+            pass
+        for _looker in range(3):
+            elsewhere(code, lock)
+        for _try in range(30):
+            with Lock(lock, wait=0):
+                assert files.holder(lock) == os.getpid()
+
+    def test_a_holder_that_has_not_said_who_it_is(self, lock: str) -> None:
+        os.makedirs(os.path.dirname(lock))
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            assert files.holder(lock) == files.UNKNOWN_HOLDER
+            assert files.holder(lock)  # not to be taken for "nobody"
+            with pytest.raises(Locked, match="another process has held") as caught, Lock(lock):
+                pass
+            assert caught.value.since is None
+        finally:
+            os.close(fd)
+
+    def test_a_lock_file_that_was_removed_is_no_lock(self, lock: str, elsewhere: Any) -> None:
+        """Whoever waits on the old file must not believe to have the lock that the next one holds."""
+        os.makedirs(os.path.dirname(lock))
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT)
+        real = fcntl.flock
+
+        def removed_meanwhile(which: int, how: int) -> None:
+            real(which, how)
+            if os.path.samestat(os.fstat(which), os.fstat(fd)) and os.path.exists(lock):
+                os.unlink(lock)
+
+        try:
+            fcntl.flock = removed_meanwhile  # type: ignore[assignment]
+            with Lock(lock):
+                assert not os.path.samestat(os.stat(lock), os.fstat(fd))
+                fcntl.flock = real
+                assert files.holder(lock) == os.getpid()
+        finally:
+            fcntl.flock = real
+            os.close(fd)
+
+    def test_a_full_disk_does_not_stop_it(self, lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_arguments: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "pwrite", full)
+        with Lock(lock):
+            assert files.holder(lock) == files.UNKNOWN_HOLDER
+
+    def test_a_link_is_not_followed(self, lock: str, path: pathlib.Path) -> None:
+        os.makedirs(os.path.dirname(lock))
+        os.symlink(path, lock)
+        with pytest.raises(OSError, match="symbolic links"), Lock(lock):
+            pass
+        assert path.read_text() == OLD
+
+    def test_interrupted_while_it_waits(self, lock: str, elsewhere: Any) -> None:
+        class Interrupted(BaseException):
+            pass
+
+        def interrupt(*_: Any) -> None:
+            raise Interrupted
+
+        elsewhere(HOLD, lock)
+        open_before = len(os.listdir("/proc/self/fd"))
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            with pytest.raises(Interrupted), Lock(lock, wait=30):
+                pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert len(os.listdir("/proc/self/fd")) == open_before

@@ -1,0 +1,332 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import stat
+import sys
+import time
+from typing import Any, Dict, Iterator, List
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.host import processes, units
+from ansible_collections.phased.keys.plugins.module_utils.host.units import RestartFailed, Unit, UnitsUnavailable
+
+# As systemd 252 prints them (`systemctl show --property=... -- shop.service nope.service app.slice`): in an order of
+# its own, an empty line between units, and only what a unit of that kind has.
+SHOP = """MainPID=812
+NRestarts=3
+ControlGroup=/system.slice/shop.service
+Id=shop.service
+LoadState=loaded
+ActiveState=active
+SubState=running
+"""
+NOPE = """MainPID=0
+NRestarts=0
+ControlGroup=
+Id=nope.service
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+"""
+SLICE = """ControlGroup=/app.slice
+Id=app.slice
+LoadState=loaded
+ActiveState=active
+SubState=active
+"""
+NOT_BOOTED = (
+    "System has not been booted with systemd as init system (PID 1). Can't operate.\n"
+    "Failed to connect to bus: Host is down\n"
+)
+
+
+class Systemctl:
+    """A systemctl of our own on PATH: it does what a script says, and keeps how it was called."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def does(self, script: str) -> None:
+        path = self.folder / "systemctl"
+        calls, environ = self.folder / "calls", self.folder / "environ"
+        path.write_text(f'#!/bin/sh\necho "$*" >> {calls}\nenv > {environ}\n{script}\n')
+        path.chmod(0o755)
+
+    def says(self, text: str) -> None:
+        (self.folder / "text").write_text(text)
+        self.does(f"cat {self.folder}/text")
+
+    @property
+    def calls(self) -> List[str]:
+        return (self.folder / "calls").read_text().splitlines()
+
+    @property
+    def environ(self) -> Dict[str, str]:
+        return dict(line.partition("=")[::2] for line in (self.folder / "environ").read_text().splitlines())
+
+
+@pytest.fixture
+def systemctl(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Systemctl(tmp_path)
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "full"),
+        [
+            ("shop", "shop.service"),
+            ("shop.service", "shop.service"),
+            ("shop.wsgi", "shop.wsgi.service"),
+            ("shop@1", "shop@1.service"),
+            ("shop.socket", "shop.socket"),
+            ("app.slice", "app.slice"),
+            ("service", "service.service"),
+            (r"a\x2db", r"a\x2db.service"),
+        ],
+    )
+    def test_full(self, name: str, full: str) -> None:
+        assert units.full_name(name) == full
+
+    @pytest.mark.parametrize("name", ["", "shop@*", "sho?", "sh[o]p", "-H", "--root=/", "a b", "/etc/x.service", "a\n"])
+    def test_what_is_none(self, name: str, systemctl: Systemctl) -> None:
+        for call in (units.full_name, lambda name: units.show([name]), lambda name: units.restart([name], 1)):
+            with pytest.raises(ValueError, match="not the name of a unit"):
+                call(name)
+
+
+class TestShow:
+    def test_several_of_all_kinds(self, systemctl: Systemctl) -> None:
+        systemctl.says(f"{SHOP}\n{NOPE}\n{SLICE}")
+        assert units.show(["shop", "nope.service", "app.slice"]) == [
+            Unit("shop.service", "loaded", "active", "running", "/system.slice/shop.service", 3, 812),
+            Unit("nope.service", "not-found", "inactive", "dead", "", 0, 0),
+            Unit("app.slice", "loaded", "active", "active", "/app.slice", 0, 0),
+        ]
+        (call,) = systemctl.calls
+        assert call.startswith("--system ")
+        assert call.endswith("-- shop.service nope.service app.slice")
+        assert systemctl.environ["LC_ALL"] == "C"
+
+    def test_none(self, systemctl: Systemctl) -> None:
+        assert units.show([]) == []
+
+    def test_by_an_alias(self, systemctl: Systemctl) -> None:
+        systemctl.says(SHOP)
+        assert units.show(["web"])[0].name == "web.service"
+
+    def test_user_units(self, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        monkeypatch.setattr(os.path, "isdir", lambda path: path == f"/run/user/{os.getuid()}")
+        systemctl.says(SHOP)
+        assert units.show(["shop"], scope="user")
+        assert systemctl.calls[0].startswith("--user ")
+        assert systemctl.environ["XDG_RUNTIME_DIR"] == f"/run/user/{os.getuid()}"
+        with pytest.raises(ValueError, match="scope"):
+            units.show(["shop"], scope="global")
+
+    def test_not_booted(self, systemctl: Systemctl) -> None:
+        systemctl.does(f"printf %s {json.dumps(NOT_BOOTED)} >&2; exit 1")
+        with pytest.raises(UnitsUnavailable, match="has not been booted with systemd"):
+            units.show(["shop"])
+
+    def test_the_real_one(self) -> None:
+        if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+            with pytest.raises(UnitsUnavailable, match="."):
+                units.show(["phased-keys-no-such-unit"])
+        else:
+            assert units.show(["phased-keys-no-such-unit"])[0].load == "not-found"
+
+    def test_in_a_chroot_it_does_nothing_and_succeeds(self, systemctl: Systemctl) -> None:
+        systemctl.does("echo \"Running in chroot, ignoring command '$1'\" >&2")
+        with pytest.raises(UnitsUnavailable, match="chroot"):
+            units.show(["shop"])
+        with pytest.raises(RestartFailed, match="chroot"):
+            units.restart(["shop"], 5)
+
+    def test_no_systemctl(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(UnitsUnavailable, match="cannot be run: No such file"):
+            units.show(["shop"])
+        with pytest.raises(RestartFailed, match="cannot be run: No such file"):
+            units.restart(["shop"], 5)
+
+    def test_too_few(self, systemctl: Systemctl) -> None:
+        systemctl.says(SHOP)
+        with pytest.raises(UnitsUnavailable, match="1 units instead of 2"):
+            units.show(["shop", "queue"])
+
+    def test_no_answer(self, systemctl: Systemctl) -> None:
+        systemctl.does("exec sleep 60")
+        begun = time.monotonic()
+        with pytest.raises(UnitsUnavailable, match="did not answer within 0.3 s"):
+            units.show(["shop"], timeout=0.3)
+        assert time.monotonic() - begun < 3
+
+
+class TestRestart:
+    def test_resets_the_start_limit_first(self, systemctl: Systemctl) -> None:
+        systemctl.does('case "$*" in *reset-failed*) echo "Unit not loaded." >&2; exit 1;; esac')
+        units.restart(["shop", "queue.service"], 5)
+        assert [call.split("--no-ask-password ")[1] for call in systemctl.calls] == [
+            "reset-failed -- shop.service queue.service",
+            "restart -- shop.service queue.service",
+        ]
+
+    def test_failed(self, systemctl: Systemctl) -> None:
+        systemctl.does("echo said; echo 'Job for shop.service failed.' >&2; exit 5")
+        with pytest.raises(RestartFailed) as caught:
+            units.restart(["shop"], 5)
+        assert str(caught.value) == "systemctl restart shop.service: exit code 5: Job for shop.service failed."
+
+    def test_killed(self, systemctl: Systemctl) -> None:
+        systemctl.does("kill -9 $$")
+        with pytest.raises(RestartFailed, match="ended by signal 9"):
+            units.restart(["shop"], 5)
+
+    def test_too_slow(self, systemctl: Systemctl) -> None:
+        systemctl.does('case "$*" in *reset-failed*) ;; *) exec sleep 60;; esac')
+        begun = time.monotonic()
+        with pytest.raises(RestartFailed, match="not finished after 0.5 s; systemd is still at it"):
+            units.restart(["shop"], 0.5)
+        assert time.monotonic() - begun < 3
+
+    def test_long_stories_are_cut_to_their_end(self, systemctl: Systemctl) -> None:
+        systemctl.does("seq 1 5000 >&2; exit 1")
+        with pytest.raises(RestartFailed) as caught:
+            units.restart(["shop"], 5)
+        assert str(caught.value).split()[-20:] == [str(number) for number in range(4981, 5001)]
+        assert len(str(caught.value)) < 300
+
+
+@pytest.fixture
+def daemon(tmp_path: pathlib.Path) -> Iterator[Any]:
+    """Return what a restart command left running, by the pid that it wrote."""
+    path = tmp_path / "daemon.pid"
+    yield path
+    if path.exists() and path.read_text().strip():
+        pid = int(path.read_text())
+        if processes.start_ticks(pid) is not None:
+            os.kill(pid, signal.SIGKILL)
+
+
+class TestRun:
+    def test_a_text_goes_to_the_shell_a_list_does_not(self, tmp_path: pathlib.Path) -> None:
+        units.run(f"echo $((1 + 1)) > {tmp_path}/a && : ", 5)
+        assert (tmp_path / "a").read_text() == "2\n"
+        units.run(["/bin/mkdir", f"{tmp_path}/$HOME; x"], 5)
+        assert (tmp_path / "$HOME; x").is_dir()
+
+    @pytest.mark.parametrize("command", ["", " ", [], ["/nowhere/x"], ["a\0b"], [str(pathlib.Path(__file__))]])
+    def test_what_cannot_be_run(self, command: Any) -> None:
+        with pytest.raises(RestartFailed, match="cannot be run|is empty"):
+            units.run(command, 5)
+
+    def test_its_last_words_are_in_the_error(self) -> None:
+        with pytest.raises(RestartFailed) as caught:
+            units.run("echo out; echo err >&2; echo more; exit 7", 5)
+        assert str(caught.value) == "the restart command: exit code 7\nout\nerr\nmore"
+        with pytest.raises(RestartFailed, match=r"^the restart command: ended by signal 15$"):
+            units.run("kill -TERM $$", 5)
+
+    def test_nobody_is_asked(self, tmp_path: pathlib.Path) -> None:
+        units.run(f"cat > {tmp_path}/in", 5)
+        assert (tmp_path / "in").read_bytes() == b""
+
+    def test_a_daemon_that_keeps_its_output_open_does_not_hold_us(self, daemon: pathlib.Path, until: Any) -> None:
+        begun = time.monotonic()
+        units.run(f"(sleep 0.5; echo late; echo late >&2; exec sleep 60) & echo $! > {daemon}", 30)
+        assert time.monotonic() - begun < 0.5
+        pid = int(daemon.read_text())
+        until(lambda: processes.table()[pid].command == "sleep 60")  # it survived its writing
+
+    def test_a_session_of_its_own(self, tmp_path: pathlib.Path) -> None:
+        units.run([sys.executable, "-c", f"import os; open('{tmp_path}/s', 'w').write(str(os.getsid(0)))"], 5)
+        assert int((tmp_path / "s").read_text()) != os.getsid(0)
+
+    @pytest.mark.parametrize("how", [signal.SIG_IGN, lambda *_: None])
+    def test_signals_do_what_they_always_do(self, how: Any, tmp_path: pathlib.Path) -> None:
+        numbers = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGRTMIN]
+        before = {number: signal.signal(number, how) for number in numbers}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGUSR2])
+        try:
+            units.run(f"grep ^Sig /proc/self/status > {tmp_path}/status", 5)
+            assert all(signal.getsignal(number) == how for number in numbers)  # ours are as before
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            for number in numbers:
+                signal.signal(number, before[number])
+        masks = dict(line.split(":\t") for line in (tmp_path / "status").read_text().splitlines())
+        assert int(masks["SigIgn"], 16) == 0
+        assert int(masks["SigBlk"], 16) == 0
+
+    def test_no_descriptor_is_passed_on(self, tmp_path: pathlib.Path) -> None:
+        lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+        os.set_inheritable(lock, True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            units.run(f"ls -l /proc/self/fd > {tmp_path}/fds", 5)
+        finally:
+            os.close(lock)
+        assert str(tmp_path / "lock") not in (tmp_path / "fds").read_text()
+
+    def test_ansibles_own_variables_stay_here(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("ANSIBLE_BECOME_PASSWORD", "ANSIBLE_VAULT_PASSWORD_FILE", "_ANSIBLE_X"):
+            monkeypatch.setenv(name, "s3cret")
+        monkeypatch.setenv("SHOP", "1")
+        units.run(f"env > {tmp_path}/env", 5)
+        given = (tmp_path / "env").read_text()
+        assert "s3cret" not in given
+        assert "SHOP=1\n" in given
+        assert "LC_ALL=C" not in given or os.environ.get("LC_ALL") == "C"
+
+    def test_too_slow_and_all_of_its_session_ends(self, tmp_path: pathlib.Path) -> None:
+        # One in the same process group, one in a group of its own (`set -m`), one that takes no SIGTERM.
+        script = f"""
+        sleep 61 & echo $! >> {tmp_path}/pids
+        set -m; sleep 62 & echo $! >> {tmp_path}/pids
+        (trap '' TERM; echo started; sleep 63; sleep 63) & echo $! >> {tmp_path}/pids
+        echo $$ >> {tmp_path}/pids; wait"""
+        begun = time.monotonic()
+        with pytest.raises(RestartFailed) as caught:
+            units.run(script, 0.5)
+        assert 0.5 <= time.monotonic() - begun < 5
+        assert str(caught.value).startswith("the restart command did not end within 0.5 s; it and what it started")
+        assert "started" in str(caught.value)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        assert len(pids) == 4
+        assert [pid for pid in pids if processes.start_ticks(pid) is not None] == []
+
+    def test_a_daemon_that_left_the_session_is_not_killed(self, daemon: pathlib.Path) -> None:
+        with pytest.raises(RestartFailed, match="did not end"):
+            units.run(f"setsid sh -c 'echo $$ > {daemon}; exec sleep 60' & exec sleep 60", 0.5)
+        assert processes.start_ticks(int(daemon.read_text())) is not None
+
+    def test_nothing_stays_behind_when_we_are_interrupted(self, tmp_path: pathlib.Path) -> None:
+        class Interrupted(BaseException):
+            pass
+
+        def interrupt(*_: Any) -> None:
+            raise Interrupted
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            with pytest.raises(Interrupted):
+                units.run(f"echo $$ > {tmp_path}/pid; sleep 60", 30)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert processes.start_ticks(int((tmp_path / "pid").read_text())) is None
+
+    def test_the_output_is_nowhere_to_be_read(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        units.run(f"ls -A {tmp_path} > {tmp_path}/seen; stat -Lc %a /proc/self/fd/2 > {tmp_path}/mode", 5)
+        assert (tmp_path / "seen").read_text() == "seen\n"
+        assert stat.S_IMODE(int((tmp_path / "mode").read_text(), 8)) & 0o077 == 0
