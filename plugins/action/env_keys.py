@@ -62,6 +62,8 @@ class ActionModule(HostAction):
         self.pipe(values)
         answer = self.ask("phased.keys.env_keys", arguments, task_vars)
         answer.pop("invocation", None)
+        if answer.get("failed") and (values["before_tasks"] or values["after_tasks"]):
+            answer["msg"] = f"{answer.get('msg')}. app_keys_after_tasks is not run: the host stays drained until a visit proves it"
         return answer
 
     def registered(self, ring: Ring, path: str, host: str) -> Ring:

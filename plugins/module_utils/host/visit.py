@@ -224,7 +224,8 @@ class _Visit:
         """Return what the module returns."""
         outcome = {
             "changed": bool(self.did["written"] or self.did["restarted"]),
-            "needed": bool(self.did["written"] or self.did["restarted"]),
+            # A visit that was cut off is finished by one that may have nothing left to change.
+            "needed": bool(self.did["written"] or self.did["restarted"]) or (self.before["record"] or {}).get("state") in ("visiting", "unproven"),
             "proven": not found,
             "did": self.did,
             "evidence": dict(seen),

@@ -250,7 +250,7 @@ def _docker(text: str) -> Iterator[Assignment]:
 # there too, since podman-compose reads with that.
 
 _DOTENV_HEAD = re.compile(
-    r"(?P<export>export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>=|:(?=[ \t])|(?=[\r\n#]|\Z))[ \t]*"
+    r"(?P<export>export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>[=:]|(?=[\r\n#]|\Z))[ \t]*"
 )
 _DOTENV_QUOTED = {quote: re.compile(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\"`"}
 _DOTENV_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^'\"`\r\n]*)?(?=[\r\n]|\Z)")

@@ -21,7 +21,7 @@ TITLE = """
 import ctypes, os, sys, time
 fields = open("/proc/self/stat").read().rpartition(")")[2].split()
 arg_start, arg_end, env_start, env_end = (int(field) for field in fields[45:49])
-title = sys.argv[1].encode()
+title = sys.argv[1].encode() * int(sys.argv[2])  # repeated here, for the arguments are to be short
 if title.startswith(b"env:"):  # the environment alone
     arg_start, title = env_start, title[4:]
 ctypes.memset(arg_start, 0, env_end - arg_start)
@@ -162,23 +162,23 @@ ctypes.CDLL(None).execve(b"/bin/sleep", argv, envp)
         assert processes.environment(seen(start(SLEEP, {}))) == {}
 
     @pytest.mark.parametrize(
-        "title",
+        ("title", "times"),
         [
-            "short",
-            "x" * 2000,
-            "a title that is longer than the arguments were " * 30,
-            "SECRET_KEY=fake " * 90,  # what runs over into the environment looks like a variable
-            "env:",
-            "env:only words",
+            ("short", 1),
+            ("x", 2000),
+            ("a title that is longer than the arguments were ", 40),
+            ("SECRET_KEY=fake ", 120),  # what runs over into the environment looks like a variable
+            ("env:", 1),
+            ("env:only words", 1),
         ],
     )
-    def test_setproctitle(self, title: str, start: Any) -> None:
-        child = start(TITLE, {"SECRET_KEY": "k" * 3000}, [title])
+    def test_setproctitle(self, title: str, times: int, start: Any) -> None:
+        child = start(TITLE, {"SECRET_KEY": "k" * 3000}, [title, str(times)])
         assert tell(seen(child)) == "overwritten"
 
     def test_a_title_within_the_arguments_that_leaves_the_environment(self, start: Any) -> None:
         child = start(
-            TITLE.replace("env_end - arg_start)", "env_start - arg_start)", 1), {"SECRET_KEY": "k"}, ["short"]
+            TITLE.replace("env_end - arg_start)", "env_start - arg_start)", 1), {"SECRET_KEY": "k"}, ["short", "1"]
         )
         found = seen(child)
         assert found.command == "short"
@@ -246,6 +246,20 @@ time.sleep(60)
         monkeypatch.setattr(processes, "_stat", early)
         assert processes.environment(process) == {"A": "1"}
         assert len(looks) > 4
+
+    def test_another_program_begins_while_it_is_read(self, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        # An environment of the one must not be judged by the borders of the other.
+        process = seen(start(SLEEP, {"A": "1"}))
+        real, looks = processes._stat, []
+
+        def other(folder: int) -> Any:
+            looks.append(folder)
+            stat = real(folder)
+            return stat._replace(areas=(1, 9, 9, 12)) if len(looks) == 1 else stat
+
+        monkeypatch.setattr(processes, "_stat", other)
+        assert processes.environment(process) == {"A": "1"}
+        assert len(looks) == 4
 
     def test_a_process_whose_main_thread_ended(self, start: Any) -> None:
         assert tell(seen(start(THREADS))) == "unreadable"
