@@ -132,7 +132,7 @@ lint-ansible: $(VENV)/.lint
 # antsibull-docs puts a log into the home.
 .PHONY: lint-docs
 lint-docs: $(VENV)/.lint
-	HOME="$(CACHE)" $(BIN)/antsibull-docs lint-collection-docs .
+	HOME="$(CACHE)" $(BIN)/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
 	$(BIN)/antsibull-changelog lint
 
 .PHONY: lint-licences

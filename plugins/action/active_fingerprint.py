@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, Optional
 
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction
-from ..plugin_utils.fleet import FleetError
+from ..plugin_utils.fleet import FleetError, of_host
 
 TRUST = "trust"
 
@@ -21,12 +21,15 @@ class ActionModule(HostAction):
         del tmp
         task_vars = task_vars or {}
         try:
-            arguments = self.arguments(self.raw_variables(task_vars), APPLICATION_OPTIONS)
+            member = self._task.args.get("member")
+            raw = of_host(task_vars["hostvars"], member) if member else self.raw_variables(task_vars)
+            arguments = self.arguments(raw, APPLICATION_OPTIONS)
         except FleetError as error:
             return {**result, "failed": True, "msg": str(error)}
         for option in ("reveal", "reveal_pad"):
             if option in arguments:
                 return {**result, "failed": True, "msg": f"{option} is for phased.keys.keyring alone, which adopts a key"}
+        arguments.pop("member", None)
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]
         result.update(self.ask("phased.keys.active_fingerprint", arguments, task_vars))

@@ -138,13 +138,17 @@ class ActionModule(FleetAction):
         return {"go": True, "key": ring["step"]["key"], "counter": ring["step"]["counter"]}
 
     def do_batch(self) -> Dict[str, Any]:
-        """Let a batch begin only if nothing was lost in those before it."""
+        """Let a batch begin only if nothing was lost in those before it; first say whose evidence has grown old."""
         ring = self.load()
-        lost = self.lost()
-        findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), lost)
+        stale = proofs.stale(self.fleet.members, self.evidence(), self.survey())
+        if stale and not self._task.args.get("final", True):
+            batch = list(self.task_vars["ansible_play_batch"])
+            shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
+            return {"look": True, "stale": shares, "known": rings.order(ring).known}
+        findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), self.lost())
         if findings:
             raise Refused(wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED))
-        return {}
+        return {"look": False, "stale": {}}
 
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven."""

@@ -37,6 +37,10 @@ options:
         type: list
         elements: str
         default: []
+  member:
+    description:
+      - Host of the inventory whose variables are meant, for a task that is delegated to it. Default is the task's own host.
+    type: str
   app_check:
     description:
       - A check that the application verifies what a fallback signed, with throw-away keys in a process of its own.
@@ -128,6 +132,7 @@ def main() -> None:
                 "type": "dict",
                 "options": {"signs": {"type": "str"}, "accepts": {"type": "list", "elements": "str", "default": []}},
             },
+            "member": {"type": "str"},
             "app_check": {"type": "raw"},
             "reveal": {"type": "list", "elements": "str"},
             "reveal_pad": {"type": "str", "no_log": True},

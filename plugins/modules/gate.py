@@ -40,6 +40,11 @@ options:
       - What the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.
     type: str
     default: rollout
+  final:
+    description:
+      - With O(do=batch) and V(false), evidence that has only grown old is not refused yet; C(stale) says who looks at whom again.
+    type: bool
+    default: true
   nonce:
     description:
       - Nonce of the run, as O(do=fleet) returned it. Evidence with another is not counted.
@@ -81,6 +86,10 @@ known:
   returned: for O(do=ask) and O(do=count)
   type: list
   elements: str
+stale:
+  description: Members to look at again, by the host of the batch that does it.
+  returned: for O(do=batch)
+  type: dict
 members:
   description: The hosts of the fleet.
   returned: for O(do=fleet)

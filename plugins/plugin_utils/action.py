@@ -18,6 +18,7 @@ from .keyring_file import KeyringFile, KeyringFileError
 # A play's own results, by the names under which the playbooks and the role register them.
 LOOK = "__app_keys_look"
 VISIT = "__app_keys_visit"
+AGAIN = "__app_keys_again"
 
 
 class HostAction(ActionBase):

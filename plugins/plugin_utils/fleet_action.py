@@ -16,6 +16,8 @@ from . import action, fleet
 from .fleet import FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
+NEVER = {"asked": float("-inf")}
+
 
 class FleetAction(ActionBase):
     """An action that runs once, for all hosts of the play."""
@@ -62,12 +64,15 @@ class FleetAction(ActionBase):
 
     def evidence(self) -> Dict[str, Any]:
         """Return the newest evidence of every member of which there is any."""
-        found = {}
-        for member in self.fleet.members:
-            seen = [self.result_of(member, name).get("evidence") for name in (action.LOOK, action.VISIT)]
-            usable = [entry for entry in seen if isinstance(entry, Mapping) and "asked" in entry]
-            if usable:
-                found[member] = max(usable, key=lambda entry: float(entry["asked"]))
+        found: Dict[str, Any] = {}
+        for host in self.fleet.members:
+            results = [(host, self.result_of(host, name)) for name in (action.LOOK, action.VISIT)]
+            # Looks that this host took at others, when their evidence had grown old.
+            results += [(again["item"], again) for again in self.result_of(host, action.AGAIN).get("results") or []]
+            for member, result in results:
+                seen = result.get("evidence")
+                if isinstance(seen, Mapping) and "asked" in seen and seen["asked"] > found.get(member, NEVER)["asked"]:
+                    found[member] = seen
         return found
 
     def survey(self) -> Survey:

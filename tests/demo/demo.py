@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Roll a key over a live fleet twice, first the naive way and then with phased.keys, and count who is logged out.
 
-    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 220] [--only naive|phased]
+    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 130] [--only naive|phased]
 
 Both halves run on the same fleet under the same load (load.py). The naive half is what Django ticket 35400 describes:
 the new key into SECRET_KEY, the old one into the fallbacks, restart, host by host. It is done by hand and as fast as a
@@ -76,7 +76,12 @@ class Demo:
         self.progress.say(f"starting {options.hosts} hosts with {options.workers} workers each")
         self.fleet.up(
             options.hosts, options.workers, life=self.life, keeper_pid=os.getpid(),
-            variables={"app_keys_soak": f"{options.soak}s", "app_keys_wait": f"{options.soak + 50}s"},
+            # Twelve visits, each of which looks twice: a second between the looks is enough for hosts so small.
+            variables={
+                "app_keys_soak": f"{options.soak}s",
+                "app_keys_wait": f"{options.soak + 50}s",
+                "app_keys_settle": "1s",
+            },
         )  # fmt: skip
         result: dict[str, Any] = {"hosts": options.hosts, "workers": options.workers, "soak": options.soak}
         if options.only != "phased":
@@ -234,7 +239,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--soak", type=int, default=10, help="seconds; sessions and links live 2 less")
-    parser.add_argument("--rate", type=float, default=220, help="requests a second of the steady clients together")
+    parser.add_argument("--rate", type=float, default=130, help="requests a second of the steady clients together")
     parser.add_argument("--pause", type=float, default=1.5, help="seconds between two hosts of the naive rotation")
     parser.add_argument("--timeout", type=float, default=150, help="seconds for one playbook")
     parser.add_argument("--only", choices=["naive", "phased"])

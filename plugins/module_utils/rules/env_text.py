@@ -63,7 +63,7 @@ def _readings(text: str, form: str) -> List[List[Assignment]]:
     if form not in FORMATS:
         raise EnvTextError("format", f"app_keys_env_format is {form!r}; it is one of {', '.join(FORMATS)}")
     if "\0" in text:
-        raise EnvTextError("broken", f"line {_line(text, text.index(chr(0)))}: a NUL byte, where readers stop or fail")
+        raise _error("broken", text, text.index("\0"), "a NUL byte, where readers stop or fail")
     if form == "systemd":
         return [list(_systemd(text, _OLD_COMMENT)), list(_systemd(text, _NEW_COMMENT))]
     if form == "docker":
@@ -76,25 +76,18 @@ def _ours(text: str, form: str, names: Sequence[str]) -> Dict[str, Assignment]:
     for reading in _readings(text, form):
         found: Dict[str, Assignment] = {}
         for item in (item for item in reading if item.name in names):
-            line = _line(text, item.value_start)
             if item.name in found:
                 first = _line(text, found[item.name].value_start)
-                raise EnvTextError("twice", f"{item.name} stands more than once: lines {first} and {line}")
+                raise _error("twice", text, item.value_start, f"{item.name} stands in line {first} already")
             found[item.name] = item
         readings.append(found)
-    for item in readings[0].values():
-        if item.problem:
-            raise EnvTextError("not_literal", f"line {_line(text, item.value_start)}: {item.name} {item.problem}")
-        if not item.value.isascii() and any("\ud800" <= char <= "\udfff" for char in item.value):
-            raise EnvTextError("not_literal", f"line {_line(text, item.value_start)}: {item.name} is not UTF-8")
     for name in names:
-        if readings[0].get(name) != readings[-1].get(name):
-            item = readings[0].get(name) or readings[-1][name]
-            raise EnvTextError(
-                "broken",
-                f"line {_line(text, item.value_start)}: {name} comes after a comment that ends with a backslash, "
-                "and systemd before version 254 takes the next line as part of that comment",
-            )
+        item = readings[0].get(name) or readings[-1].get(name)
+        if item and readings[0].get(name) != readings[-1].get(name):
+            what = "comes after a comment with a backslash at its end, which goes on in this line before systemd 254"
+            raise _error("broken", text, item.value_start, f"{name} {what}")
+        if item and (item.problem or re.search("[\ud800-\udfff]", item.value)):
+            raise _error("not_literal", text, item.value_start, f"{name} {item.problem or 'is not UTF-8'}")
     return readings[0]
 
 
@@ -102,10 +95,12 @@ def _line(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1
 
 
+def _error(kind: str, text: str, offset: int, what: str) -> EnvTextError:
+    return EnvTextError(kind, f"line {_line(text, offset)}: {what}")
+
+
 def _unclosed(text: str, offset: int) -> EnvTextError:
-    return EnvTextError(
-        "broken", f"line {_line(text, offset)}: what is opened here is not closed, or not for all readers"
-    )
+    return _error("broken", text, offset, "what is opened here is not closed, or not for every reader")
 
 
 # --- writing -----------------------------------------------------------------
@@ -136,17 +131,17 @@ def _with(text: str, form: str, name: str, value: str) -> str:
     old = _ours(text, form, [name]).get(name)
     if value.isprintable():
         for spelling in _spellings(form, value):
+            new = _appended(text, form, f"{name}={spelling}")
             if old:
                 new = text[: old.value_start] + spelling + text[old.value_end :]
-            else:
-                new = _appended(text, form, f"{name}={spelling}")
             try:
                 if read(new, form, [name]) == {name: value} and _others(new, form, name) == _others(text, form, name):
                     return new
             except EnvTextError:
                 pass  # the next spelling may be better
-    raise EnvTextError(
-        "unwritable", f"the new value of {name} cannot be written so that every reader of {form} files reads it back"
+    offset = old.value_start if old else len(text)
+    raise _error(
+        "unwritable", text, offset, f"no spelling of the new {name} is read back by every reader of {form} files"
     )
 
 
@@ -158,19 +153,15 @@ def _without(text: str, form: str, name: str) -> str:
         new = text[:start] + text[rest.end() :]
         if not read(new, form, [name]) and _others(new, form, name) == _others(text, form, name):
             return new
-    raise EnvTextError(
-        "unwritable", f"line {_line(text, old.value_start)}: {name} cannot be removed, it shares its line with more"
-    )
+    raise _error("unwritable", text, old.value_start, f"{name} cannot be removed, it shares its line with more")
 
 
 def _appended(text: str, form: str, assignment: str) -> str:
     # A carriage return would be part of the value for a shell.
     newline = "\r\n" if form != "shell" and re.match(r"[^\n]*\r\n", text) else "\n"
-    items = _readings(text, form)[0]
-    # With `export` a shell hands the setting on, whether or not the one who sources the file has said `set -a`.
-    if form == "shell" or (
-        form in ("dotenv", "compose") and items and all(re.match("export[ \t]", text[item.start :]) for item in items)
-    ):
+    # A shell hands on what is exported, whether or not `set -a` was said before the file was sourced.
+    exported = [bool(re.match("export[ \t]", text[item.start :])) for item in _readings(text, form)[0]]
+    if form == "shell" or (form in ("dotenv", "compose") and exported and all(exported)):
         assignment = "export " + assignment
     return text + (newline if text and not text.endswith("\n") else "") + assignment + newline
 
@@ -197,31 +188,26 @@ def _systemd(text: str, comment: str) -> Iterator[Assignment]:
     pos = 0
     while pos < len(text):
         match = head.match(text, pos)
-        assert match is not None  # whatever it is, a line is a comment or begins with a name
-        pos = match.end()
-        if not match["equals"]:
+        pos = match.end() if match else len(text)
+        if not match or not match["equals"]:
             continue
         value, start, end = "", pos, pos
-        quoted = _SYSTEMD_QUOTED.match(text, pos)
+        quoted = _SYSTEMD_QUOTED.match(text, end)
         while quoted:
-            if quoted["double"] is None:
-                value += quoted["single"]
-            else:
-                # Of other characters the backslash stays, as in a shell.
-                value += re.sub(r'\\(?:\n|(["\\`$]))', lambda found: found[1] or "", quoted["double"])
+            # Before other characters than these a backslash stays, as in a shell.
+            inner = re.sub(r'\\(?:\n|(["\\`$]))', lambda found: found[1] or "", quoted["double"] or "")
+            value += quoted["single"] or inner
             end = quoted.end()
             quoted = _SYSTEMD_QUOTED.match(text, end)
         bare = _SYSTEMD_BARE.match(text, end)
-        assert bare is not None  # it matches nothing, too
-        if bare["bare"]:
+        if bare and bare["bare"]:
             if bare["bare"][0] in "'\"":
                 raise _unclosed(text, bare.start("bare"))
             value += re.sub(r"(?s)\\(.?)", lambda found: found[1].strip("\r\n"), bare["bare"])
             end = bare.end("bare")
-        if end > start:
-            start += len(text[start:end]) - len(text[start:end].lstrip(" \t"))
+        pos = end
+        start += len(text[start:end]) - len(text[start:end].lstrip(" \t"))
         yield Assignment(match["name"].rstrip(" \t"), value, "", match.start("name"), start, end)
-        pos = bare.end()
 
 
 # --- docker run --env-file ---------------------------------------------------
@@ -249,76 +235,66 @@ def _docker(text: str) -> Iterator[Assignment]:
 # dotenv/parser.go and template/template.go in compose-spec/compose-go; what python-dotenv reads otherwise is refused
 # there too, since podman-compose reads with that.
 
-_DOTENV_HEAD = re.compile(
-    r"(?P<export>export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>[=:]|(?=[\r\n#]|\Z))[ \t]*"
-)
+_DOTENV_HEAD = re.compile(r"(?:export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>[=:]|(?=[\r\n#]|\Z))[ \t]*")
 _DOTENV_QUOTED = {quote: re.compile(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\"`"}
 _DOTENV_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^'\"`\r\n]*)?(?=[\r\n]|\Z)")
-_LINE = re.compile(r"[^\r\n]*")
-_SAYS_OTHERWISE = "is read differently by the readers of this format"
-# ${...} is expanded by python-dotenv even in single quotes, $NAME and $(command) by Ruby's dotenv.
+_DIFFERS = "is read differently by the readers of this format: put it in single quotes, without backslashes"
+_EXPANDS = "holds a $ that some reader expands: put it in single quotes"
+# Ruby's dotenv expands $NAME and $(command), python-dotenv ${NAME}, and that even in single quotes.
 _DOTENV_EXPANSION = re.compile(r"\$[A-Za-z0-9_({]")
 
 
 def _dotenv(text: str, form: str) -> Iterator[Assignment]:
-    pos = marked = 1 if text.startswith("\ufeff") else 0
+    pos = 1 if text.startswith("\ufeff") else 0
     while pos < len(text):
         if text[pos].isspace():
             pos += 1
             continue
-        head = _DOTENV_HEAD.match(text, pos)
+        start, head = pos, _DOTENV_HEAD.match(text, pos)
         if head:
-            start = end = head.end()
-            quote = text[start : start + 1]
-            if quote in _DOTENV_QUOTED and head["equals"]:
-                value, end, problem = _dotenv_quoted(text, start, form)
-            else:
-                value = re.split(" #" if form == "compose" else "[ \t]#", _LINE.findall(text, start)[0])[0].rstrip(
-                    " \t"
-                )
-                end = start + len(value)
-                problem = _bare_problem(text, start, value, form)
-            if head["equals"] != "=":
-                problem = "has no value after an equals sign here"
-            elif form == "dotenv" and pos == marked == 1:
-                problem = f"comes right after a byte order mark, and {_SAYS_OTHERWISE}"
-            yield Assignment(head["name"], value, problem, pos, start, end)
+            pos = head.end()
+            quoted = head["equals"] and text[pos : pos + 1] in _DOTENV_QUOTED
+            value, end, problem = (_dotenv_quoted if quoted else _dotenv_bare)(text, pos, form)
+            if head["equals"] != "=" or (form == "dotenv" and start == 1 and text[0] == "\ufeff"):
+                problem = "does not stand at the start of a line with an equals sign after it, as every reader needs it"
+            yield Assignment(head["name"], value, problem, start, pos, end)
             pos = end
-        pos += len(_LINE.findall(text, pos)[0])
+        pos = _line_end(text, pos)
+        line = text[start:pos]
+        # phpdotenv takes such a line for the first of several, even where it is a comment.
+        if form == "dotenv" and '="' in line and "\n" not in line and len(re.findall(r'(?=[^\\]")', line)) < 2:
+            raise _unclosed(text, start)
+
+
+def _line_end(text: str, pos: int) -> int:
+    return min((end for end in (text.find("\n", pos), text.find("\r", pos)) if end >= 0), default=len(text))
 
 
 def _dotenv_quoted(text: str, start: int, form: str) -> Tuple[str, int, str]:
     quote = text[start]
     match = _DOTENV_QUOTED[quote].match(text, start)
-    if not match:
+    after = match and _DOTENV_AFTER_QUOTE.match(text, match.end())
+    # A value of several lines ends for some at a quote of its first line, where others take that as escaped.
+    if not match or ("\n" in match[1] and (not after or quote in match[1].split("\n")[0])):
         raise _unclosed(text, start)
-    value = match[1]
-    after = _DOTENV_AFTER_QUOTE.match(text, match.end())
-    if "\n" in value and (not after or quote in value.split("\n")[0]):
-        raise _unclosed(text, start)
-    if "\\" in value:
-        return value, match.end(), f"holds a backslash in quotes, which {_SAYS_OTHERWISE}"
-    if "${" in value or quote == '"' and ("$" in value if form == "compose" else _DOTENV_EXPANSION.search(value)):
-        return value, match.end(), "holds a $ that some reader expands: put it in single quotes"
-    if not after or quote == "`" or not value.isprintable() or _php_runs_on(text, start):
-        return value, match.end(), _SAYS_OTHERWISE
-    return value, match.end(), ""
+    value, problem = match[1], ""
+    if "${" in value or (quote == '"' and (_DOTENV_EXPANSION.search(value) or (form == "compose" and "$" in value))):
+        problem = _EXPANDS
+    elif not after or quote == "`" or "\\" in value or not value.isprintable():
+        problem = _DIFFERS
+    return value, match.end(), problem
 
 
-def _bare_problem(text: str, start: int, value: str, form: str) -> str:
-    if ("$" in value) if form == "compose" else _DOTENV_EXPANSION.search(value):
-        return "holds a $ that some reader expands: put it in single quotes"
-    # Some begin a comment at any "#", and some fail where a value without quotes holds a blank. compose does neither.
-    odd = r"\t#" if form == "compose" else r"[\s#\\]"
-    if text.startswith(("#", "`"), start) or re.search(odd, value) or not value.isprintable():
-        return f"{_SAYS_OTHERWISE}: put it in single quotes"
-    return _SAYS_OTHERWISE if _php_runs_on(text, start) else ""
-
-
-def _php_runs_on(text: str, start: int) -> bool:
-    """phpdotenv takes a line with one quote, right after an equals sign, for the first of several."""
-    line = text[text.rfind("\n", 0, start) + 1 :].split("\n", 1)[0]
-    return '="' in line and len(re.findall(r'(?=[^\\]")', line)) < 2
+def _dotenv_bare(text: str, start: int, form: str) -> Tuple[str, int, str]:
+    value, problem = text[start : _line_end(text, start)], ""
+    value = re.split(" #" if form == "compose" else "[ \t]#", value)[0].rstrip(" \t")
+    # Some begin a comment at any "#", some fail at a blank, some drop a backslash. compose keeps all that.
+    odd = r"\t#|^#" if form == "compose" else r"[\s#\\]"
+    if _DOTENV_EXPANSION.search(value) or (form == "compose" and "$" in value):
+        problem = _EXPANDS
+    elif re.search(odd, value) or not value.isprintable():
+        problem = _DIFFERS
+    return value, start + len(value), problem
 
 
 # --- a file that a POSIX shell sources ---------------------------------------
@@ -326,76 +302,73 @@ def _php_runs_on(text: str, start: int) -> bool:
 # commands). What is not an assignment at the top level is stepped over as words and operators.
 
 _SHELL_GAP = re.compile(r"(?:[ \t]|\\\n)*(?:#[^\n]*)?")
-_SHELL_OPERATOR = re.compile(r"\n|&&|\|\||;;|<<-?|[<>][>&|]?|[;&|()]|\Z")
+_SHELL_OPERATOR = re.compile(r"\n|&&|\|\||;;|<<|[<>][>&|]?|[;&|()]|\Z")
 _SHELL_BARE = re.compile(r"[^ \t\n;&|()<>'\"\\$`]+")
 _SHELL_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
-_SHELL_OPENS = ("if", "while", "until", "for", "case", "{")
-_SHELL_CLOSES = ("fi", "done", "esac", "}")
-_SHELL_GOES_ON = ("then", "else", "elif", "do", "!")
+# Words before a command, and how much deeper inside compound commands it is after them.
+_SHELL_DEEPER = dict.fromkeys(("if", "while", "until", "for", "case", "{"), 1)
+_SHELL_DEEPER.update(dict.fromkeys(("fi", "done", "esac", "}"), -1))
+_SHELL_DEEPER.update(dict.fromkeys(("then", "else", "elif", "do", "!"), 0))
 
 
 class _Word(NamedTuple):
+    raw: str
     value: str
     literal: bool
     bare: str  # those characters of it that no quotes protect
     start: int
-    end: int
 
 
 def _shell(text: str) -> Iterator[Assignment]:
     words: List[_Word] = []
-    depth, parentheses, pos, before, redirected = 0, 0, 0, "", False
-    while True:
+    depth, parentheses, pos, before, ended = 0, 0, 0, "", "\n"
+    while ended:
         gap = _SHELL_GAP.match(text, pos)
         pos = gap.end() if gap else pos
         operator = _SHELL_OPERATOR.match(text, pos)
         if not operator:
             word = _shell_word(text, pos)
-            pos, raw = word.end, text[word.start : word.end]
-            if not words and raw in _SHELL_OPENS + _SHELL_CLOSES + _SHELL_GOES_ON:
-                depth += (raw in _SHELL_OPENS) - (raw in _SHELL_CLOSES)
-            elif not redirected:
+            pos += len(word.raw)
+            if not words and word.raw in _SHELL_DEEPER:
+                depth += _SHELL_DEEPER[word.raw]
+            else:
                 words.append(word)
-            redirected = False
             continue
-        if operator[0].startswith("<<"):
-            raise EnvTextError("broken", f"line {_line(text, pos)}: a here-document, whose end is not looked for")
-        pos = operator.end()
-        redirected = operator[0][:1] in ("<", ">")
-        if redirected:
-            continue
-        for item in _shell_command(text, words):
-            if depth or parentheses or before in ("&&", "||", "|") or operator[0] in ("&", "|", "("):
+        pos, ended = operator.end(), operator[0]
+        if ended == "<<":
+            raise _error("broken", text, pos, "a here-document, whose end is not looked for")
+        if ended[:1] in ("<", ">"):
+            continue  # the name of the file then looks like an argument, which does no harm
+        for item in _shell_command(words):
+            if depth or parentheses or before in ("&&", "||", "|") or ended in ("&", "|", "("):
                 item = item._replace(problem="is part of a compound command, and not set in every case")
             yield item
-        before = before if operator[0] == "\n" and not words else operator[0]
+        before = before if ended == "\n" and not words else ended
         words = []
         # A pattern of `case` closes what was never opened.
-        parentheses = max(0, parentheses + (operator[0] == "(") - (operator[0] == ")"))
-        if not operator[0]:
-            return
+        parentheses = max(0, parentheses + (ended == "(") - (ended == ")"))
 
 
-def _shell_command(text: str, words: Sequence[_Word]) -> Iterator[Assignment]:
-    command = text[words[0].start : words[0].end] if words else ""
+def _shell_command(words: Sequence[_Word]) -> Iterator[Assignment]:
+    command = words[0].raw if words else ""
     exports = command in ("export", "readonly")
-    assigns = True
-    for word in words[exports:]:
-        match = _SHELL_ASSIGNMENT.match(text, word.start, word.end)
-        assigns = assigns and bool(match)
-        if match and (assigns or exports):
+    arguments = list(words[1:] if exports else words)
+    matches = [_SHELL_ASSIGNMENT.match(word.raw) for word in arguments]
+    for place, (word, match) in enumerate(zip(arguments, matches)):
+        end = word.start + len(word.raw)
+        if match and (exports or all(matches[:place])):
             problem = ""
-            if not exports and not _SHELL_ASSIGNMENT.match(text, words[-1].start):
+            if not exports and not all(matches):
                 problem = "is set for one command only"
             elif match[2]:
                 problem = "is appended to"
             # An argument of `export` is subject to patterns, and in bash to braces.
             elif not word.literal or set("~*?[{" if exports else "~") & set(word.bare):
                 problem = "holds what a shell expands: put it in single quotes"
-            start = words[0].start if len(words) == 1 + exports else -1
-            yield Assignment(match[1], word.value[len(match[0]) :], problem, start, match.end(), word.end)
+            start = words[0].start if len(arguments) == 1 else -1
+            yield Assignment(match[1], word.value[len(match[0]) :], problem, start, word.start + match.end(), end)
         elif command in ("unset", "read"):
-            yield Assignment(word.value, "", f"is changed by `{command}`", -1, word.start, word.end)
+            yield Assignment(word.value, "", f"is changed by `{command}`", -1, word.start, end)
 
 
 def _shell_word(text: str, start: int) -> _Word:
@@ -421,7 +394,7 @@ def _shell_word(text: str, start: int) -> _Word:
             inner = text[begin + 1 : pos - 1]
             literal = literal and char == '"' and not re.search("[$`]", re.sub(r"(?s)\\.", "", inner))
             value += re.sub(r'\\(?:\n|([$`"\\]))', lambda found: found[1] or "", inner)
-    return _Word(value, literal, bare, start, pos)
+    return _Word(text[start:pos], value, literal, bare, start)
 
 
 def _shell_end(text: str, start: int) -> int:

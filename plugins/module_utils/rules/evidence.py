@@ -121,6 +121,12 @@ def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Fi
     return []
 
 
+def stale(fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> List[str]:
+    """Return the members whose evidence is of this survey and will soon be too old: more than half of its time is over."""
+    mine = {member: seen for member, seen in evidence.items() if seen["nonce"] == survey.nonce}
+    return [member for member in fleet if member in mine and survey.now - mine[member]["asked"] > survey.max_age / 2]
+
+
 def judge(ring: Ring, asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
     """Find what keeps a member from being proven at the open step."""
     found = fence_findings(ring, evidence)

@@ -60,6 +60,9 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     good = order.wants if converge else order.admits
     write = not all(_does(good, file) for file in look["files"])
     restart = not all(_does(good, worker) for worker in look["workers"])
+    if look["proof"] == "process_age" and look["workers"]:
+        # The file's age is the proof there: one that is written makes every worker older than it.
+        restart = restart or write
     if converge and not look["workers"]:
         lost = [finding.seen for finding in proofs.process_findings(look)]
         if lost:

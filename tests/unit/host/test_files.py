@@ -463,7 +463,7 @@ class TestLock:
         begun = time.monotonic()
         with pytest.raises(Locked) as caught, Lock(lock, wait=0.5):
             pass
-        assert 0.5 <= time.monotonic() - begun < 1.5
+        assert 0.5 <= time.monotonic() - begun < 10
         assert caught.value.pid == child.pid
         assert abs((caught.value.since or 0) - time.time()) < 10
         assert f"pid {child.pid} has held {lock} since 20" in str(caught.value)
@@ -480,8 +480,8 @@ class TestLock:
     def test_waits_for_its_turn(self, lock: str, elsewhere: Any) -> None:
         child = elsewhere(HOLD.replace("60", "0.5"), lock)
         begun = time.monotonic()
-        with Lock(lock, wait=10):
-            assert time.monotonic() - begun < 5
+        with Lock(lock, wait=30):
+            assert time.monotonic() - begun < 20
             assert files.holder(lock) == os.getpid()
         assert child.wait(10) == 0
 
@@ -510,6 +510,16 @@ class TestLock:
         for _try in range(30):
             with Lock(lock, wait=0):
                 assert files.holder(lock) == os.getpid()
+
+    def test_whoever_looks_is_no_holder(self, lock: str) -> None:
+        with Lock(lock):
+            pass
+        fd = os.open(lock, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        try:
+            assert files.holder(lock) is None
+        finally:
+            os.close(fd)
 
     def test_a_holder_that_has_not_said_who_it_is(self, lock: str) -> None:
         os.makedirs(os.path.dirname(lock))

@@ -64,7 +64,7 @@ class TestTable:
         child = start(READY, {"A": "1"}, ["two words", "x"])
         found = seen(child)
         assert found.parent == os.getpid()
-        assert before - 0.1 <= found.started <= time.time() + 0.1
+        assert before - 1 <= found.started <= time.time() + 1
         assert (found.uid, found.gid) == (os.geteuid(), os.getegid())
         assert found.command == f"{sys.executable} -c {READY} two words x"
         lines = pathlib.Path(f"/proc/{child.pid}/cgroup").read_text().splitlines()
@@ -75,7 +75,7 @@ class TestTable:
         child = start(READY)
         first, second = seen(child), seen(child)
         assert first.ticks == second.ticks == processes.start_ticks(child.pid)
-        assert first.started == pytest.approx(second.started, abs=0.005)
+        assert first.started == pytest.approx(second.started, abs=0.5)
 
     def test_started_differs_as_ticks_do_when_the_clock_is_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         own = processes.table()
