@@ -101,8 +101,10 @@ test: unit molecule ## Unit tests, then the Molecule scenario `default`
 unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
+# Interrupted, Molecule leaves its fleet running: take it down even so.
 .PHONY: molecule
 molecule: $(VENV)/.test ## The Molecule scenario `default` alone
+	trap 'trap "" INT TERM; $(BIN)/molecule destroy -s default; exit 130' INT TERM; \
 	$(BIN)/molecule test -s default
 
 .PHONY: lint

@@ -57,7 +57,8 @@ class ActionModule(HostAction):
             order=order._asdict(),
             token=rings.token(ring)._asdict(),
             step=ring["step"]["name"],
-            secrets=rings.secrets(ring, order.accepts),
+            # The dropping ones too, which are not written: what the module returns is searched for all of them.
+            secrets=rings.secrets(ring, order.may_accept),
         )
         self.pipe(values)
         answer = self.ask("phased.keys.env_keys", arguments, task_vars)

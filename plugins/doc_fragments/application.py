@@ -42,6 +42,7 @@ options:
   restart_command:
     description:
       - The same where there is no service manager. A text goes to C(/bin/sh), a list is executed as it is.
+      - What it starts in the background should send its output somewhere; else it goes to a file without a name, for as long as it runs.
       - Default is the variable C(app_keys_restart_command).
     type: raw
   processes:

@@ -240,8 +240,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--soak", type=int, default=10, help="seconds; sessions and links live 2 less")
     parser.add_argument("--rate", type=float, default=130, help="requests a second of the steady clients together")
-    parser.add_argument("--pause", type=float, default=1.5, help="seconds between two hosts of the naive rotation")
-    parser.add_argument("--timeout", type=float, default=150, help="seconds for one playbook")
+    parser.add_argument("--pause", type=float, default=1, help="seconds between two hosts of the naive rotation")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for one playbook")
     parser.add_argument("--only", choices=["naive", "phased"])
     return parser.parse_args()
 

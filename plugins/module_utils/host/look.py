@@ -39,8 +39,11 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
 
 def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]:
     """Return what is to be seen at this moment."""
-    table = processes.table()
+    # First the units: one that restarts in between would show its new state with the processes of before.
     shown = units.show(_unit_names(app)) if _unit_names(app) else []
+    table = processes.table()
+    if 1 not in table:
+        raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")
     found = _named(app, table, shown)
     env_files = [read_file(path, app) for path in app["env_file"]]
     workers = [_worker(process, app, env_files, found) for process in found.values()]
@@ -107,7 +110,7 @@ def _named(app: Application, table: Table, shown: List[units.Unit]) -> Table:
 
 
 def _worker(process: Process, app: Application, env_files: List[Dict[str, Any]], named: Table) -> Dict[str, Any]:
-    entry: Dict[str, Any] = {"pid": process.pid, "ticks": process.ticks, "started": process.started, "command": process.command[:60]}
+    entry: Dict[str, Any] = {"pid": process.pid, "ticks": process.ticks, "started": process.started, "command": _called(process)}
     if app["proof"] == "process_age":
         return {**entry, **_by_age(process, env_files, named)}
     try:
@@ -143,8 +146,14 @@ def _others(table: Table, named: Table, profile: Profile, held: Collection[str])
             continue
         keys = _in_fingerprints(profile, values) if profile.primary in values or profile.fallbacks in values else None
         if keys and set(keys["accepts"]) & set(held):
-            found.append({"pid": process.pid, "ticks": process.ticks, "started": process.started, "command": process.command[:60], "signs": keys["signs"]})
+            found.append({"pid": process.pid, "ticks": process.ticks, "started": process.started, "command": _called(process), "signs": keys["signs"]})
     return found
+
+
+def _called(process: Process) -> str:
+    """What a process is called, without arguments that may be secrets."""
+    words = [word.partition("=")[0] for word in process.command.split(" ")[:3]]
+    return " ".join([os.path.basename(words[0]), *words[1:]])[:60]
 
 
 def _in_fingerprints(profile: Profile, values: Mapping[str, str]) -> Dict[str, Any]:

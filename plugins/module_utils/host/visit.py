@@ -23,6 +23,8 @@ from .look import look, look_once, steady
 # A killed controller leaves its visits running: the next one waits for those to end.
 LOCK_WAIT_FACTOR = 3
 PAUSE = 0.1
+# What may go wrong once something was written: after any of it the visit falls back.
+TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable)
 
 
 class Request(NamedTuple):
@@ -104,8 +106,8 @@ class _Visit:
             if plan.write:
                 self.write({path: encode_for(request) for path in app["env_file"]})
             after = self.restart_and_prove(plan.restart)
-        except (OSError, ValueError, units.RestartFailed) as error:
-            failure, after = str(error), look_once(app, self.known, request.nonce)
+        except TROUBLE as error:
+            failure, after = str(error), self.before
         found = [failure] if failure else self.unproven(after)
         if found:
             return self.fall_back(found, old_texts)
@@ -189,11 +191,16 @@ class _Visit:
             try:
                 self.put_back(old_texts)
                 found.append("the settings of before were put back, and the application runs with them")
-            except (OSError, ValueError, units.RestartFailed) as error:
+            except TROUBLE as error:
                 self.did["down"] = True
                 found.append(f"the settings of before could not be put back into effect either ({error}): THE APPLICATION MAY BE DOWN ON THIS HOST")
         self.note("unproven", self.before["record"] or {})
-        return self.result(self.look_again(), found)
+        try:
+            seen = self.look_again()
+        except TROUBLE as error:
+            seen = {**self.before, "settled": False}
+            found.append(f"the host cannot be looked at: {error}")
+        return self.result(seen, found)
 
     def put_back(self, old_texts: Mapping[str, Optional[str]]) -> None:
         """Write our settings of before on the files as they are now, and see the application run with them."""

@@ -77,17 +77,18 @@ def _ours(text: str, form: str, names: Sequence[str]) -> Dict[str, Assignment]:
         found: Dict[str, Assignment] = {}
         for item in (item for item in reading if item.name in names):
             if item.name in found:
-                first = _line(text, found[item.name].value_start)
-                raise _error("twice", text, item.value_start, f"{item.name} stands in line {first} already")
+                line = _line(text, found[item.name].value_start)
+                raise _error("twice", text, item.value_start, f"{item.name} stands in line {line} already")
             found[item.name] = item
         readings.append(found)
     for name in names:
-        item = readings[0].get(name) or readings[-1].get(name)
-        if item and readings[0].get(name) != readings[-1].get(name):
+        first, last = readings[0].get(name), readings[-1].get(name)
+        ours = first or last
+        if ours and first != last:
             what = "comes after a comment with a backslash at its end, which goes on in this line before systemd 254"
-            raise _error("broken", text, item.value_start, f"{name} {what}")
-        if item and (item.problem or re.search("[\ud800-\udfff]", item.value)):
-            raise _error("not_literal", text, item.value_start, f"{name} {item.problem or 'is not UTF-8'}")
+            raise _error("broken", text, ours.value_start, f"{name} {what}")
+        if ours and (ours.problem or re.search("[\ud800-\udfff]", ours.value)):
+            raise _error("not_literal", text, ours.value_start, f"{name} {ours.problem or 'is not UTF-8'}")
     return readings[0]
 
 
@@ -213,20 +214,16 @@ def _systemd(text: str, comment: str) -> Iterator[Assignment]:
 # --- docker run --env-file ---------------------------------------------------
 # pkg/kvfile/kvfile.go in docker/cli: the rest of the line is the value, quotes, blanks and "#" included.
 
-_DOCKER_LINE = re.compile(r"\s*(?P<name>[^=\r\n]*)(?P<equals>=?)(?P<value>.*?)\r?\Z")
+_DOCKER_LINE = re.compile(
+    r"(?:\A\ufeff)?[^\S\n]*(?P<name>[^\s=#][^=\n]*?)(?P<equals>=|(?=\r?$))(?P<value>.*?)(?=\r?$)", re.M
+)
 
 
 def _docker(text: str) -> Iterator[Assignment]:
-    pos = 0
-    for line in text.split("\n"):
-        start = pos + (1 if pos == 0 and text.startswith("\ufeff") else 0)
-        match = _DOCKER_LINE.match(text, start, pos + len(line))
-        if match and match["name"][:1] not in ("", "#"):
-            problem = "" if match["equals"] else "has no value here: docker takes that from the one who calls it"
-            yield Assignment(
-                match["name"], match["value"], problem, match.start("name"), match.start("value"), match.end("value")
-            )
-        pos += len(line) + 1
+    for match in _DOCKER_LINE.finditer(text):
+        problem = "" if match["equals"] else "has no value here: docker takes that from the one who calls it"
+        start, end = match.span("value")
+        yield Assignment(match["name"], match["value"], problem, match.start("name"), start, end)
 
 
 # --- dotenv and docker compose -----------------------------------------------

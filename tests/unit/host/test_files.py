@@ -35,7 +35,7 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 def elsewhere(start: Any) -> Any:
     """Run Python code in a process of its own, with the collection to import from."""
 
-    def _elsewhere(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _elsewhere(code: str, *arguments: str) -> Any:
         return start(IMPORT + code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, arguments)
 
     return _elsewhere

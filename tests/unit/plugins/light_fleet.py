@@ -6,19 +6,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import envfile
 import procs
-import yaml
-from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils.host import files
+from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
+from ansible_collections.phased.keys.plugins.plugin_utils.new_key import new_key
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[2]
@@ -31,11 +36,42 @@ SOAK = 1.0
 RUN_LIMIT = 120.0
 
 
+# In place of ssh: the real connection plugin drives it, and it runs the command here, unless the host is to be down.
+SSH = """#!/bin/sh
+while [ $# -gt 2 ]; do shift; done
+here=$PHASED_FLEET_DIR/hosts/$1
+keyring=$PHASED_FLEET_DIR/.keyrings/shop.yml
+if [ -e "$here/down" ] || { [ -e "$here/down-after" ] && ! cmp -s "$here/down-after" "$keyring"; }; then
+  echo "ssh: connect to host $1 port 22: Connection refused" >&2
+  exit 255
+fi
+exec /bin/sh -c "$2"
+"""
+DEPLOY = """
+- name: Deploy
+  hosts: all
+  serial: 1
+  gather_facts: false
+  roles:
+    - role: phased.keys.app_keys
+"""
+
+
 class Run(NamedTuple):
     """What a run of ansible-playbook ended with, and all that it printed."""
 
     code: int
     text: str
+
+    def recap(self, what: str) -> Dict[str, int]:
+        """A number of the recap, such as `changed`, by host."""
+        lines = self.text.partition("PLAY RECAP")[2].splitlines()[1:]
+        found = [(line.split()[0], re.search(rf"\b{what}=(\d+)", line)) for line in lines if " ok=" in line]
+        return {host: int(number[1]) for host, number in found if number}
+
+    def says(self, *parts: str) -> bool:
+        """Whether one line holds all these parts, in this order."""
+        return bool(re.search(".*".join(re.escape(part) for part in parts), self.text))
 
 
 class Holder(NamedTuple):
@@ -75,11 +111,11 @@ class Host:
         procs.end_marked(procs.HOST_MARK, self.folder, 0)
 
     def tell(self, how: str, text: str = "") -> None:
-        """Have restarts go wrong, or be right again (`tell("broken", None)` is not it: use `mend`)."""
+        """Have restarts go wrong in this way, or give the host another mark."""
         (self.folder / how).write_text(text)
 
     def mend(self, how: str) -> None:
-        """Have restarts go right again."""
+        """Take back what was told."""
         (self.folder / how).unlink()
 
     def pids(self) -> List[int]:
@@ -111,7 +147,8 @@ class Host:
 class Fleet:
     """Light hosts with an inventory, a vault password, and a place for all that a run writes."""
 
-    def __init__(self, folder: Path, names: List[str]) -> None:
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.vars: Dict[str, Any] = {
             "ansible_connection": "local",
@@ -164,11 +201,10 @@ class Fleet:
 
     def environment(self, **more: str) -> Dict[str, str]:
         """Return an environment in which nothing is written outside of the folder."""
-        link = CHECKOUT
         collections = self.folder / "collections" / "ansible_collections" / "phased"
         if not collections.exists():
             collections.mkdir(parents=True)
-            (collections / "keys").symlink_to(link)
+            (collections / "keys").symlink_to(CHECKOUT)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON"))}
         own = {
             "ANSIBLE_CONFIG": self.folder / "ansible.cfg",
@@ -213,27 +249,49 @@ class Fleet:
         text, _none = run.communicate(timeout=RUN_LIMIT)
         return Run(run.returncode, text)
 
+    def over_ssh(self) -> None:
+        """Reach the hosts through the ssh connection plugin, so that one can be down."""
+        ssh = self.folder / "ssh"
+        ssh.write_text(SSH)
+        ssh.chmod(0o755)
+        self.vars.update(ansible_connection="ssh", ansible_ssh_executable=str(ssh), ansible_ssh_args="-C")
+        self.vars.update(ansible_ssh_transfer_method="piped")
+
+    def deploy(self, *arguments: str, times: int = 1, **more: str) -> Run:
+        """Run a deploy playbook of somebody else's, with the role in as many plays."""
+        playbook = self.folder / "deploy.yml"
+        playbook.write_text("---" + DEPLOY * times)
+        return self.run(str(playbook), *arguments, **more)
+
+    def keyring_file(self, path: Optional[Path] = None) -> KeyringFile:
+        """The keyring's file, as an action opens it."""
+        loader = DataLoader()
+        loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
+        return KeyringFile(str(path or self.keyring), loader)
+
     def ring(self) -> Dict[str, Any]:
         """Return the keyring, opened."""
-        vault = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
-        return yaml.safe_load(vault.decrypt(self.keyring.read_bytes()))
+        return self.keyring_file().load()
 
     def states(self) -> Dict[str, str]:
         """The keys of the keyring by fingerprint, with their states."""
         return {key["fingerprint"]: key["state"] for key in self.ring()["keys"]}
 
+    def key(self, state: str) -> str:
+        """The fingerprint of the one key in this state."""
+        (found,) = [key for key, its in self.states().items() if its == state]
+        return found
+
+    def open(self, step: str) -> None:
+        """Open a step as the gate does once the fleet is counted."""
+        key = {"id": "k9", "secret": new_key("text")} if step == "prepare" else None
+        soak = {"seconds": SOAK, "source": "app_keys_soak"}
+        self.keyring_file().replace(steps.open_step(self.ring(), step, time.time(), secrets.token_hex(8), key, soak))
+
     def unchanged(self) -> Any:
         """All that a refusal must leave alone: compare two of these."""
         hosts = {host.name: (host.env.read_bytes(), host.env.stat().st_ino, host.pids()) for host in self.hosts}
         return self.keyring.read_bytes() if self.keyring.exists() else None, hosts
-
-    def until(self, so: Callable[[], Any], seconds: float = 30.0) -> Any:
-        """Wait until something is so."""
-        end = time.monotonic() + seconds
-        while not (found := so()):
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.01)
-        return found
 
     def save(self, place: Path) -> None:
         """Copy what a run leaves behind: the keyring, the env files and the records."""
@@ -242,15 +300,22 @@ class Fleet:
             shutil.copytree(host.folder, place / "hosts" / host.name)
 
     def take(self, place: Path) -> None:
-        """Begin where a saved fleet was: the same keyring, env files and records, and workers with those settings."""
+        """Begin where a saved fleet was: the same keyring, env files and records, and workers with those settings.
+
+        Hosts that the saved fleet did not have are members just like its first.
+        """
         shutil.copytree(place / ".keyrings", self.keyring.parent)
+        first = min((place / "hosts").iterdir())
+        ring = self.ring()
         for host in self.hosts:
-            shutil.copytree(place / "hosts" / host.name, host.folder, dirs_exist_ok=True)
+            saved = place / "hosts" / host.name
+            shutil.copytree(saved if saved.exists() else first, host.folder, dirs_exist_ok=True)
             record = host.record()
-            if record is not None:
-                # The copy is the file that the visit wrote.
-                record["files"] = {str(host.env): files.identity(str(host.env))}
-                host.record_file.write_text(json.dumps(record))
+            # The copy is the file that the visit wrote.
+            record["files"] = {str(host.env): files.identity(str(host.env))}
+            host.record_file.write_text(json.dumps(record))
+            ring["members"].setdefault(host.name, ring["members"][first.name])
+        self.keyring_file().replace(ring)
         self.restart()
 
     def end(self) -> None:
@@ -260,3 +325,12 @@ class Fleet:
             run.wait()
             if run.stdout:
                 run.stdout.close()
+
+
+def until(so: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait until something is so, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := so()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return found

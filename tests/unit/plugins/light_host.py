@@ -11,6 +11,7 @@ files in the folder:
     stale     assignments of a shell: one worker has these settings in place of the env file's
     lone      there is one worker fewer than before
     slow      seconds to wait before anything is done
+    then      a command of a shell that comes before all else
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def main() -> None:
     slow = folder / "slow"
     if slow.exists():
         time.sleep(float(slow.read_text()))
+    if (folder / "then").exists():
+        subprocess.run(["/bin/sh", "./then"], cwd=folder, check=True)
     if (folder / "keeps").exists():
         return
     if told(folder / "broken"):

@@ -1,0 +1,10 @@
+def test_t(after):
+    f = after("prepare", ("web1","web2","web3"))
+    f.over_ssh()
+    b=f.unchanged()
+    f[2].stop()
+    r=f.run("promote"); print(r.text, r.code)
+    f[2].restart()
+    f[1].tell("down")
+    r=f.run("promote"); print(r.text, r.code)
+    r=f.run("promote","--limit","web1"); print(r.text, r.code)

@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which step may come next: rules 3 and 5, and the column "opens when" of the table of steps."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SECRETS, SOAK, adopt, at, opened, rolled, states
+
+SOON = CLOSED["promote"] + DAY
+OVER = CLOSED["promote"] + SOAK["seconds"]
+LATER = CLOSED["retire"] + HOUR
+
+
+@pytest.mark.parametrize(
+    "name, step, now, do",
+    [
+        ("adopt", "adopt", SOON, "resume"),
+        ("adopted", "adopt", SOON, "skip"),
+        ("adopt", "prepare", SOON, "open"),
+        ("adopted", "prepare", SOON, "open"),
+        ("adopted", "promote", SOON, "refuse"),
+        ("adopted", "retire", SOON, "refuse"),
+        ("prepare", "prepare", SOON, "resume"),
+        ("prepare", "promote", SOON, "open"),
+        ("prepare", "retire", SOON, "refuse"),
+        ("prepared", "prepare", SOON, "skip"),
+        ("prepared", "promote", SOON, "open"),
+        ("prepared", "retire", SOON, "refuse"),
+        ("promote", "promote", SOON, "resume"),
+        ("promoted", "promote", SOON, "skip"),
+        ("promoted", "prepare", SOON, "open"),
+        ("promoted", "retire", SOON, "wait"),
+        ("promoted", "retire", OVER - 1, "wait"),
+        ("promoted", "retire", OVER, "open"),
+        ("retire", "retire", LATER, "resume"),
+        ("retire", "promote", LATER, "refuse"),
+        ("retired", "retire", LATER, "skip"),
+        ("retired", "promote", LATER, "refuse"),
+        ("retired", "prepare", LATER, "open"),
+    ],
+)
+def test_3_one_step_at_a_time(name, step, now, do):
+    assert steps.decide(at(name), step, step, now).do == do
+
+
+@pytest.mark.parametrize(
+    "name, now, expected",
+    [
+        ("adopt", SOON, ["open", "skip", "skip"]),
+        ("adopted", SOON, ["open", "skip", "skip"]),
+        ("prepare", SOON, ["resume", "open", "skip"]),
+        ("prepared", SOON, ["skip", "open", "skip"]),
+        ("promote", SOON, ["skip", "resume", "open"]),
+        ("promoted", SOON, ["skip", "skip", "wait"]),
+        ("promoted", OVER, ["skip", "skip", "open"]),
+        ("promoted", OVER + 90 * DAY, ["skip", "skip", "open"]),
+        ("retire", LATER, ["skip", "skip", "resume"]),
+        ("retire", LATER + 90 * DAY, ["skip", "skip", "resume"]),
+        ("retired", LATER, ["skip", "skip", "skip"]),
+        ("retired", LATER + 90 * DAY, ["open", "skip", "skip"]),
+    ],
+)
+def test_5_a_rollout_finishes_what_is_in_flight(name, now, expected):
+    ring = at(name)
+    assert [steps.decide(ring, step, "rollout", now).do for step in ("prepare", "promote", "retire")] == expected
+
+
+@pytest.mark.parametrize(
+    "age, max_age, new, do",
+    [
+        (0, DAY, False, "skip"),
+        (DAY, DAY, False, "skip"),
+        (DAY + 1, DAY, False, "open"),
+        (30 * DAY, 90 * DAY, False, "skip"),
+        (0, 0, False, "skip"),
+        (1, 0, False, "open"),
+        (0, DAY, True, "open"),
+        (-HOUR, DAY, False, "skip"),
+    ],
+)
+def test_5_a_re_run_never_rotates_twice_unless_old_enough_or_asked(age, max_age, new, do):
+    decision = steps.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] + age, max_age, new)
+    assert decision.do == do
+    if do == "skip":
+        assert "nothing to do" in decision.text
+        assert "-e app_keys_new=true" in decision.text
+
+
+@pytest.mark.parametrize("name", ["prepare", "promote", "retire"])
+def test_5_a_new_rollout_that_is_asked_for_waits_for_the_step_in_flight(name):
+    decision = steps.decide(at(name), "prepare", "rollout", LATER, new=True)
+    assert decision.do == ("resume" if name == "prepare" else "skip")
+
+
+def test_5_asked_for_while_a_key_is_staged_no_second_is_made():
+    assert steps.decide(at("prepared"), "prepare", "rollout", LATER, new=True).do == "skip"
+
+
+def test_a_new_rollout_may_be_asked_for_during_the_soak_of_the_last():
+    assert steps.decide(at("promoted"), "prepare", "rollout", SOON, new=True).do == "open"
+
+
+def test_5_a_rollout_with_a_key_that_still_soaks_has_not_ended():
+    """Two keys soak; the first is retired. The last rollout is still in flight, however old its other steps are."""
+    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    ring = steps.close_step(opened(ring, "retire", OVER), OVER)
+    assert states(ring)[OLD] == "retired"
+    assert states(ring)[NEW] == "retiring"
+    assert steps.decide(ring, "prepare", "rollout", OVER + 2 * DAY).do == "skip"
+
+
+def test_10_retire_opens_for_the_key_that_is_due_while_another_soaks_on():
+    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    assert steps.decide(ring, "retire", "retire", OVER - 1).do == "wait"
+    assert steps.decide(ring, "retire", "retire", OVER).do == "open"
+    ring = steps.close_step(opened(ring, "retire", OVER), OVER)
+    assert steps.decide(ring, "retire", "rollout", OVER + DAY).do == "wait"
+    assert steps.decide(ring, "retire", "rollout", OVER + 10 * DAY).do == "open"
+
+
+def test_no_retire_while_a_key_is_on_its_way_in():
+    ring = opened(at("promoted"), "prepare", OVER + 1, 3)
+    decision = steps.decide(ring, "retire", "retire", OVER + 2)
+    assert decision.do == "refuse"
+    assert "a staged key is on its way: promote it first" in decision.text
+
+
+@pytest.mark.parametrize(
+    "name, step, said",
+    [
+        ("adopted", "promote", "no key is staged: run phased.keys.prepare first. The last step is adopt, closed at"),
+        ("adopt", "promote", "no key is staged: run phased.keys.prepare first. The last step is adopt, still open"),
+        ("adopted", "retire", "no key is retiring: there is nothing to let go of"),
+        ("prepared", "retire", "a staged key is on its way: promote it first"),
+    ],
+)
+def test_a_refusal_says_what_to_do(name, step, said):
+    assert said in steps.decide(at(name), step, step, LATER).text
+
+
+def test_a_retire_before_the_adoption_is_complete_is_told_so():
+    decision = steps.decide(adopt(secrets=SECRETS[1:3]), "retire", "retire", LATER)
+    assert decision.do == "refuse"
+    assert "no key is retiring" not in decision.text
+
+
+@pytest.mark.parametrize(
+    "name, step, now, said",
+    [
+        ("promoted", "retire", SOON, "waiting for the soak: retire is due in 13d"),
+        ("promote", "promote", SOON, "promote is open since 2023-11-15T00:13:20Z"),
+        ("promoted", "promote", SOON, "every member was proven at 2023-11-15T00:23:20Z"),
+        ("adopted", "prepare", SOON, "no rollout has been done yet"),
+        ("promoted", "prepare", SOON, "a rollout is in flight"),
+    ],
+)
+def test_a_decision_says_why(name, step, now, said):
+    assert said in steps.decide(at(name), step, "rollout", now).text
+
+
+def test_what_is_left_of_the_soak_is_counted_from_now():
+    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    ring = steps.close_step(opened(ring, "retire", OVER), OVER)
+    assert "in 9d" in steps.decide(ring, "promote", "rollout", OVER + DAY).text
+
+
+@pytest.mark.parametrize(
+    "name, now, said",
+    [
+        ("prepare", SOON, "prepare is open since 2023-11-14T23:13:20Z: run phased.keys.rollout to finish it"),
+        ("prepared", SOON, "promote is next"),
+        ("promoted", SOON, "retire is due in 13d, at 2023-11-29T00:23:20Z: run phased.keys.rollout again then"),
+        ("promoted", OVER, "the soak is over"),
+        ("retired", LATER, "nothing is in flight"),
+        ("adopted", SOON, "nothing is in flight"),
+    ],
+)
+def test_what_comes_next_is_said_in_one_line(name, now, said):
+    assert said in steps.next_text(at(name), now)
+
+
+@pytest.mark.parametrize("name, moment", [("adopted", None), ("promote", None), ("promoted", OVER), ("retire", None), ("retired", None)])
+def test_10_the_soak_is_over_its_length_after_promotes_closing_count(name, moment):
+    assert steps.next_due(at(name)) == moment
+    assert OPENED["promote"] + SOAK["seconds"] < OVER

@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Profiles: which settings carry the keys, which position signs, and that what is written is what is read."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import seconds
+from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import (
+    KEY_FORMS,
+    PROFILES,
+    Keys,
+    SettingsError,
+    decode,
+    encode,
+    profile,
+)
+
+DJANGO = profile("django")
+ONE_LIST = {"primary": "KEYS", "fallbacks": "KEYS"}
+
+
+def kind_of(error) -> str:
+    return error.value.kind
+
+
+@pytest.mark.parametrize(
+    "framework, expected",
+    [
+        ("django", {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "old,older"}),
+        ("flask", {"FLASK_SECRET_KEY": "new", "FLASK_SECRET_KEY_FALLBACKS": '["old", "older"]'}),
+        ("itsdangerous", {"SECRET_KEYS": "old,older,new"}),
+        ("laravel", {"APP_KEY": "new", "APP_PREVIOUS_KEYS": "old,older"}),
+        ("rails", {"SECRET_KEY_BASE": "new", "SECRET_KEY_BASE_PREVIOUS": "old,older"}),
+        ("airflow", {"AIRFLOW__CORE__FERNET_KEY": "new,old,older"}),
+        ("keygrip", {"COOKIE_KEYS": "new,old,older"}),
+        ("jupyterhub", {"JUPYTERHUB_CRYPT_KEY": "new;old;older"}),
+    ],
+)
+def test_each_framework_signs_with_the_position_that_it_signs_with(framework, expected):
+    assert encode(profile(framework), Keys("new", ["new", "old", "older"])) == expected
+
+
+def test_the_table_above_has_every_framework():
+    assert set(PROFILES) == {"django", "flask", "itsdangerous", "laravel", "rails", "airflow", "keygrip", "jupyterhub"}
+
+
+@pytest.mark.parametrize("framework", sorted(PROFILES))
+@pytest.mark.parametrize("accepts", [["new"], ["new", "old"], ["new", "old", "older"]])
+def test_what_is_written_is_what_is_read(framework, accepts):
+    form = profile(framework)
+    assert decode(form, encode(form, Keys("new", accepts))) == Keys("new", accepts)
+
+
+@pytest.mark.parametrize("framework", sorted(PROFILES))
+def test_every_profile_can_be_used(framework):
+    form = profile(framework)
+    assert form.key in KEY_FORMS
+    assert form.signs in ("first", "last")
+    assert form.soak is None or seconds(form.soak, framework) > 0
+
+
+@pytest.mark.parametrize(
+    "framework, settings, values, signs, accepts",
+    [
+        ("django", {}, {"SECRET_KEY": "a"}, "a", ["a"]),
+        ("django", {}, {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": ""}, "a", ["a"]),
+        ("django", {}, {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": "b,c"}, "a", ["a", "b", "c"]),
+        ("django", {}, {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": "b,a,b"}, "a", ["a", "b"]),
+        ("django", {}, {"SECRET_KEY": "a,b"}, "a,b", ["a,b"]),
+        ("django", {"separator": "json"}, {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": '["b,c"]'}, "a", ["a", "b,c"]),
+        ("django", {"separator": "json"}, {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": ""}, "a", ["a"]),
+        ("django", {"separator": "::"}, {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": "b::c:d"}, "a", ["a", "b", "c:d"]),
+        ("django", ONE_LIST, {"KEYS": "a,b"}, "a", ["a", "b"]),
+        ("django", {**ONE_LIST, "signs": "last"}, {"KEYS": "a,b"}, "b", ["b", "a"]),
+        ("flask", {}, {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": '["b"]', "OTHER": "x"}, "a", ["a", "b"]),
+        ("itsdangerous", {}, {"SECRET_KEYS": "old,new"}, "new", ["new", "old"]),
+    ],
+)
+def test_what_an_application_does_that_is_given_these_settings(framework, settings, values, signs, accepts):
+    assert decode(profile(framework, settings), values) == Keys(signs, accepts)
+
+
+@pytest.mark.parametrize(
+    "framework, values, kind",
+    [
+        ("django", {}, "absent"),
+        ("django", {"SECRET_KEY_FALLBACKS": "a"}, "absent"),
+        ("django", {"SECRET_KEY": ""}, "empty"),
+        ("django", {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": ","}, "empty"),
+        ("django", {"SECRET_KEY": "a", "SECRET_KEY_FALLBACKS": "b,"}, "empty"),
+        ("flask", {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": '["b", ""]'}, "empty"),
+        ("flask", {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": "b,c"}, "not_a_list"),
+        ("flask", {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": '"b"'}, "not_a_list"),
+        ("flask", {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": '{"b": 1}'}, "not_a_list"),
+        ("flask", {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": "[1]"}, "not_a_list"),
+        ("airflow", {"AIRFLOW__CORE__FERNET_KEY": "a,,b"}, "empty"),
+        ("itsdangerous", {"SECRET_KEYS": ""}, "empty"),
+    ],
+)
+def test_settings_of_which_nothing_certain_follows_are_told_apart(framework, values, kind):
+    with pytest.raises(SettingsError) as error:
+        decode(profile(framework), values)
+    assert kind_of(error) == kind
+
+
+def test_a_json_list_without_a_key_signs_with_nothing():
+    with pytest.raises(SettingsError) as error:
+        decode(profile("flask", ONE_LIST), {"KEYS": "[]"})
+    assert kind_of(error) == "empty"
+
+
+@pytest.mark.parametrize(
+    "settings, keys",
+    [
+        ({}, Keys("new", ["new", "old,with,commas"])),
+        (ONE_LIST, Keys("new,er", ["new,er"])),
+        ({"separator": "::"}, Keys("new", ["new", "o::ld"])),
+    ],
+)
+def test_a_key_that_holds_the_separator_is_refused_and_not_read_as_two(settings, keys):
+    with pytest.raises(SettingsError, match="set app_keys_settings.separator to json") as error:
+        encode(profile("django", settings), keys)
+    assert kind_of(error) == "ambiguous"
+    assert not any(key in str(error.value) for key in keys.accepts)
+
+
+def test_a_json_list_carries_every_key():
+    form = profile("django", {"separator": "json"})
+    keys = Keys("new", ["new", 'with,comma and "quote"', "\u2603"])
+    assert decode(form, encode(form, keys)) == keys
+
+
+@pytest.mark.parametrize("key", ["a secret,which nobody may read", 'a secret" which nobody may read'])
+@pytest.mark.parametrize("framework", ["flask", "django"])
+def test_13_no_message_about_settings_holds_a_value(framework, key):
+    form = profile(framework)
+    with pytest.raises(SettingsError) as error:
+        decode(form, {form.primary: key, form.fallbacks: key + ","})
+    assert "nobody" not in str(error.value)
+
+
+@pytest.mark.parametrize("settings, names", [({}, ["SECRET_KEY", "SECRET_KEY_FALLBACKS"]), (ONE_LIST, ["KEYS"])])
+def test_the_settings_that_are_ours(settings, names):
+    assert profile("django", settings).names == names
+
+
+def test_one_field_can_differ_from_the_profile():
+    assert profile("django", {"primary": "SHOP_KEY"}) == DJANGO._replace(primary="SHOP_KEY")
+
+
+@pytest.mark.parametrize(
+    "framework, settings, said",
+    [
+        ("jango", {}, "app_keys_framework is 'jango'; known are airflow, django,"),
+        ("django", {"fallback": "X"}, "app_keys_settings has no field 'fallback'"),
+        ("django", {"primary": ""}, "app_keys_settings.primary must be a text that is not empty"),
+        ("django", {"primary": None}, "app_keys_settings.primary must be a text"),
+        ("django", {"separator": 5}, "app_keys_settings.separator must be a text"),
+        ("django", {"separator": ""}, "app_keys_settings.separator must be a text that is not empty"),
+        ("django", {"signs": "middle"}, "app_keys_settings.signs is 'middle'; it is 'first' or 'last'"),
+        ("django", {"key": "rsa"}, "app_keys_settings.key is 'rsa'; it is one of text,"),
+        ("django", {"primary": "SECRET KEY"}, "'SECRET KEY' cannot be the name of an environment variable"),
+        ("django", {"fallbacks": "A=B"}, "'A=B' cannot be the name"),
+        ("django", {"primary": "1KEY"}, "'1KEY' cannot be the name"),
+        ("django", {"primary": "SCHL\u00dcSSEL"}, "cannot be the name"),
+        ("django", {"primary": "SECRET-KEY"}, "cannot be the name"),
+        ("django", {"primary": "KEY\n"}, "cannot be the name"),
+        ("django", {"soak": "for ever"}, "app_keys_settings.soak is 'for ever'; a duration is written like"),
+        ("django", {"soak": ["14d"]}, "app_keys_settings.soak"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_refused_and_says_why(framework, settings, said):
+    with pytest.raises(SettingsError) as error:
+        profile(framework, settings)
+    assert said in str(error.value)
+    assert kind_of(error) == "profile"
+
+
+@pytest.mark.parametrize("framework", ["itsdangerous", "rails", "airflow", "keygrip", "jupyterhub"])
+def test_a_framework_that_sets_no_end_has_no_soak_of_its_own(framework):
+    assert profile(framework).soak is None
+
+
+@pytest.mark.parametrize("settings", [{"separator": "-"}, {"separator": "_"}, {"key": "fernet", "separator": "="}, {"key": "base64:32", "separator": "+"}])
+def test_a_separator_that_new_keys_may_hold_is_refused_before_a_key_is_made(settings):
+    with pytest.raises(SettingsError) as error:
+        profile("django", settings)
+    assert kind_of(error) == "profile"

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rule 10: the soak cannot be cheated by a clock, nor by a tool that puts an old file back for an hour."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import soak
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import soak_findings
+from ansible_collections.phased.keys.plugins.module_utils.rules.steps import due
+from builders import ALIEN, CLOSED, DAY, HOUR, NEW, NEXT, OLD, PATH, SOAK, T0, at, env_file, fleet_of, identity, idle, record, seen, texts, worker
+
+RING = at("promoted")
+KEY = RING["keys"][0]
+STOPPED = CLOSED["promote"]
+WRITTEN = T0 - 2 * DAY
+
+
+def host(now, stopped=None, files=None, workers=None, **changes):
+    """A host that was proven to sign with NEW, its record written at STOPPED, its file at WRITTEN."""
+    past = {OLD: STOPPED} if stopped is None else stopped
+    entry = seen(RING, now=now, record=record(RING, at=STOPPED, signs=NEW, stopped=past), **changes)
+    entry["files"] = [env_file(NEW, OLD, changed=WRITTEN)] if files is None else files
+    entry["workers"] = [worker(101, NEW, OLD, started=WRITTEN + 1)] if workers is None else workers
+    return entry
+
+
+def rewritten(moment):
+    return [env_file(NEW, OLD, changed=moment)]
+
+
+def started(*moments):
+    return [worker(101 + number, NEW, OLD, started=moment) for number, moment in enumerate(moments)]
+
+
+@pytest.mark.parametrize(
+    "days, short",
+    [(0, True), (13.99, True), (14, False), (15, False)],
+)
+def test_10_a_host_soaks_by_its_own_clock(days, short):
+    assert bool(soak.shortfall(host(STOPPED + days * DAY), KEY)) is short
+
+
+@pytest.mark.parametrize(
+    "controller, own, waits",
+    [(14, 14, False), (14, 13, True), (13, 14, True), (13, 13, True), (14, -3, True), (400, 13, True), (13, 400, True)],
+)
+def test_10_the_credit_is_the_lesser_of_both_clocks(controller, own, waits):
+    """Both are asked: the keyring for what is due, and each host for what it knows of itself."""
+    keys = due(RING, CLOSED["promote"] + controller * DAY)
+    short = soak_findings(fleet_of(RING, web_2=host(STOPPED + own * DAY)), keys)
+    assert (not keys or bool(short)) is waits
+
+
+def test_10_a_host_that_stopped_later_than_the_others_holds_the_key_back_and_is_named():
+    late = host(STOPPED + 14 * DAY, stopped={OLD: STOPPED + DAY})
+    short = soak_findings(fleet_of(RING, web_1=host(STOPPED + 14 * DAY), web_2=late, web_3=host(STOPPED + 14 * DAY)), [KEY])
+    assert list(short) == ["web-2"]
+    assert texts(short) == [f"may have signed with {OLD} until 13d ago (by the host's own clock): 1d of its soak remain"]
+
+
+@pytest.mark.parametrize(
+    "what, changes, broken",
+    [
+        ("nothing happened", {}, None),
+        ("a reboot: new workers, and the file of the visit", {"workers": started(T0 + 5 * DAY)}, None),
+        ("a restart, and nothing runs just now", {"workers": []}, None),
+        ("another tool wrote the file, and nothing has read it", {"files": rewritten(T0 + 5 * DAY)}, None),
+        ("another tool wrote the file, and workers started after", {"files": rewritten(T0 + 5 * DAY), "workers": started(T0 + 6 * DAY)}, T0 + 6 * DAY),
+        ("one of them did", {"files": rewritten(T0 + 5 * DAY), "workers": started(WRITTEN, T0 + 6 * DAY)}, T0 + 6 * DAY),
+        ("the last of them counts", {"files": rewritten(T0 + 5 * DAY), "workers": started(T0 + 6 * DAY, T0 + 7 * DAY)}, T0 + 7 * DAY),
+        ("another tool wrote the file, and nothing runs", {"files": rewritten(T0 + 5 * DAY), "workers": []}, T0 + 5 * DAY),
+        ("the file is gone, and nothing runs", {"files": [env_file(changed=None, problem="absent")], "workers": []}, T0 + 8 * DAY),
+        ("the file is gone, and its workers run on", {"files": [env_file(changed=None, problem="absent")]}, None),
+    ],
+)  # fmt: skip
+def test_10_what_breaks_a_hosts_own_time(what, changes, broken):
+    clock = soak.clock(host(T0 + 8 * DAY, **changes))
+    assert clock.broken == broken
+    assert bool(clock.reason) is (broken is not None), "and the status says why"
+
+
+def test_10_a_second_writing_does_not_hide_the_workers_that_ran_from_the_first():
+    """An old file is put back and read; then the right one is, and read; then it is written once more."""
+    entry = host(T0 + 8 * DAY, files=rewritten(T0 + 7 * DAY), workers=started(T0 + 6 * DAY))
+    assert soak.clock(entry).broken is not None
+
+
+def test_10_one_file_of_several_is_enough():
+    files = [env_file(NEW, OLD, changed=WRITTEN), env_file(NEW, OLD, path="/etc/queue.env", changed=T0 + 5 * DAY)]
+    entry = host(T0 + 8 * DAY, files=files, workers=started(T0 + 6 * DAY))
+    entry["record"]["files"]["/etc/queue.env"] = identity(WRITTEN)
+    clock = soak.clock(entry)
+    assert clock.broken == T0 + 6 * DAY
+    assert clock.reason.startswith("/etc/queue.env was written by another tool at 2023-11-19T22:13:20Z")
+
+
+def test_10_a_break_begins_the_soak_again():
+    entry = host(STOPPED + 20 * DAY, files=rewritten(STOPPED + 10 * DAY), workers=started(STOPPED + 10 * DAY + HOUR))
+    said = soak.shortfall(entry, KEY)
+    assert f"{PATH} was written by another tool" in said
+    assert "until 9d 23h ago" in said
+    assert soak.shortfall({**entry, "now": STOPPED + 24 * DAY + HOUR}, KEY) is None
+
+
+def test_10_a_break_counts_for_a_key_that_the_host_is_not_known_to_have_signed_with():
+    entry = host(T0 + 8 * DAY, stopped={}, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
+    assert soak.stopped(entry, OLD) == T0 + 6 * DAY
+
+
+def test_10_a_host_that_never_signed_with_a_key_has_soaked():
+    assert soak.stopped(host(T0, stopped={}), OLD) == -math.inf
+    assert soak.shortfall(host(T0, stopped={}), KEY) is None
+
+
+@pytest.mark.parametrize(
+    "what, entry, signs, expected",
+    [
+        ("promote stops the old key", host(T0), NEXT, {OLD: STOPPED, NEW: T0 + HOUR}),
+        ("nothing stops", host(T0), NEW, {OLD: STOPPED}),
+        ("a first visit of a host that signs with what it should", seen(RING, record=None), NEW, {}),
+        ("a first visit of a host that signs with the old key", seen(RING, OLD, record=None), NEW, {OLD: T0 + HOUR}),
+        ("the file said so, and nothing runs", idle(RING, record=None, files=[env_file(OLD)]), NEW, {OLD: T0 + HOUR}),
+        ("the record said so, and nothing runs any more", idle(RING, files=[], record=record(RING, signs=OLD)), NEW, {OLD: T0 + HOUR}),
+        ("one worker still did", seen(RING, workers=[worker(1, NEW, OLD), worker(2, OLD, NEW)]), NEW, {OLD: T0 + HOUR}),
+        ("an unknown key that was replaced", seen(RING, ALIEN, record=None), NEW, {ALIEN: T0 + HOUR}),
+        ("back to a key of before", host(T0), OLD, {NEW: T0 + HOUR}),
+        ("nothing was known", idle(RING, record=None, files=[env_file(changed=None, problem="absent")]), NEW, {}),
+    ],
+)  # fmt: skip
+def test_10_a_visit_writes_down_what_the_host_no_longer_signs_with(what, entry, signs, expected):
+    if entry["record"] is None:
+        entry = {**entry, "files": [{**file, "identity": None} for file in entry["files"]]}
+    assert soak.history(entry, signs, T0 + HOUR) == expected
+
+
+def test_10_a_visit_keeps_a_break_in_mind_since_it_writes_the_file_anew():
+    entry = host(T0 + 8 * DAY, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
+    assert soak.history(entry, NEW, T0 + 8 * DAY) == {OLD: T0 + 6 * DAY}
+
+
+def after_visit(entry, now):
+    """The host after a visit that found it right and wrote its record."""
+    kept = {"signs": NEW, "stopped": soak.history(entry, NEW, now), "files": {file["path"]: file["identity"] for file in entry["files"]}}
+    return {**entry, "now": now, "record": {**record(RING), **kept}}
+
+
+def test_10_a_visit_does_not_forget_a_break_for_keys_that_the_record_does_not_name():
+    """A joiner never signed with OLD; another tool puts an old file there for a while; then a visit comes."""
+    entry = host(T0 + 8 * DAY, stopped={}, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
+    before = soak.stopped(entry, OLD)
+    assert soak.stopped(after_visit(entry, T0 + 8 * DAY), OLD) >= before
+
+
+def test_10_a_host_whose_record_was_lost_has_no_time_of_its_own_before_its_next_visit():
+    entry = {**host(T0 + 8 * DAY), "record": None}
+    assert soak.stopped(after_visit(entry, T0 + 8 * DAY), OLD) > -math.inf
+
+
+def test_10_the_soak_of_the_tests_is_the_one_of_django():
+    assert SOAK["seconds"] == 14 * DAY

@@ -1,0 +1,242 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a keyring becomes when a step opens and when it closes: rules 4, 7, 10 and 11."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import stamp
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from builders import CLOSED, DAY, FLEET, FP, HOUR, NEW, NEXT, OLD, OPENED, SECRETS, SOAK, T0, adopt, at, opened, rolled, states
+
+OVER = CLOSED["promote"] + SOAK["seconds"]
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("adopt", {OLD: "primary"}),
+        ("adopted", {OLD: "primary"}),
+        ("prepare", {OLD: "primary", NEW: "staged"}),
+        ("prepared", {OLD: "primary", NEW: "staged"}),
+        ("promote", {OLD: "retiring", NEW: "primary"}),
+        ("promoted", {OLD: "retiring", NEW: "primary"}),
+        ("retire", {OLD: "dropping", NEW: "primary"}),
+        ("retired", {OLD: "retired", NEW: "primary"}),
+    ],
+)
+def test_a_key_moves_when_its_step_opens_and_not_later(name, expected):
+    assert states(at(name)) == expected
+
+
+@pytest.mark.parametrize(
+    "name, secret",
+    [("promote", SECRETS[1]), ("promoted", SECRETS[1]), ("retire", SECRETS[1]), ("retired", None)],
+)
+def test_7_a_secret_is_destroyed_only_at_retires_closing_count(name, secret):
+    old, new = at(name)["keys"]
+    assert old["secret"] == secret
+    assert new["secret"] == SECRETS[2]
+
+
+def test_7_the_record_of_a_retired_key_stays():
+    ring = steps.close_step(at("retire"), CLOSED["retire"])
+    key = ring["keys"][0]
+    assert (key["id"], key["fingerprint"], key["state"]) == ("k1", OLD, "retired")
+    assert key["times"]["ended"] == stamp(CLOSED["retire"])
+    assert rings.check(ring) == ring
+
+
+@pytest.mark.parametrize("step", ["adopt", "prepare", "promote", "promoted"])
+def test_7_closing_any_other_step_destroys_nothing(step):
+    ring = at(step)
+    kept = [key["secret"] for key in ring["keys"]]
+    assert [key["secret"] for key in steps.close_step(ring, T0 + 20 * DAY)["keys"]] == kept
+
+
+def test_4_the_counter_only_grows_by_one_with_each_step_and_each_has_a_nonce_of_its_own():
+    tokens = [rings.token(at(step)) for step in steps.ROLLOUT]
+    ring = at("retired")
+    for number in (3, 4, 5):
+        ring = steps.close_step(opened(ring, "prepare", OVER + DAY, number), OVER + DAY)
+        tokens.append(rings.token(ring))
+        ring = steps.close_step(opened(ring, "promote", OVER + DAY), OVER + DAY)
+        tokens.append(rings.token(ring))
+    assert [token.counter for token in tokens] == list(range(1, 11))
+    assert len({token.nonce for token in tokens}) == len(tokens)
+    assert {token.ring for token in tokens} == {"ring-1"}
+
+
+@pytest.mark.parametrize("name", ["adopt", "prepare", "promote", "retire"])
+def test_4_closing_and_registering_leave_the_token_as_it_is(name):
+    ring = at(name)
+    assert rings.token(steps.close_step(ring, T0 + DAY)) == rings.token(ring)
+    assert rings.token(steps.register(ring, ["web-9"], T0 + DAY)) == rings.token(ring)
+
+
+@pytest.mark.parametrize("name", ["adopted", "prepared", "promoted", "retire"])
+def test_7_the_keyring_that_was_given_stays_as_it_was(name):
+    ring = at(name)
+    before = copy.deepcopy(ring)
+    steps.close_step(ring, OVER)
+    steps.register(ring, ["web-9"], OVER)
+    step = {"adopted": "prepare", "prepared": "promote", "promoted": "retire", "retire": "prepare"}[name]
+    opened(ring, step, OVER, 3)
+    assert ring == before
+
+
+def test_10_the_soak_begins_with_promotes_closing_count_and_not_with_its_opening():
+    assert "soaking" not in at("promote")["keys"][0]["times"]
+    assert at("promoted")["keys"][0]["times"]["soaking"] == stamp(CLOSED["promote"])
+
+
+def test_10_a_second_count_of_a_closed_promote_neither_shortens_nor_lengthens_the_soak():
+    ring = steps.close_step(at("promoted"), CLOSED["promote"] + 3 * DAY)
+    assert steps.next_due(ring) == OVER
+
+
+def test_10_each_retiring_key_has_a_clock_of_its_own():
+    ring = rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3)
+    assert [steps.over_at(key) for key in rings.in_state(ring, "retiring")] == [OVER + 5 * DAY, OVER]
+    assert steps.due(ring, OVER - 1) == []
+    assert [key["fingerprint"] for key in steps.due(ring, OVER)] == [OLD]
+    assert [key["fingerprint"] for key in steps.due(ring, OVER + 5 * DAY)] == [NEW, OLD]
+
+
+@pytest.mark.parametrize(
+    "now, dropped",
+    [(OVER, {OLD}), (OVER + 5 * DAY - 1, {OLD}), (OVER + 5 * DAY, {OLD, NEW})],
+)
+def test_10_retire_drops_only_keys_whose_soak_is_over(now, dropped):
+    ring = opened(rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3), "retire", now)
+    assert {key for key, state in states(ring).items() if state == "dropping"} == dropped
+    assert set(rings.order(ring).accepts) == {OLD, NEW, NEXT} - dropped
+    closed = steps.close_step(ring, now + HOUR)
+    assert {key["fingerprint"] for key in closed["keys"] if key["secret"] is None} == dropped
+
+
+def test_10_a_key_whose_promote_is_not_closed_is_never_due():
+    ring = at("promote")
+    assert steps.due(ring, 9e9) == []
+    assert steps.next_due(ring) is None
+
+
+def test_10_the_length_of_a_soak_is_that_of_its_promote_with_its_source():
+    assert at("promoted")["keys"][0]["soak"] == SOAK
+
+
+def test_promote_without_a_soak_is_refused():
+    with pytest.raises(RingError):
+        steps.open_step(at("prepared"), "promote", OPENED["promote"], "n", soak=None)
+
+
+def test_promote_without_a_staged_key_is_refused():
+    with pytest.raises(RingError):
+        steps.open_step(at("adopted"), "promote", OPENED["promote"], "n", soak=SOAK)
+
+
+def test_prepare_without_a_new_key_is_refused():
+    with pytest.raises(RingError, match="prepare needs a new key"):
+        steps.open_step(at("adopted"), "prepare", T0 + HOUR, "n")
+
+
+@pytest.mark.parametrize("step", ["adopt", "rotate", ""])
+def test_3_what_is_no_step_does_not_open(step):
+    with pytest.raises(RingError, match="is not a step that opens"):
+        steps.open_step(at("adopted"), step, T0 + HOUR, "n")
+
+
+def test_only_the_promote_that_is_open_remembers_the_key_before():
+    assert [at(name)["step"]["before"] for name in ("adopt", "prepare", "promote", "retire")] == [None, None, OLD, None]
+
+
+@pytest.mark.parametrize(
+    "name, key", [("adopt", OLD), ("prepare", NEW), ("promote", NEW), ("retire", OLD)]
+)
+def test_the_open_step_names_its_key(name, key):
+    step = at(name)["step"]
+    assert (step["key"], step["opened"], step["closed"]) == (key, stamp(OPENED[name]), None)
+
+
+def test_closing_writes_down_which_members_were_proven_at_which_step():
+    ring = steps.register(at("promoted"), ["web-9"], T0 + DAY)
+    assert [entry["proven"] for entry in ring["members"].values()] == [3, 3, 3, None]
+    assert [entry["proven"] for entry in steps.close_step(ring, T0 + DAY)["members"].values()] == [3] * 4
+
+
+def test_5_a_joiner_that_is_counted_later_does_not_make_the_last_rollout_younger():
+    ring = steps.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
+    again = steps.close_step(ring, CLOSED["retire"] + DAY)
+    assert again["step"]["closed"] == ring["step"]["closed"]
+
+
+@pytest.mark.parametrize(
+    "members, joined", [(FLEET, []), (["web-9"], ["web-9"]), ([*FLEET, "web-8", "web-9"], ["web-8", "web-9"]), ([], [])]
+)
+def test_11_joiners_are_registered_and_members_stay_as_they_are(members, joined):
+    ring = at("promoted")
+    new = steps.register(ring, members, T0 + DAY)
+    assert list(new["members"]) == [*FLEET, *joined]
+    assert {member: new["members"][member] for member in FLEET} == ring["members"]
+    assert all(new["members"][member] == {"since": stamp(T0 + DAY), "proven": None} for member in joined)
+    assert (new is ring) is not bool(joined)
+
+
+def test_the_journal_tells_what_happened_in_its_order():
+    events = [(entry["event"], entry["counter"]) for entry in at("retired")["journal"]]
+    assert events == [
+        ("adopted with a key that was adopted", 1),
+        ("registered", 1),
+        ("adopt closed: all 3 members are proven", 1),
+        ("prepare opened", 2),
+        ("prepare closed: all 3 members are proven", 2),
+        ("promote opened", 3),
+        ("promote closed: all 3 members are proven", 3),
+        ("retire opened", 4),
+        ("retire closed: all 3 members are proven", 4),
+    ]
+
+
+def test_adopt_starts_with_the_fleets_keys_and_its_members():
+    ring = adopt(secrets=SECRETS[1:4])
+    assert states(ring) == {OLD: "primary", NEW: "retiring", NEXT: "retiring"}
+    assert rings.primary(ring)["id"] == "k1"
+    assert len({key["id"] for key in ring["keys"]}) == 3
+    assert steps.next_id(ring) == "k4"
+    assert list(ring["members"]) == list(FLEET)
+    assert rings.check(ring) == ring
+
+
+def test_10_keys_that_an_adopted_fleet_accepts_besides_soak_from_the_closing_count_on():
+    ring = adopt(secrets=SECRETS[1:3])
+    assert steps.next_due(ring) is None
+    assert steps.next_due(steps.close_step(ring, CLOSED["adopt"])) == CLOSED["adopt"] + SOAK["seconds"]
+
+
+@pytest.mark.parametrize(
+    "value, framework_soak, expected",
+    [
+        (30 * DAY, "14d", {"seconds": 30 * DAY, "source": "app_keys_soak"}),
+        ("90m", None, {"seconds": 5400, "source": "app_keys_soak"}),
+        (0.0, "14d", {"seconds": 0, "source": "app_keys_soak"}),
+        (None, "14d", {"seconds": 14 * DAY, "source": "the default of django"}),
+        (None, "120m", {"seconds": 7200, "source": "the default of django"}),
+    ],
+)
+def test_the_soak_is_what_the_operator_says_or_else_the_frameworks(value, framework_soak, expected):
+    assert steps.soak_of(value, "django", framework_soak) == expected
+
+
+def test_a_soak_that_nobody_has_said_is_asked_for():
+    with pytest.raises(RingError, match="airflow sets no end. Set app_keys_soak to the longest life"):
+        steps.soak_of(None, "airflow", None)
+
+
+def test_a_new_key_is_staged_beside_those_that_are_there():
+    ring = opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", CLOSED["promote"] + 2 * DAY, 4)
+    assert states(ring) == {OLD: "retiring", NEW: "retiring", NEXT: "primary", FP[4]: "staged"}
+    assert [key["id"] for key in ring["keys"]] == ["k1", "k2", "k3", "k4"]
