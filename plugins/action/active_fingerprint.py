@@ -28,7 +28,11 @@ class ActionModule(HostAction):
             return {**result, "failed": True, "msg": str(error)}
         for option in ("reveal", "reveal_pad"):
             if option in arguments:
-                return {**result, "failed": True, "msg": f"{option} is for phased.keys.keyring alone, which adopts a key"}
+                return {
+                    **result,
+                    "failed": True,
+                    "msg": f"{option} is for phased.keys.keyring alone, which adopts a key",
+                }
         arguments.pop("member", None)
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]

@@ -42,7 +42,9 @@ class ActionModule(HostAction):
         """Prepare and run the visit."""
         given = [option for option in OWN if option in self._task.args]
         if given:
-            raise FleetError(f"{', '.join(given)} cannot be given: a visit writes what the keyring's open step says, and nothing else")
+            raise FleetError(
+                f"{', '.join(given)} cannot be given: a visit writes what the keyring's open step says, and nothing else"
+            )
         host = task_vars["inventory_hostname"]
         raw = self.raw_variables(task_vars)
         values = read(raw, host)
@@ -64,7 +66,9 @@ class ActionModule(HostAction):
         answer = self.ask("phased.keys.env_keys", arguments, task_vars)
         answer.pop("invocation", None)
         if answer.get("failed") and (values["before_tasks"] or values["after_tasks"]):
-            answer["msg"] = f"{answer.get('msg')}. app_keys_after_tasks is not run: the host stays drained until a visit proves it"
+            answer["msg"] = (
+                f"{answer.get('msg')}. app_keys_after_tasks is not run: the host stays drained until a visit proves it"
+            )
         return answer
 
     def registered(self, ring: Ring, path: str, host: str) -> Ring:
@@ -90,5 +94,9 @@ class ActionModule(HostAction):
             self._play_context.pipelining = True
         if not self._is_pipelining_enabled("new") and not values["allow_key_in_file"]:
             become = self._connection.become.name if self._connection.become else "none"
-            why = "ANSIBLE_KEEP_REMOTE_FILES is set" if C.DEFAULT_KEEP_REMOTE_FILES else f"{self._connection.transport}, become {become}"
+            why = (
+                "ANSIBLE_KEEP_REMOTE_FILES is set"
+                if C.config.get_config_value("DEFAULT_KEEP_REMOTE_FILES")
+                else f"{self._connection.transport}, become {become}"
+            )
             raise FleetError(NO_PIPELINING.format(why=why))

@@ -50,7 +50,9 @@ class ActionModule(FleetAction):
         """Say which hosts the fleet is; the nonce is that of every look that this run takes."""
         playing = set(self.task_vars["ansible_play_hosts_all"])
         if not playing & set(self.fleet.members):
-            raise FleetError(f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet")
+            raise FleetError(
+                f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet"
+            )
         if self.file.exists() or self.goal != "adopt":
             self.load()
         return {
@@ -71,7 +73,13 @@ class ActionModule(FleetAction):
             now = time.time()
             decision = steps.decide(ring, self.step, self.goal, now, values["max_age"], values["new"])
             due = steps.next_due(ring)
-            if decision.do != "wait" or due is None or self.goal != "rollout" or due - now > values["wait"] or self.checking:
+            if (
+                decision.do != "wait"
+                or due is None
+                or self.goal != "rollout"
+                or due - now > values["wait"]
+                or self.checking
+            ):
                 break
             self.say(f"{self.step}: waiting for the soak, {words(due - now)} to go")
             time.sleep(min(COUNTDOWN, max(0.0, due - now)) + 0.01)
@@ -95,7 +103,9 @@ class ActionModule(FleetAction):
         """Open the step if every member is proven, or go on with one that is open."""
         ring = self.load()
         count = self.count(ring)
-        if self.step in ("current", ring["step"]["name"]) and (self.step == "current" or ring["step"]["closed"] is None):
+        if self.step in ("current", ring["step"]["name"]) and (
+            self.step == "current" or ring["step"]["closed"] is None
+        ):
             return self.resume(ring, count)
         headline = f"{self.step} is not safe yet"
         if not count.complete:
@@ -106,7 +116,12 @@ class ActionModule(FleetAction):
         decision = steps.decide(closed, self.step, self.goal, now, values["max_age"], values["new"])
         short = self.soaking(closed)
         if short:
-            text = "\n".join([f"{self.step}: waiting for the soak on {len(short)} of {len(self.fleet.members)} hosts", *wording.table(short)])
+            text = "\n".join(
+                [
+                    f"{self.step}: waiting for the soak on {len(short)} of {len(self.fleet.members)} hosts",
+                    *wording.table(short),
+                ]
+            )
             return self.stay(text)
         if decision.do != "open":
             if closed is not ring and not self.checking:
@@ -114,9 +129,13 @@ class ActionModule(FleetAction):
             return self.stay(f"{self.step}: {decision.text}")
         opened = self.opened(closed, now)
         if self.checking:
-            return self.stay(f"{self.step} would open: {wording.counted(ring, count)}, and {len(self.fleet.members)} hosts would be visited")
+            return self.stay(
+                f"{self.step} would open: {wording.counted(ring, count)}, and {len(self.fleet.members)} hosts would be visited"
+            )
         opened = self.file.replace(opened)
-        self.say(f"{self.step} is open: {wording.counted(ring, count)}; key {opened['step']['key']}{self.soak_text(opened)}")
+        self.say(
+            f"{self.step} is open: {wording.counted(ring, count)}; key {opened['step']['key']}{self.soak_text(opened)}"
+        )
         return {"changed": True, "go": True, "key": opened["step"]["key"], "counter": opened["step"]["counter"]}
 
     def resume(self, ring: Ring, count: Count) -> Dict[str, Any]:
@@ -147,7 +166,9 @@ class ActionModule(FleetAction):
             return {"look": True, "stale": shares, "known": rings.order(ring).known}
         findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), self.lost())
         if findings:
-            raise Refused(wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED))
+            raise Refused(
+                wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED)
+            )
         return {"look": False, "stale": {}}
 
     def do_close(self) -> Dict[str, Any]:
@@ -155,7 +176,9 @@ class ActionModule(FleetAction):
         ring = self.load()
         count = self.count(ring)
         if not count.complete:
-            raise Refused(wording.refusal(ring, f"{ring['step']['name']} is not complete", count, count.findings, STOPPED))
+            raise Refused(
+                wording.refusal(ring, f"{ring['step']['name']} is not complete", count, count.findings, STOPPED)
+            )
         return {"changed": self.finish(ring, count)}
 
     def do_status(self) -> Dict[str, Any]:
@@ -169,7 +192,9 @@ class ActionModule(FleetAction):
     def finish(self, ring: Ring, count: Count) -> bool:
         """Close the step after a complete count, once."""
         counter = ring["step"]["counter"]
-        done = ring["step"]["closed"] is not None and all(member["proven"] == counter for member in ring["members"].values())
+        done = ring["step"]["closed"] is not None and all(
+            member["proven"] == counter for member in ring["members"].values()
+        )
         name = ring["step"]["name"]
         if not done and not self.checking:
             ring = self.file.replace(steps.close_step(ring, time.time()))
@@ -202,10 +227,12 @@ class ActionModule(FleetAction):
     def lost(self) -> Dict[str, List[Finding]]:
         """The hosts that have dropped out of the play, with what Ansible said."""
         gone = set(self.task_vars["ansible_play_hosts_all"]) - set(self.task_vars["ansible_play_hosts"])
-        return {host: [Finding(self.absent(host), "mend it: its visit failed, or Ansible lost the host")] for host in sorted(gone)}
+        return {
+            host: [Finding(self.absent(host), "mend it: its visit failed, or Ansible lost the host")]
+            for host in sorted(gone)
+        }
 
     def stay(self, text: str) -> Dict[str, Any]:
         """Say something and open nothing."""
         self.say(text)
         return {"go": False, "text": text}
-

@@ -36,18 +36,24 @@ class ActionModule(FleetAction):
         if self.file.exists():
             ring = self.load()
             if state == "planned":
-                self.say(f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {steps.next_text(ring, time.time())}")
+                self.say(
+                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {steps.next_text(ring, time.time())}"
+                )
             return {"go": False, "source": task_vars["inventory_hostname"]}
         plan = adoption.judge(self.fleet.members, self.evidence(), self.survey())
         findings = plan.findings
         if not findings:
             how = self.app_check()
             if how != "trust":
-                checks = {member: self.result_of(member, "__app_keys_look").get("app_check") for member in self.fleet.members}
+                checks = {
+                    member: self.result_of(member, "__app_keys_look").get("app_check") for member in self.fleet.members
+                }
                 findings = adoption.check_findings(self.fleet.members, checks)
         if findings:
             total = len(self.fleet.members)
-            head = f"the keys of {self.fleet.name} cannot be adopted: {total - len(findings)} of {total} hosts are ready"
+            head = (
+                f"the keys of {self.fleet.name} cannot be adopted: {total - len(findings)} of {total} hosts are ready"
+            )
             return {"failed": True, "msg": "\n".join([head, *wording.table(findings), UNWRITTEN])}
         soak = self.soak()
         what = f"the key {plan.fingerprints[0]}" if plan.fingerprints else "a first key"
@@ -57,7 +63,9 @@ class ActionModule(FleetAction):
             self.say(f"adopt: a keyring would be written to {self.file.path}, with {what}")
             return {"go": False}
         ring = self.file.create(self.first(plan.fingerprints, soak, task_vars, plan.source))
-        self.say(f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts")
+        self.say(
+            f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts"
+        )
         return {"changed": True, "go": True}
 
     def app_check(self) -> str:
@@ -123,7 +131,9 @@ class ActionModule(FleetAction):
             task_vars=task_vars,
         )
         if "revealed" not in answer:
-            raise FleetError(f"{source}: the key could not be read: {answer.get('msg', 'the module did not answer')}. {UNWRITTEN}")
+            raise FleetError(
+                f"{source}: the key could not be read: {answer.get('msg', 'the module did not answer')}. {UNWRITTEN}"
+            )
         keys = unseal(str(answer["revealed"]), pad)
         if [fingerprint(key) for key in keys] != fingerprints:
             raise FleetError(f"{source} sent other keys than it showed. {UNWRITTEN}")

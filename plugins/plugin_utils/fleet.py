@@ -37,18 +37,30 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
     pattern = _pattern(task_vars, templar, named)
     members = named
     if pattern is not None:
-        members = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=loader, templar=templar).run([pattern], variables=task_vars)
+        members = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=loader, templar=templar).run(
+            [pattern], variables=task_vars
+        )
         stray = [host for host in members if host not in named]
         if stray:
             raise FleetError(f"app_keys_hosts ({pattern}) names hosts without app_keys_name: {', '.join(stray[:5])}")
     if not members:
-        where = f"app_keys_hosts ({pattern}) matches no host" if pattern is not None else "no host of the inventory has app_keys_name"
-        raise FleetError(f"the fleet has no hosts: {where}. Give the inventory with -i, and app_keys_name to the application's group")
+        where = (
+            f"app_keys_hosts ({pattern}) matches no host"
+            if pattern is not None
+            else "no host of the inventory has app_keys_name"
+        )
+        raise FleetError(
+            f"the fleet has no hosts: {where}. Give the inventory with -i, and app_keys_name to the application's group"
+        )
     by_host = {host: read(of_host(hostvars, host), host) for host in members}
     names = sorted({str(values["name"]) for values in by_host.values()})
     if len(names) > 1:
-        counts = ", ".join(f"{name} ({sum(values['name'] == name for values in by_host.values())} hosts)" for name in names)
-        raise FleetError(f"the inventory has {len(names)} applications: {counts}. Choose one with -e app_keys_hosts=PATTERN")
+        counts = ", ".join(
+            f"{name} ({sum(values['name'] == name for values in by_host.values())} hosts)" for name in names
+        )
+        raise FleetError(
+            f"the inventory has {len(names)} applications: {counts}. Choose one with -e app_keys_hosts=PATTERN"
+        )
     try:
         values = variables.agree(by_host)
         variables.profile_of(values)
@@ -100,11 +112,17 @@ def _inventory_folder(task_vars: Mapping[str, Any]) -> Optional[str]:
 def _pattern(task_vars: Mapping[str, Any], templar: Any, named: List[str]) -> Optional[str]:
     """Return app_keys_hosts, which a play sees only as an extra variable, and the members in the inventory."""
     hostvars = task_vars["hostvars"]
-    found = {str(_value(hostvars[host], f"{PREFIX}hosts", host)) for host in named if f"{PREFIX}hosts" in hostvars.raw_get(host)}
+    found = {
+        str(_value(hostvars[host], f"{PREFIX}hosts", host))
+        for host in named
+        if f"{PREFIX}hosts" in hostvars.raw_get(host)
+    }
     if f"{PREFIX}hosts" in task_vars:
         found.add(str(templar.template(task_vars[f"{PREFIX}hosts"])))
     if len(found) > 1:
-        raise FleetError(f"hosts disagree about app_keys_hosts: {', '.join(sorted(found))}. Choose one with -e app_keys_hosts=PATTERN")
+        raise FleetError(
+            f"hosts disagree about app_keys_hosts: {', '.join(sorted(found))}. Choose one with -e app_keys_hosts=PATTERN"
+        )
     return found.pop() if found else None
 
 

@@ -51,7 +51,7 @@ class KeyringFile:
 
     def __init__(self, path: str, loader: Any) -> None:
         self.path = path
-        self.secrets: List[Tuple[str, Any]] = list(getattr(loader, "_vault").secrets or [])
+        self.secrets: List[Tuple[str, Any]] = list(loader._vault.secrets or [])
 
     def exists(self) -> bool:
         """Whether there is a keyring, or anything else in its place."""
@@ -65,7 +65,9 @@ class KeyringFile:
         """Write a first keyring; one that exists is never overwritten."""
         self._need_secrets("written")
         try:
-            vault_id, secret = match_encrypt_secret(self.secrets, C.DEFAULT_VAULT_ENCRYPT_IDENTITY)
+            vault_id, secret = match_encrypt_secret(
+                self.secrets, C.config.get_config_value("DEFAULT_VAULT_ENCRYPT_IDENTITY")
+            )
         except AnsibleVaultError as error:
             raise KeyringFileError(f"{self.path} cannot be encrypted: {error}") from None
         folder = os.path.dirname(self.path)
@@ -96,7 +98,9 @@ class KeyringFile:
         try:
             lock.__enter__()
         except (OSError, files.Locked) as error:
-            raise KeyringFileError(f"{self.path} is locked, or its folder cannot be written: {error}. Nothing was changed") from None
+            raise KeyringFileError(
+                f"{self.path} is locked, or its folder cannot be written: {error}. Nothing was changed"
+            ) from None
         try:
             yield
         finally:
@@ -108,9 +112,13 @@ class KeyringFile:
         except (OSError, ValueError) as error:
             raise KeyringFileError(f"{self.path} cannot be read: {error}") from None
         if text is None:
-            raise KeyringFileError(f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring")
+            raise KeyringFileError(
+                f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring"
+            )
         if not is_encrypted(text):
-            raise KeyringFileError(f"{self.path} is not encrypted with Ansible Vault, or is cut off: it is not a keyring that phased.keys wrote")
+            raise KeyringFileError(
+                f"{self.path} is not encrypted with Ansible Vault, or is cut off: it is not a keyring that phased.keys wrote"
+            )
         self._need_secrets("read")
         try:
             parse_vaulttext_envelope(text.encode())
@@ -119,7 +127,9 @@ class KeyringFile:
             raise KeyringFileError(f"{self.path} is cut off or damaged: {error}") from None
         except AnsibleError:
             ids = ", ".join(sorted({vault_id or "default" for vault_id, _secret in self.secrets}))
-            raise KeyringFileError(f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged") from None
+            raise KeyringFileError(
+                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged"
+            ) from None
         try:
             document = yaml.safe_load(plain)
         except yaml.YAMLError:

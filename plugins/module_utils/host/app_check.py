@@ -77,7 +77,11 @@ def _surroundings(app: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) 
             if process is not None:
                 environment = processes.environment(process)
                 if environment:
-                    return environment, os.readlink(f"/proc/{process.pid}/cwd"), partial(_become, process.uid, process.gid)
+                    return (
+                        environment,
+                        os.readlink(f"/proc/{process.pid}/cwd"),
+                        partial(_become, process.uid, process.gid),
+                    )
         except (processes.EnvironmentUnknown, OSError):
             continue
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}

@@ -56,7 +56,10 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         "workers": workers,
         "files": env_files,
         "others": _others(table, found, app["profile"], held),
-        "units": [{"name": unit.name, "load": unit.load, "active": unit.active, "sub": unit.sub, "restarts": unit.restarts} for unit in shown],
+        "units": [
+            {"name": unit.name, "load": unit.load, "active": unit.active, "sub": unit.sub, "restarts": unit.restarts}
+            for unit in shown
+        ],
         "settled": True,
         "visit": files.holder(record.lock_path(app["state_dir"], app["name"])),
         "record": record.load(app["state_dir"], app["name"]),
@@ -77,7 +80,13 @@ def steady(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 def read_file(path: str, app: Application) -> Dict[str, Any]:
     """Return what an env file says, in fingerprints, with the file's identity."""
     text = files.read_text(path)
-    entry: Dict[str, Any] = {"path": path, "identity": files.identity(path), "signs": None, "accepts": [], "problem": None}
+    entry: Dict[str, Any] = {
+        "path": path,
+        "identity": files.identity(path),
+        "signs": None,
+        "accepts": [],
+        "problem": None,
+    }
     if text is None:
         return {**entry, "problem": {"kind": "absent", "text": "there is no such file"}}
     try:
@@ -110,7 +119,12 @@ def _named(app: Application, table: Table, shown: List[units.Unit]) -> Table:
 
 
 def _worker(process: Process, app: Application, env_files: List[Dict[str, Any]], named: Table) -> Dict[str, Any]:
-    entry: Dict[str, Any] = {"pid": process.pid, "ticks": process.ticks, "started": process.started, "command": _called(process)}
+    entry: Dict[str, Any] = {
+        "pid": process.pid,
+        "ticks": process.ticks,
+        "started": process.started,
+        "command": _called(process),
+    }
     if app["proof"] == "process_age":
         return {**entry, **_by_age(process, env_files, named)}
     try:
@@ -127,9 +141,20 @@ def _by_age(process: Process, env_files: List[Dict[str, Any]], named: Table) -> 
         root = named[root.parent]
     file = max(env_files, key=lambda entry: (entry["identity"] or {}).get("changed", 0.0))
     if file["problem"]:
-        return {"signs": None, "accepts": [], "problem": {"kind": "stale", "text": f"nothing is known of its keys: {file['path']}: {file['problem']['text']}"}}
+        return {
+            "signs": None,
+            "accepts": [],
+            "problem": {
+                "kind": "stale",
+                "text": f"nothing is known of its keys: {file['path']}: {file['problem']['text']}",
+            },
+        }
     if root.started <= file["identity"]["changed"]:
-        return {"signs": None, "accepts": [], "problem": {"kind": "stale", "text": f"started before {file['path']} was written"}}
+        return {
+            "signs": None,
+            "accepts": [],
+            "problem": {"kind": "stale", "text": f"started before {file['path']} was written"},
+        }
     return {"signs": file["signs"], "accepts": file["accepts"], "problem": None}
 
 
@@ -146,7 +171,15 @@ def _others(table: Table, named: Table, profile: Profile, held: Collection[str])
             continue
         keys = _in_fingerprints(profile, values) if profile.primary in values or profile.fallbacks in values else None
         if keys and set(keys["accepts"]) & set(held):
-            found.append({"pid": process.pid, "ticks": process.ticks, "started": process.started, "command": _called(process), "signs": keys["signs"]})
+            found.append(
+                {
+                    "pid": process.pid,
+                    "ticks": process.ticks,
+                    "started": process.started,
+                    "command": _called(process),
+                    "signs": keys["signs"],
+                }
+            )
     return found
 
 

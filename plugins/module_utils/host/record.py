@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The record: what a host remembers of its visits, without a secret.
 
-    ring, counter, nonce, step   the token of the last step that visited, written before anything else
-    state    visiting, proven, or unproven: how that visit ended
-    at       when the record was written (this host's clock, epoch seconds)
-    signs    the key that the host was last proven to sign with
-    workers  how many workers there were then
-    stopped  keys that the host signed with before, and since when it does not (epoch seconds)
-    files    the identity of each env file after the last proof
+ring, counter, nonce, step   the token of the last step that visited, written before anything else
+state    visiting, proven, or unproven: how that visit ended
+at       when the record was written (this host's clock, epoch seconds)
+signs    the key that the host was last proven to sign with
+workers  how many workers there were then
+stopped  keys that the host signed with before, and since when it does not (epoch seconds)
+files    the identity of each env file after the last proof
 """
 
 from __future__ import annotations

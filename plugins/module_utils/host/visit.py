@@ -127,7 +127,13 @@ class _Visit:
             text = files.read_text(path)
             rewritten = env_text.rewrite(text or "", app["env_format"], ours)
             if rewritten != text:
-                files.replace_text(path, rewritten, mode=app["env_mode"] and int(app["env_mode"], 8), owner=app["env_owner"], group=app["env_group"])
+                files.replace_text(
+                    path,
+                    rewritten,
+                    mode=app["env_mode"] and int(app["env_mode"], 8),
+                    owner=app["env_owner"],
+                    group=app["env_group"],
+                )
                 self.did["written"].append(path)
 
     def restart_and_prove(self, restart: bool) -> Dict[str, Any]:
@@ -181,8 +187,10 @@ class _Visit:
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
         """After a failed proof put our old settings back where the step admits them, and say what is true now."""
-        app = self.app
-        safe = all(not file["problem"] and rules.may_restore(self.request.order, file["signs"], file["accepts"]) for file in self.before["files"])
+        safe = all(
+            not file["problem"] and rules.may_restore(self.request.order, file["signs"], file["accepts"])
+            for file in self.before["files"]
+        )
         if not self.did["written"]:
             found.append("the env file was right and stays as it is")
         elif not safe:
@@ -193,7 +201,9 @@ class _Visit:
                 found.append("the settings of before were put back, and the application runs with them")
             except TROUBLE as error:
                 self.did["down"] = True
-                found.append(f"the settings of before could not be put back into effect either ({error}): THE APPLICATION MAY BE DOWN ON THIS HOST")
+                found.append(
+                    f"the settings of before could not be put back into effect either ({error}): THE APPLICATION MAY BE DOWN ON THIS HOST"
+                )
         self.note("unproven", self.before["record"] or {})
         try:
             seen = self.look_again()
@@ -232,11 +242,15 @@ class _Visit:
         outcome = {
             "changed": bool(self.did["written"] or self.did["restarted"]),
             # A visit that was cut off is finished by one that may have nothing left to change.
-            "needed": bool(self.did["written"] or self.did["restarted"]) or (self.before["record"] or {}).get("state") in ("visiting", "unproven"),
+            "needed": bool(self.did["written"] or self.did["restarted"])
+            or (self.before["record"] or {}).get("state") in ("visiting", "unproven"),
             "proven": not found,
             "did": self.did,
             "evidence": dict(seen),
-            "diff": {"before": describe(self.before), "after": describe_order(self.request) if self.did["written"] else describe(self.before)},
+            "diff": {
+                "before": describe(self.before),
+                "after": describe_order(self.request) if self.did["written"] else describe(self.before),
+            },
         }
         if found:
             outcome.update(failed=True, msg=". ".join(found))
@@ -254,7 +268,11 @@ def describe(seen: Mapping[str, Any]) -> str:
     """Return what the env files say, in fingerprints: what a diff may show."""
     lines = []
     for file in seen["files"]:
-        said = file["problem"]["text"] if file["problem"] else f"signs {file['signs']}, accepts {' '.join(file['accepts'])}"
+        said = (
+            file["problem"]["text"]
+            if file["problem"]
+            else f"signs {file['signs']}, accepts {' '.join(file['accepts'])}"
+        )
         lines.append(f"{file['path']}: {said}\n")
     return "".join(lines)
 
@@ -262,4 +280,6 @@ def describe(seen: Mapping[str, Any]) -> str:
 def describe_order(request: Request) -> str:
     """Return what the env files say after the visit, in fingerprints."""
     order = request.order
-    return "".join(f"{path}: signs {order.signs}, accepts {' '.join(order.accepts)}\n" for path in request.app["env_file"])
+    return "".join(
+        f"{path}: signs {order.signs}, accepts {' '.join(order.accepts)}\n" for path in request.app["env_file"]
+    )

@@ -57,11 +57,17 @@ def check_findings(fleet: Sequence[str], checks: Mapping[str, Any]) -> Dict[str,
         check = checks.get(member)
         if not check or not check["ok"]:
             said = check["text"] if check else "the check was not run"
-            findings[member] = [Finding(f"the application check failed: {said}", "correct the application's settings, or app_keys_app_check")]
+            findings[member] = [
+                Finding(
+                    f"the application check failed: {said}", "correct the application's settings, or app_keys_app_check"
+                )
+            ]
     return findings
 
 
-def _held(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> Tuple[List[Tuple[str, Tuple[str, ...]]], List[Finding]]:
+def _held(
+    evidence: Evidence, claimed: Set[Tuple[str, int, int]]
+) -> Tuple[List[Tuple[str, Tuple[str, ...]]], List[Finding]]:
     """What the workers and files of one host hold, and what keeps it from being adopted."""
     found: List[Finding] = []
     record = evidence["record"]
@@ -78,11 +84,23 @@ def _held(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> Tuple[List[
         if not holder["problem"]:
             held.add((holder["signs"], tuple(sorted(holder["accepts"]))))
         elif holder["problem"]["kind"] != "absent" or evidence["workers"]:
-            found.append(Finding(f"{where}: {holder['problem']['text']}", PROBLEMS.get(holder["problem"]["kind"], "mend it, and run again")))
-    found += [outsider(other, "a restart") for other in evidence["others"] if (evidence["machine"], other["pid"], other["ticks"]) not in claimed]
+            found.append(
+                Finding(
+                    f"{where}: {holder['problem']['text']}",
+                    PROBLEMS.get(holder["problem"]["kind"], "mend it, and run again"),
+                )
+            )
+    found += [
+        outsider(other, "a restart")
+        for other in evidence["others"]
+        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed
+    ]
     return sorted(held), found
 
 
 def _says(kind: Sequence[Tuple[str, Tuple[str, ...]]]) -> Finding:
-    parts = [f"signs with {signs}" + (f" and accepts {', '.join(set(accepts) - {signs})}" if len(accepts) > 1 else "") for signs, accepts in kind]
+    parts = [
+        f"signs with {signs}" + (f" and accepts {', '.join(set(accepts) - {signs})}" if len(accepts) > 1 else "")
+        for signs, accepts in kind
+    ]
     return Finding("; ".join(parts) or "has no key, and nothing runs", MEND)

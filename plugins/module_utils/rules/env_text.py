@@ -46,6 +46,11 @@ def read(text: str, form: str, names: Sequence[str]) -> Dict[str, str]:
     return {name: found.value for name, found in _ours(text, form, names).items()}
 
 
+def read_all(text: str, form: str) -> Dict[str, str]:
+    """Return every setting that can be read, for an environment that only has to be like the application's."""
+    return {item.name: item.value for item in _readings(text, form)[0] if not item.problem}
+
+
 def rewrite(text: str, form: str, values: Mapping[str, Optional[str]]) -> str:
     """Return the text with these settings in place of what they were; None removes one."""
     found = _ours(text, form, list(values))

@@ -148,14 +148,26 @@ def fence_findings(ring: Ring, evidence: Evidence) -> List[Finding]:
     record = evidence["record"]
     step = ring["step"]
     if record is None:
-        return [Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy: it needs a visit")]
+        return [
+            Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy: it needs a visit")
+        ]
     found = late(ring, evidence)
     if found:
         return found
     if record["counter"] != step["counter"]:
-        return [Finding(f"was last visited at step {record['counter']} ({record['step']})", "run phased.keys.rollout: it needs a visit")]
+        return [
+            Finding(
+                f"was last visited at step {record['counter']} ({record['step']})",
+                "run phased.keys.rollout: it needs a visit",
+            )
+        ]
     if record["state"] != "proven":
-        return [Finding(f"its last visit, at {stamp(record['at'])}, did not end in a proof", "run phased.keys.rollout: it visits the host again")]
+        return [
+            Finding(
+                f"its last visit, at {stamp(record['at'])}, did not end in a proof",
+                "run phased.keys.rollout: it visits the host again",
+            )
+        ]
     return []
 
 
@@ -166,7 +178,12 @@ def late(ring: Ring, evidence: Evidence) -> List[Finding]:
     if record is None:
         return []
     if record["ring"] != ring["ring"]:
-        return [Finding(f"its record is of another keyring ({record['ring']})", "use the keyring that this fleet was rolled with")]
+        return [
+            Finding(
+                f"its record is of another keyring ({record['ring']})",
+                "use the keyring that this fleet was rolled with",
+            )
+        ]
     if record["counter"] < step["counter"] or (record["counter"], record["nonce"]) == (step["counter"], step["nonce"]):
         return []
     return [
@@ -183,7 +200,9 @@ def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
     if file["problem"]:
         return [Finding(f"{path}: {file['problem']['text']}", "mend the file, and run again")]
     if file["signs"] not in asked.known:
-        return [Finding(f"{path} holds {file['signs']}, which is not in the keyring", UNKNOWN.format(key=file["signs"]))]
+        return [
+            Finding(f"{path} holds {file['signs']}, which is not in the keyring", UNKNOWN.format(key=file["signs"]))
+        ]
     if asked.wants(file["signs"], file["accepts"]):
         return []
     return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
@@ -216,7 +235,11 @@ def process_findings(evidence: Evidence) -> List[Finding]:
         elif unit["active"] == "active" and not evidence["workers"]:
             found.append(Finding(f"{unit['name']} is active and has no process", "correct app_keys_processes"))
         elif unit["active"] not in ("active", "inactive"):
-            found.append(Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}"))
+            found.append(
+                Finding(
+                    f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}"
+                )
+            )
     had = (evidence["record"] or {}).get("workers", 0)
     if had and not evidence["workers"] and not found:
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
@@ -262,9 +285,7 @@ def differs(asked: Order, holder: Mapping[str, Any]) -> str:
 def claimed_workers(evidence: Mapping[str, Evidence]) -> Set[Tuple[str, int, int]]:
     """The workers that some member answers for, so that hosts on one machine do not accuse each other."""
     return {
-        (seen["machine"], worker["pid"], worker["ticks"])
-        for seen in evidence.values()
-        for worker in seen["workers"]
+        (seen["machine"], worker["pid"], worker["ticks"]) for seen in evidence.values() for worker in seen["workers"]
     }
 
 

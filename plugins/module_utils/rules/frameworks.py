@@ -102,9 +102,7 @@ class Keys(NamedTuple):
 def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, Any]] = None) -> Profile:
     """Return the profile of `framework` with the fields of `settings` in place of its own."""
     if framework not in PROFILES:
-        raise SettingsError(
-            "profile", f"app_keys_framework is {framework!r}; known are {', '.join(sorted(PROFILES))}"
-        )
+        raise SettingsError("profile", f"app_keys_framework is {framework!r}; known are {', '.join(sorted(PROFILES))}")
     fields = dict(PROFILES[framework])
     for field, value in (settings or {}).items():
         if field not in FIELDS:
@@ -168,14 +166,19 @@ def _split(form: Profile, text: str) -> List[str]:
     if form.separator != "json":
         keys = text.split(form.separator) if text else []
     else:
-        try:
-            keys = json.loads(text) if text else []
-        except ValueError:
-            keys = None
-        # Flask takes a plain string apart into keys of one character each.
-        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise SettingsError("not_a_list", f"{form.fallbacks} is not a JSON list of strings")
+        keys = _json_list(form, text) if text else []
     if not all(keys):
         # An empty key is accepted like any other: whoever signs with nothing would be let in.
         raise SettingsError("empty", f"{form.fallbacks} holds an empty key")
+    return keys
+
+
+def _json_list(form: Profile, text: str) -> List[str]:
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        keys = None
+    # Flask takes a plain string apart into keys of one character each.
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise SettingsError("not_a_list", f"{form.fallbacks} is not a JSON list of strings")
     return keys

@@ -58,9 +58,7 @@ def shortfall(evidence: Mapping[str, Any], key: Mapping[str, Any]) -> Optional[s
     if missing <= 0:
         return None
     why = clock(evidence).reason or "by the host's own clock"
-    return (
-        f"may have signed with {key['fingerprint']} until {words(soaked)} ago ({why}): {words(missing)} of its soak remain"
-    )
+    return f"may have signed with {key['fingerprint']} until {words(soaked)} ago ({why}): {words(missing)} of its soak remain"
 
 
 def history(evidence: Mapping[str, Any], signs: str, now: float) -> Dict[str, float]:

@@ -9,7 +9,7 @@ proof of the fleet for granted: `evidence` counts it, and only the gate asks bot
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import ring as rings
 from .durations import epoch, seconds, stamp, words
@@ -180,7 +180,7 @@ def next_id(ring: Ring) -> str:
 
 def due(ring: Ring, now: float) -> List[Dict[str, Any]]:
     """Return the retiring keys whose soak is over by the controller's clock."""
-    return [key for key in rings.in_state(ring, "retiring") if over_at(key) is not None and over_at(key) <= now]
+    return [key for key, over in _soaking(ring) if over <= now]
 
 
 def over_at(key: Mapping[str, Any]) -> Optional[float]:
@@ -192,7 +192,7 @@ def over_at(key: Mapping[str, Any]) -> Optional[float]:
 
 def next_due(ring: Ring) -> Optional[float]:
     """Return the earliest moment at which a retire may open; None where nothing soaks."""
-    return min((over_at(key) for key in rings.in_state(ring, "retiring") if over_at(key) is not None), default=None)
+    return min((over for _key, over in _soaking(ring)), default=None)
 
 
 def soak_of(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[str, Any]:
@@ -220,6 +220,11 @@ def next_text(ring: Ring, now: float) -> str:
     if moment <= now:
         return "the soak is over: run phased.keys.rollout, or phased.keys.retire"
     return f"retire is due in {words(moment - now)}, at {stamp(moment)}: run phased.keys.rollout again then"
+
+
+def _soaking(ring: Ring) -> List[Tuple[Dict[str, Any], float]]:
+    found = [(key, over_at(key)) for key in rings.in_state(ring, "retiring")]
+    return [(key, over) for key, over in found if over is not None]
 
 
 def _position(step: str) -> int:

@@ -80,8 +80,12 @@ def agree(by_host: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
             said.setdefault(repr(values[name]), []).append(host)
             agreed[name] = values[name]
         if len(said) > 1:
-            parts = "; ".join(f"{value} on {', '.join(hosts[:3])}{' and others' * (len(hosts) > 3)}" for value, hosts in said.items())
-            raise VariableError(f"the members disagree about {PREFIX}{name}: {parts}. Give it to the whole fleet, as a group variable")
+            parts = "; ".join(
+                f"{value} on {', '.join(hosts[:3])}{' and others' * (len(hosts) > 3)}" for value, hosts in said.items()
+            )
+            raise VariableError(
+                f"the members disagree about {PREFIX}{name}: {parts}. Give it to the whole fleet, as a group variable"
+            )
     return agreed
 
 
@@ -145,7 +149,9 @@ def _processes(value: Any, name: str) -> List[Dict[str, str]]:
     places = value if isinstance(value, list) else [value]
     for place in places:
         if not isinstance(place, Mapping) or len(place) != 1 or not set(place) <= {"unit", "pid_file", "pattern"}:
-            raise VariableError(f"{name} holds {place!r}; a place is {{unit: NAME}}, {{pid_file: PATH}} or {{pattern: REGULAR EXPRESSION}}")
+            raise VariableError(
+                f"{name} holds {place!r}; a place is {{unit: NAME}}, {{pid_file: PATH}} or {{pattern: REGULAR EXPRESSION}}"
+            )
         _text(next(iter(place.values())), name)
         if "pattern" in place:
             try:

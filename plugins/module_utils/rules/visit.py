@@ -66,14 +66,18 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     if converge and not look["workers"]:
         lost = [finding.seen for finding in proofs.process_findings(look)]
         if lost:
-            return Plan(False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down")
+            return Plan(
+                False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down"
+            )
     return Plan(write, restart)
 
 
 def unproven(order: Order, look: Mapping[str, Any], converge: bool, workers_before: int) -> List[str]:
     """Say what keeps the host from being proven after a visit; nothing where it is."""
     good = order.wants if converge else order.admits
-    found = [finding.seen for file in look["files"] if not _does(good, file) for finding in proofs.file_findings(order, file)]
+    found = [
+        finding.seen for file in look["files"] if not _does(good, file) for finding in proofs.file_findings(order, file)
+    ]
     bad = [worker for worker in look["workers"] if not _does(good, worker)]
     found += [finding.seen for finding in proofs.worker_findings(order, {**look, "workers": bad}, "")]
     if len(look["workers"]) < workers_before:

@@ -63,7 +63,9 @@ def status(ring: Ring, count: Count, evidence: Mapping[str, Mapping[str, Any]], 
     step = ring["step"]
     state = f"open since {step['opened']}" if step["closed"] is None else f"closed at {step['closed']}"
     lines = [f"{ring['name']}: {step['name']} {state}; {counted(ring, count)}", "", "keys"]
-    lines += [f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}" for key in rings.in_state(ring, *rings.STATES)]
+    lines += [
+        f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}" for key in rings.in_state(ring, *rings.STATES)
+    ]
     lines += ["", "hosts"]
     width = max((len(member) for member in evidence), default=0)
     lines += [f"  {member:<{width}}  {_host_state(seen)}" for member, seen in sorted(evidence.items())]
@@ -77,7 +79,11 @@ def _key_state(key: Mapping[str, Any], now: float) -> str:
     if over is None:
         return str(key["state"])
     length = f"soak {words(float(key['soak']['seconds']))}, {key['soak']['source']}"
-    return f"retiring until {stamp(over)}, {words(over - now)} to go ({length})" if over > now else f"retiring, soak over ({length})"
+    return (
+        f"retiring until {stamp(over)}, {words(over - now)} to go ({length})"
+        if over > now
+        else f"retiring, soak over ({length})"
+    )
 
 
 def _host_state(seen: Mapping[str, Any]) -> str:

@@ -131,8 +131,6 @@ def test_10_a_host_that_never_signed_with_a_key_has_soaked():
     ],
 )  # fmt: skip
 def test_10_a_visit_writes_down_what_the_host_no_longer_signs_with(what, entry, signs, expected):
-    if entry["record"] is None:
-        entry = {**entry, "files": [{**file, "identity": None} for file in entry["files"]]}
     assert soak.history(entry, signs, T0 + HOUR) == expected
 
 

@@ -1,0 +1,266 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules 2, 6 and 9: the running process is the proof, and both it and the file must be right."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from builders import (
+    ALIEN, FLEET, NEW, NEXT, OLD, PATH, T0, at, env_file, fleet_of, idle, outsider, record, seen, survey, texts, trouble, unit, worker,
+)  # fmt: skip
+
+STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
+
+
+def findings(ring, entry):
+    """What is found of web-2, the rest of the fleet being proven."""
+    return proofs.count(ring, FLEET, fleet_of(ring, web_2=entry), survey()).findings.get("web-2", [])
+
+
+def said(ring, entry):
+    return " | ".join(finding.seen for finding in findings(ring, entry))
+
+
+@pytest.mark.parametrize(
+    "name, keys, proven",
+    [
+        ("prepare", [OLD, NEW], True), ("prepare", [OLD], False), ("prepare", [NEW, OLD], False), ("prepare", [NEW], False),
+        ("promote", [NEW, OLD], True), ("promote", [OLD, NEW], False), ("promote", [NEW], False), ("promote", [OLD], False),
+        ("retire", [NEW], True), ("retire", [NEW, OLD], False), ("retire", [OLD, NEW], False),
+        ("adopt", [OLD], True), ("adopt", [OLD, NEW], False), ("prepare", [OLD, NEW, NEXT], False), ("retire", [ALIEN], False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["both", "one worker", "all workers", "the file"])
+def test_2_every_worker_and_the_file_do_what_the_step_asks_or_the_host_is_not_proven(name, keys, proven, where):
+    ring = at(name)
+    entry = seen(ring)
+    if where in ("both", "all workers"):
+        entry["workers"] = [worker(101, *keys), worker(102, *keys)]
+    if where == "one worker":
+        entry["workers"] = [entry["workers"][0], worker(102, *keys)]
+    if where in ("both", "the file"):
+        entry["files"] = [env_file(*keys)]
+    assert (not findings(ring, entry)) is proven
+
+
+def test_2_a_stale_worker_is_named_by_its_pid_since_when_it_runs_and_what_it_does():
+    ring = at("prepare")
+    stale = worker(3121, OLD, started=T0)
+    entry = seen(ring, workers=[worker(101, OLD, NEW), stale], files=[env_file(OLD, NEW, changed=T0 + 339)])
+    assert said(ring, entry) == (
+        f"pid 3121, started 2023-11-14T22:13:20Z, does not accept {NEW}; the env file was written 2023-11-14T22:18:59Z"
+    )
+    assert findings(ring, entry)[0].do == "restart shop.service: it reloaded without a new environment, or was not restarted"
+
+
+def test_2_stale_workers_of_one_kind_are_said_together_with_the_oldest():
+    ring = at("promote")
+    entry = seen(ring, workers=[worker(5, OLD, NEW, started=T0 + 9), worker(6, OLD, NEW, started=T0), worker(7, NEW, OLD), worker(8, OLD)])
+    first, second = findings(ring, entry)
+    assert first.seen.startswith(f"pids 5, 6, started 2023-11-14T22:13:20Z, signs with {OLD} and not with {NEW}")
+    assert second.seen.startswith("pid 8, ")
+    assert f"does not accept {NEW}" in second.seen
+
+
+@pytest.mark.parametrize(
+    "name, keys, expected",
+    [
+        ("promote", [OLD, NEW], f"signs with {OLD} and not with {NEW}"),
+        ("promote", [NEW], f"does not accept {OLD}"),
+        ("retire", [NEW, OLD], f"still accepts {OLD}"),
+        ("retire", [OLD], f"signs with {OLD} and not with {NEW} and does not accept {NEW} and still accepts {OLD}"),
+        ("prepare", [OLD], f"does not accept {NEW}"),
+    ],
+)
+def test_what_is_wrong_is_said_in_fingerprints(name, keys, expected):
+    ring = at(name)
+    assert f"{PATH} {expected}" in said(ring, seen(ring, files=[env_file(*keys)]))
+    assert f", {expected};" in said(ring, seen(ring, workers=[worker(9, *keys)]))
+
+
+@pytest.mark.parametrize(
+    "kind, do",
+    [
+        ("unreadable", "run with become (-b)"),
+        ("overwritten", "set app_keys_proof: process_age"),
+        ("absent", "see that the application gets its keys from app_keys_env_file"),
+        ("empty", "see that the application gets its keys from app_keys_env_file"),
+        ("not_a_list", "correct app_keys_settings.separator"),
+        ("stale", "restart shop.service"),
+    ],
+)
+@pytest.mark.parametrize("name", STEPS)
+def test_2_a_worker_whose_keys_cannot_be_seen_is_not_proven(name, kind, do):
+    ring = at(name)
+    entry = seen(ring, workers=[worker(101, *seen(ring)["files"][0]["accepts"]), worker(102, problem=kind)])
+    (finding,) = findings(ring, entry)
+    assert "pid 102" in finding.seen
+    assert f"the text for {kind}" in finding.seen
+    assert do in finding.do
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])
+def test_2_a_file_that_cannot_be_read_is_not_proven(kind):
+    ring = at("promote")
+    assert said(ring, seen(ring, files=[env_file(problem=kind)])) == f"{PATH}: the text for {kind}"
+
+
+def test_2_each_of_several_files_has_to_be_right():
+    ring = at("promote")
+    entry = seen(ring, files=[env_file(NEW, OLD), env_file(OLD, NEW, path="/etc/queue.env")])
+    assert said(ring, entry).startswith("/etc/queue.env signs with")
+
+
+# --- processes that nobody named ---------------------------------------------
+
+
+def test_2_a_process_outside_the_named_ones_that_holds_a_key_is_named_and_the_host_is_not_proven():
+    ring = at("promote")
+    (finding,) = findings(ring, seen(ring, others=[outsider(900, OLD)]))
+    assert finding.seen == f"pid 900, started 2023-11-14T22:13:20Z, (celery worker) holds {OLD} and is not among app_keys_processes"
+    assert "name it in app_keys_processes" in finding.do
+
+
+def test_2_each_outsider_is_named():
+    ring = at("promote")
+    assert len(findings(ring, seen(ring, others=[outsider(900), outsider(901, None)]))) == 2
+
+
+def two_on_one_machine(ring, **others):
+    """web-1 and web-2 are two applications' hosts on one machine; each sees the other's worker as an outsider."""
+    evidence = fleet_of(ring)
+    evidence["web-1"] = seen(ring, workers=[worker(1, *evidence["web-1"]["files"][0]["accepts"])], others=[outsider(2, NEW)])
+    evidence["web-2"] = seen(ring, workers=[worker(2, *evidence["web-1"]["files"][0]["accepts"])], others=[outsider(1, NEW)])
+    for member, changes in others.items():
+        evidence[member.replace("_", "-")].update(changes)
+    return proofs.count(ring, FLEET, evidence, survey())
+
+
+def test_2_members_on_one_machine_do_not_accuse_each_other():
+    assert two_on_one_machine(at("promote")).complete
+
+
+@pytest.mark.parametrize(
+    "what, changes",
+    [
+        ("another machine", {"machine": "boot-9/1"}),
+        ("another process with that pid", {"workers": [{**worker(2, NEW, OLD), "ticks": 21}]}),
+        ("another pid", {"workers": [worker(3, NEW, OLD)]}),
+    ],
+)
+def test_2_only_a_worker_that_another_member_answers_for_is_no_outsider(what, changes):
+    result = two_on_one_machine(at("promote"), web_2=changes)
+    assert "pid 2, " in texts(result.findings, "web-1")[0]
+
+
+def test_2_a_worker_that_another_member_answers_for_still_has_to_be_right():
+    result = two_on_one_machine(at("promote"), web_2={"workers": [worker(2, OLD, NEW)]})
+    assert list(result.findings) == ["web-2"]
+
+
+# --- unknown keys ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{"files": [env_file(ALIEN)]}, {"workers": [worker(7, ALIEN)]}])
+def test_6_a_key_that_the_keyring_does_not_know_is_named_and_points_to_adopt(changes):
+    ring = at("promote")
+    (finding,) = findings(ring, seen(ring, **changes))
+    assert f"{ALIEN}, which is not in the keyring" in finding.seen
+    assert f"app_keys_replace={ALIEN}" in finding.do
+    assert "phased.keys.adopt" in finding.do
+
+
+@pytest.mark.parametrize("changes", [{"files": [env_file(NEW, OLD, ALIEN)]}, {"workers": [worker(7, NEW, OLD, ALIEN)]}])
+def test_6_an_unknown_key_among_the_accepted_ones_is_named_as_unknown_too(changes):
+    ring = at("promote")
+    (finding,) = findings(ring, seen(ring, **changes))
+    assert ALIEN in finding.seen
+    assert f"app_keys_replace={ALIEN}" in finding.do
+
+
+# --- how the application runs ------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_9_an_idle_host_is_proven_on_disk(name):
+    ring = at(name)
+    assert findings(ring, idle(ring)) == []
+    assert findings(ring, idle(ring, units=[])) == []
+    assert findings(ring, idle(ring, files=[env_file(ALIEN)])) != []
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"workers": [], "units": [unit("inactive")]}, "no worker runs, and at the last visit there were 2"),
+        ({"workers": [], "units": []}, "no worker runs, and at the last visit there were 2"),
+        ({"workers": [], "units": [unit("active")]}, "shop.service is active and has no process"),
+        ({"workers": [], "units": [unit("failed", sub="failed")]}, "shop.service is failed (failed)"),
+        ({"units": [unit("activating", sub="auto-restart")]}, "shop.service is activating (auto-restart)"),
+        ({"units": [unit("deactivating", sub="stop-sigterm")]}, "shop.service is deactivating (stop-sigterm)"),
+        ({"units": [unit("reloading", sub="reload")]}, "shop.service is reloading (reload)"),
+        ({"units": [unit(), unit("failed", name="queue.service", sub="failed")]}, "queue.service is failed (failed)"),
+        ({"units": [unit("inactive", load="not-found")]}, "shop.service is not-found"),
+        ({"units": [unit("inactive", load="bad-setting")]}, "shop.service is bad-setting"),
+        ({"settled": False}, "the workers changed between two looks"),
+    ],
+)  # fmt: skip
+def test_9_a_host_that_does_not_run_steadily_is_not_proven(changes, expected):
+    ring = at("promote")
+    assert said(ring, seen(ring, **changes)) == expected
+
+
+@pytest.mark.parametrize("changes", [{}, {"units": []}, {"units": [unit(), unit("inactive", name="batch.service")]}, {"workers": [worker(1, NEW, OLD)]}])
+def test_9_a_host_that_runs_steadily_is_proven(changes):
+    ring = at("promote")
+    assert findings(ring, seen(ring, **changes)) == []
+
+
+def test_9_an_idle_host_whose_unit_does_not_exist_is_not_proven():
+    ring = at("promote")
+    assert said(ring, idle(ring, units=[unit("inactive", load="not-found")])) == "shop.service is not-found"
+
+
+def test_9_an_idle_host_with_an_active_unit_is_not_idle():
+    ring = at("promote")
+    assert "is active and has no process" in said(ring, idle(ring, units=[unit("active")]))
+
+
+def test_everything_that_is_wrong_with_a_host_is_said_at_once():
+    ring = at("promote")
+    entry = seen(ring, files=[env_file(OLD, NEW)], workers=[worker(5, OLD)], units=[unit("reloading")], others=[outsider()])
+    assert len(findings(ring, entry)) == 4
+
+
+def test_a_host_with_an_application_that_nothing_restarts_is_told_to_restart_it():
+    ring = at("promote")
+    assert findings(ring, seen(ring, workers=[worker(5, OLD)], restart=None))[0].do.startswith("restart the application")
+
+
+def test_13_no_finding_holds_more_than_fingerprints_of_a_key():
+    ring = at("promote")
+    entry = seen(ring, files=[env_file(ALIEN)], workers=[worker(5, problem="empty")], others=[outsider()], record=record(ring))
+    assert "not-a-secret" not in repr(findings(ring, entry))
+    assert trouble("empty")["text"] in repr(findings(ring, entry))
+
+
+# --- what active_fingerprint is asked to expect ------------------------------
+
+
+@pytest.mark.parametrize(
+    "expect, changes, expected",
+    [
+        ({}, {}, []),
+        ({"signs": NEW, "accepts": [OLD, NEW]}, {}, []),
+        ({"signs": OLD}, {"workers": [worker(5, NEW, OLD)]}, [f"pid 5 signs with {NEW} and not with {OLD}"]),
+        ({"accepts": [NEXT]}, {"workers": [worker(5, NEW, OLD)]}, [f"pid 5 does not accept {NEXT}"]),
+        ({"signs": NEW}, {"workers": []}, ["no worker runs"]),
+        ({}, {"workers": []}, ["no worker runs"]),
+        ({}, {"workers": [worker(5, problem="unreadable")]}, ["pid 5: the text for unreadable"]),
+        ({}, {"settled": False}, ["the workers changed between two looks"]),
+        ({"accepts": None}, {}, []),
+    ],
+)
+def test_workers_are_held_against_what_a_person_expects(expect, changes, expected):
+    assert proofs.expected(seen(at("promote"), **changes), expect) == expected

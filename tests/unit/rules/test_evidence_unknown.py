@@ -1,0 +1,214 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rule 1, unknown is unsafe, and rule 4 as the gate sees it: whose evidence counts at all."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Finding
+from builders import FLEET, NEW, NONCE, OLD, T0, at, fleet_of, idle, record, seen, survey, texts
+
+RING = at("promote")
+STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
+NONE_YET = at("retired", members=())
+
+
+def count(ring=RING, fleet=FLEET, look=None, **odd):
+    return proofs.count(ring, fleet, fleet_of(ring, fleet, **odd), look or survey())
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_1_a_fleet_is_proven_when_every_member_is(name):
+    result = count(at(name))
+    assert result.complete
+    assert result.proven == list(FLEET)
+
+
+def test_1_a_fleet_of_no_hosts_is_not_proven():
+    assert not proofs.count(NONE_YET, [], {}, survey()).complete
+
+
+# What makes a member's evidence unusable, whatever it says; and what is said of it.
+UNUSABLE = [
+    ("missing", None, "was not looked at"),
+    ("of another survey", {"nonce": "survey-0"}, "the evidence is of another survey"),
+    ("of no survey", {"nonce": ""}, "the evidence is of another survey"),
+    ("stale", {"asked": 709.0}, "the evidence is 5m 1s old, and 5m is the limit"),
+    ("from the future, as after a reboot of the controller", {"asked": 1011.0}, "the evidence is 0s old, and 5m is the limit"),
+    ("taken while a visit is in flight", {"visit": 4711}, "a visit is in flight (pid 4711)"),
+]
+unusable = pytest.mark.parametrize("changes, said", [row[1:] for row in UNUSABLE], ids=[row[0] for row in UNUSABLE])
+
+
+@unusable
+@pytest.mark.parametrize("name", STEPS)
+def test_1_evidence_that_cannot_be_used_proves_nothing(name, changes, said):
+    ring = at(name)
+    result = count(ring, web_2=None if changes is None else seen(ring, **changes))
+    assert not result.complete
+    assert result.proven == ["web-1", "web-3"]
+    assert texts(result.findings) == [said]
+
+
+@unusable
+def test_1_nor_does_a_step_go_on_beside_it(changes, said):
+    evidence = fleet_of(RING, web_2=None if changes is None else seen(RING, **changes))
+    assert texts(proofs.not_visitable(RING, FLEET, evidence, survey())) == [said]
+
+
+@unusable
+def test_1_nor_does_a_batch_begin(changes, said):
+    evidence = fleet_of(RING, web_2=None if changes is None else seen(RING, **changes))
+    assert texts(proofs.batch_findings(RING, FLEET, evidence, survey(), {})) == [said]
+
+
+@pytest.mark.parametrize("age, usable", [(0, True), (10, True), (300, True), (300.1, False), (9e9, False), (-0.1, False)])
+def test_1_how_old_evidence_may_be(age, usable):
+    assert (proofs.usable("web-1", seen(RING), survey(now=1000.0 + age)) == []) is usable
+
+
+def test_1_the_limit_is_the_operators():
+    assert proofs.usable("web-1", seen(RING), survey(now=1031.0, max_age=30.0)) != []
+
+
+@pytest.mark.parametrize("said", ["unreachable (ssh: connection refused)", "is outside --limit, and was not looked at", "skipped"])
+def test_1_a_member_without_evidence_is_said_with_its_reason(said):
+    assert texts(count(look=survey(web_2=said), web_2=None).findings) == [said]
+
+
+def test_1_a_reason_does_not_hide_evidence_that_is_there():
+    assert count(look=survey(web_2="unreachable")).complete
+
+
+@pytest.mark.parametrize("fleet", [("web-1", "web-2"), ("web-1",), ()])
+def test_1_a_member_that_has_vanished_from_the_inventory_refuses(fleet):
+    result = count(fleet=fleet)
+    assert not result.complete
+    assert texts(result.findings, "web-3") == ["is a member by the keyring and not in the inventory"]
+    assert "put it back into the inventory" in result.findings["web-3"][0].do
+
+
+def test_1_not_even_good_evidence_of_a_vanished_member_counts():
+    result = proofs.count(RING, FLEET[:2], fleet_of(RING), survey())
+    assert list(result.findings) == ["web-3"]
+
+
+@pytest.mark.parametrize("ask", [proofs.not_visitable, lambda *a: proofs.batch_findings(*a, {})], ids=["visit", "batch"])
+def test_1_a_vanished_member_stops_visits_and_batches_too(ask):
+    assert list(ask(RING, FLEET[:2], fleet_of(RING, FLEET[:2]), survey())) == ["web-3"]
+
+
+def test_11_a_member_that_the_keyring_does_not_know_counts_too():
+    fleet = (*FLEET, "web-4")
+    assert texts(count(fleet=fleet, web_4=None).findings, "web-4") == ["was not looked at"]
+    assert texts(count(fleet=fleet, web_4=seen(RING, record=None)).findings, "web-4") == ["has no record of a visit"]
+    assert count(fleet=fleet).complete
+
+
+def test_1_a_host_that_is_listed_twice_is_counted_once():
+    assert count(fleet=(*FLEET, "web-1")).proven == list(FLEET)
+
+
+def test_1_one_finding_is_enough_whatever_else_is_proven():
+    members = [f"web-{number}" for number in range(120)]
+    ring = at("promote", members)
+    result = proofs.count(ring, members, fleet_of(ring, members, web_17=None), survey())
+    assert (len(result.proven), list(result.findings), result.complete) == (119, ["web-17"], False)
+
+
+# --- the host's record against the keyring -----------------------------------
+
+FENCE = [
+    ("no record", None, "has no record of a visit"),
+    ("another keyring", {"ring": "ring-2"}, "its record is of another keyring (ring-2)"),
+    ("another keyring that was further", {"ring": "ring-2", "counter": 99}, "its record is of another keyring (ring-2)"),
+    ("a later step", {"counter": 4, "nonce": "n4", "step": "retire"}, "has seen step 4 (retire), and this keyring is at 3 (promote)"),
+    ("the same counter from another copy", {"nonce": "x3"}, "has seen step 3 (promote)"),
+    ("an earlier step", {"counter": 2, "nonce": "n2", "step": "prepare"}, "was last visited at step 2 (prepare)"),
+    ("a visit that was cut off", {"state": "visiting"}, "its last visit, at 2023-11-14T22:13:20Z, did not end in a proof"),
+    ("a visit that failed", {"state": "unproven"}, "did not end in a proof"),
+]
+
+
+@pytest.mark.parametrize("changes, said", [row[1:] for row in FENCE], ids=[row[0] for row in FENCE])
+def test_4_a_host_is_proven_only_by_a_visit_of_the_open_step(changes, said):
+    entry = seen(RING, record=None if changes is None else record(RING, **changes))
+    found = texts(count(web_2=entry).findings)
+    assert len(found) == 1
+    assert found[0].startswith(said) or said in found[0]
+
+
+@pytest.mark.parametrize(
+    "changes, stops",
+    [
+        (None, False),
+        ({"counter": 2, "nonce": "n2"}, False),
+        ({"state": "visiting"}, False),
+        ({"state": "unproven"}, False),
+        ({}, False),
+        ({"ring": "ring-2"}, True),
+        ({"counter": 4}, True),
+        ({"nonce": "x3"}, True),
+    ],
+)
+def test_4_a_step_goes_on_unless_a_host_has_seen_more_than_this_keyring(changes, stops):
+    entry = seen(RING, record=None if changes is None else record(RING, **changes))
+    assert bool(proofs.not_visitable(RING, FLEET, fleet_of(RING, web_2=entry), survey())) is stops
+
+
+@pytest.mark.parametrize(
+    "changes, stops",
+    [
+        (None, False),
+        ({"counter": 2, "nonce": "n2", "state": "unproven"}, False),
+        ({}, False),
+        ({"state": "visiting"}, True),
+        ({"state": "unproven"}, True),
+        ({"state": "unproven", "nonce": "x3"}, True),
+        ({"counter": 4, "nonce": "n4"}, True),
+        ({"nonce": "x3"}, True),
+        ({"ring": "ring-2"}, True),
+    ],
+)
+def test_1_no_batch_begins_after_a_visit_that_was_not_proven_or_behind_another_operator(changes, stops):
+    entry = seen(RING, record=None if changes is None else record(RING, **changes))
+    assert bool(proofs.batch_findings(RING, FLEET, fleet_of(RING, web_2=entry), survey(), {})) is stops
+
+
+def test_1_no_batch_begins_once_a_host_has_dropped_out_of_the_play():
+    lost = {"web-3": [Finding("unreachable", "bring it back")]}
+    assert proofs.batch_findings(RING, FLEET, fleet_of(RING), survey(), lost) == lost
+    assert proofs.batch_findings(RING, FLEET, fleet_of(RING, web_3=None), survey(), lost) == lost
+
+
+def test_1_a_batch_begins_while_hosts_that_were_not_visited_are_still_at_the_step_before():
+    before = seen(RING, OLD, NEW, record=record(at("prepared")))
+    assert proofs.batch_findings(RING, FLEET, fleet_of(RING, web_2=before, web_3=before), survey(), {}) == {}
+
+
+@pytest.mark.parametrize("age, renew", [(0, []), (150, []), (150.1, ["web-1"]), (300, ["web-1"])])
+def test_1_evidence_is_renewed_before_it_is_too_old(age, renew):
+    evidence = {"web-1": seen(RING), "web-2": seen(RING, asked=1000.0 + age), "web-3": seen(RING, nonce="survey-0")}
+    assert proofs.stale(FLEET, evidence, survey(now=1000.0 + age)) == renew
+
+
+# --- the soak, member by member ----------------------------------------------
+
+
+def test_10_the_fleet_is_ready_for_retire_when_each_host_is():
+    ring = at("promoted")
+    key = ring["keys"][0]
+    evidence = {
+        "web-1": seen(ring, now=T0 + 30 * 86400, record=record(ring, stopped={OLD: T0})),
+        "web-2": seen(ring, now=T0 + 86400, record=record(ring, stopped={OLD: T0})),
+        "web-3": idle(ring, now=T0 + 86400),
+    }
+    assert list(proofs.soak_findings(evidence, [key])) == ["web-2"]
+    assert proofs.soak_findings(evidence, []) == {}
+
+
+def test_the_nonce_of_these_tests_is_not_empty():
+    assert NONCE
+    assert steps.ROLLOUT[0] == "adopt"
