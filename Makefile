@@ -32,7 +32,6 @@ export ANSIBLE_CONFIG := $(CURDIR)/.config/ansible.cfg
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 # Plain output, as ansible-playbook wrote it, in a log as on a terminal.
 export MOLECULE_COMMAND_BORDERS := false
-export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
 # A collection that is installed elsewhere must never shadow this checkout.
 unexport ANSIBLE_COLLECTIONS_PATH ANSIBLE_COLLECTIONS_PATHS PYTHONPATH

@@ -46,6 +46,10 @@ class ActionModule(FleetAction):
             return {"failed": True, "msg": f"{self.step}: {error}. {NOTHING_CHANGED}"}
         return answer
 
+    def needs_nonce(self) -> bool:
+        """All but what gives the run its nonce."""
+        return bool(self._task.args.get("do") != "fleet")
+
     def do_fleet(self) -> Dict[str, Any]:
         """Say which hosts the fleet is; the nonce is that of every look that this run takes."""
         playing = set(self.task_vars["ansible_play_hosts_all"])

@@ -68,6 +68,10 @@ class ActionModule(FleetAction):
         )
         return {"changed": True, "go": True}
 
+    def needs_nonce(self) -> bool:
+        """All but what only shows."""
+        return bool(self._task.args.get("state", "shown") != "shown")
+
     def app_check(self) -> str:
         """Return how it is known that the application reads its fallbacks."""
         said = {repr(values["app_check"]) for values in self.by_host().values()}

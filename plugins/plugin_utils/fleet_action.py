@@ -16,6 +16,10 @@ from . import action, fleet
 from .fleet import FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
+STEPPED_OVER = (
+    "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
+    "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
+)
 NEVER = {"asked": float("-inf")}
 
 
@@ -36,6 +40,8 @@ class FleetAction(ActionBase):
         self.checking = bool(self._task.check_mode)
         try:
             self.fleet = fleet.fleet(self.task_vars, self._templar, self._loader)
+            if not self._task.args.get("nonce") and self.needs_nonce():
+                raise FleetError(STEPPED_OVER)
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
             self.file = KeyringFile(path, self._loader)
             result.update(self.answer(self.task_vars))
@@ -46,6 +52,10 @@ class FleetAction(ActionBase):
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Return the action's own result."""
         raise NotImplementedError
+
+    def needs_nonce(self) -> bool:
+        """Whether this is about evidence, which has to be of this run."""
+        return True
 
     def say(self, text: str) -> None:
         """Show a line to the person at the terminal: a result alone is a line of JSON."""

@@ -24,7 +24,7 @@ WORKERS = 4  # gunicorn's master and three workers
 def keyring() -> dict[str, Any]:
     """The keyring, as its owner sees it."""
     vault = Path(sys.executable).with_name("ansible-vault")
-    command = [vault, "view", "--vault-password-file", SCENARIO / "vault-password", FLEET / "shop.yml"]
+    command = [vault, "view", "--vault-password-file", SCENARIO / "vault-password.txt", FLEET / "shop.yml"]
     document: dict[str, Any] = yaml.safe_load(subprocess.run(command, check=True, capture_output=True).stdout)
     return document
 

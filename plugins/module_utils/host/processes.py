@@ -211,7 +211,7 @@ def _read(folder: int, name: str) -> bytes:
 
 def _stat(folder: int) -> _Stat:
     # The name is in parentheses and may hold spaces, parentheses and newlines itself. Numbers as in proc_pid_stat(5).
-    head, _, tail = _read(folder, "stat").rpartition(b")")
+    head, _paren, tail = _read(folder, "stat").rpartition(b")")
     field = dict(enumerate(tail.split(), start=3))
     name = head.partition(b"(")[2].decode("utf-8", "replace")
     areas = tuple(int(field.get(number, b"0")) for number in (48, 49, 50, 51))

@@ -145,10 +145,8 @@ def _with(text: str, form: str, name: str, value: str) -> str:
                     return new
             except EnvTextError:
                 pass  # the next spelling may be better
-    offset = old.value_start if old else len(text)
-    raise _error(
-        "unwritable", text, offset, f"no spelling of the new {name} is read back by every reader of {form} files"
-    )
+    what = f"{name} cannot be given its new value here so that every reader of {form} files reads it back"
+    raise _error("unwritable", text, old.value_start if old else len(text), what)
 
 
 def _without(text: str, form: str, name: str) -> str:
@@ -239,7 +237,10 @@ def _docker(text: str) -> Iterator[Assignment]:
 
 _DOTENV_HEAD = re.compile(r"(?:export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>[=:]|(?=[\r\n#]|\Z))[ \t]*")
 _DOTENV_QUOTED = {quote: re.compile(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\"`"}
-_DOTENV_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^'\"`\r\n]*)?(?=[\r\n]|\Z)")
+_DOTENV_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?=[\r\n]|\Z)")
+# phpdotenv takes a line with one double quote, right after an equals sign, for the first of several, even if it is a
+# comment, and python-dotenv one that begins with a single quote.
+_DOTENV_GOES_ON = re.compile(r"[^\"]*=\"(?:[^\"]|\\\")*|(?:export[ \t]+)?'[^']*")
 _DIFFERS = "is read differently by the readers of this format: put it in single quotes, without backslashes"
 _EXPANDS = "holds a $ that some reader expands: put it in single quotes"
 # Ruby's dotenv expands $NAME and $(command), python-dotenv ${NAME}, and that even in single quotes.
@@ -263,8 +264,7 @@ def _dotenv(text: str, form: str) -> Iterator[Assignment]:
             pos = end
         pos = _line_end(text, pos)
         line = text[start:pos]
-        # phpdotenv takes such a line for the first of several, even where it is a comment.
-        if form == "dotenv" and '="' in line and "\n" not in line and len(re.findall(r'(?=[^\\]")', line)) < 2:
+        if form == "dotenv" and "\n" not in line and _DOTENV_GOES_ON.fullmatch(line):
             raise _unclosed(text, start)
 
 
@@ -283,6 +283,8 @@ def _dotenv_quoted(text: str, start: int, form: str) -> Tuple[str, int, str]:
     if "${" in value or (quote == '"' and (_DOTENV_EXPANSION.search(value) or (form == "compose" and "$" in value))):
         problem = _EXPANDS
     elif not after or quote == "`" or "\\" in value or not value.isprintable():
+        problem = _DIFFERS
+    elif re.search(quote + r"[ \t]*(?:#|\Z)", after[0]):  # Ruby's dotenv 2.4 goes on to the last quote of a line
         problem = _DIFFERS
     return value, match.end(), problem
 

@@ -126,13 +126,14 @@ class Host:
         """What the env file says."""
         return holder(envfile.read(self.env))
 
+    def given(self, pid: int) -> Holder:
+        """What a worker was given."""
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+        return holder(dict(pair.split("=", 1) for pair in pairs if "=" in pair))
+
     def workers(self) -> List[Holder]:
         """What each worker was given."""
-        found = []
-        for pid in self.pids():
-            pairs = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "surrogateescape").split("\0")
-            found.append(holder(dict(pair.split("=", 1) for pair in pairs if "=" in pair)))
-        return found
+        return [self.given(pid) for pid in self.pids()]
 
     def record(self) -> Optional[Dict[str, Any]]:
         """The host's record of its visits."""

@@ -1,13 +1,101 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole rollout one step at a time, and what is refused because it is not its turn."""
+"""A whole rollout one step at a time, what is refused because it is not its turn, and what a second run does."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Callable
 
-import envfile
 import pytest
 from conftest import Walk
 from light_fleet import KEY, OTHER_LINES, Fleet
+from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+
+After = Callable[..., Fleet]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("adopt", "2 of 2 hosts have their record and hold the keys of the keyring; nothing is in flight"),
+        ("prepare", "every worker; promote is next: run phased.keys.rollout, or phased.keys.promote"),
+        ("promote", "in every worker; retire is due in"),
+        ("retire", "in every worker; nothing is in flight"),
+    ],
+)
+def test_each_step_ends_with_a_count_of_the_fleet_and_says_what_is_next(walk: Walk, step: str, said: str) -> None:
+    run = walk.runs[step]
+    assert run.code == 0, run.text
+    assert run.says(f"{step}: 2 of 2 hosts ", said)
+
+
+def test_every_host_signs_and_accepts_what_its_step_says(after: After) -> None:
+    old = fingerprint(KEY)
+    prepared, promoted, retired = after("prepare"), after("promote"), after("retire")
+    assert (prepared.key("primary"), promoted.key("retiring"), retired.key("retired")) == (old, old, old)
+    new = prepared.key("staged")
+    assert (promoted.key("primary"), retired.key("primary")) == (new, new)
+    for fleet, signs, accepts in ((prepared, old, [new]), (promoted, new, [old]), (retired, new, [])):
+        assert all(host.has(signs, accepts) for host in fleet.hosts)
+        assert all(host.record()["state"] == "proven" for host in fleet.hosts)
+
+
+def test_a_whole_rollout_leaves_one_new_key_and_destroys_the_old_secret(after: After) -> None:
+    fleet = after("retire")
+    old, new = fleet.ring()["keys"]
+    assert (old["fingerprint"], old["state"], old["secret"]) == (fingerprint(KEY), "retired", None)
+    assert (new["state"], new["origin"]) == ("primary", "generated")
+    assert KEY not in str(fleet.ring())
+
+
+def test_only_our_settings_change_in_the_env_file(after: After) -> None:
+    for step in ("prepare", "promote", "retire"):
+        for host in after(step).hosts:
+            assert host.env.read_text().startswith(OTHER_LINES + "SECRET_KEY=")
+            assert len(host.env.read_text().splitlines()) == len(OTHER_LINES.splitlines()) + 2
+            assert host.env.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_journal_tells_every_step_and_that_the_application_was_trusted(after: After) -> None:
+    ring = after("retire").ring()
+    events = [entry["event"] for entry in ring["journal"]]
+    for step in ("prepare", "promote", "retire"):
+        assert events.index(f"{step} opened") < events.index(f"{step} closed: all 2 members are proven")
+    assert ring["app_check"]["how"] == "trust"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("promote after adopt", "promote is not possible: no key is staged: run phased.keys.prepare first"),
+        ("retire after prepare", "retire is not possible: a staged key is on its way: promote it first"),
+        ("prepare after prepare", "prepare: done, every member was proven at"),
+        ("promote after promote", "promote: done, every member was proven at"),
+        ("retire after retire", "retire: done, every member was proven at"),
+        ("prepare after adopt --check", "prepare would open: 2 of 2 hosts"),
+    ],
+)
+def test_a_step_out_of_turn_changes_nothing_and_says_why(after: After, wrong: str, said: str) -> None:
+    playbook, _after, step, *more = wrong.split()
+    fleet = after(step)
+    before = fleet.unchanged()
+    run = fleet.run(playbook, *more)
+    assert run.says(said), run.text
+    assert run.code == (2 if "is not possible" in said else 0)
+    assert set(run.recap("changed").values()) == {0}
+    assert fleet.unchanged() == before
+
+
+def test_a_second_rollout_finds_nothing_to_do_unless_a_new_one_is_asked_for(after: After) -> None:
+    fleet = after("retire")
+    before: Any = fleet.unchanged()
+    run = fleet.run("rollout")
+    assert run.code == 0, run.text
+    assert run.says("prepare: nothing to do: the last rollout ended at", "app_keys_new=true")
+    assert set(run.recap("changed").values()) == {0}
+    assert fleet.unchanged() == before
+    # The last rollout is long over by a short app_keys_max_age, or a new one is asked for.
+    for asked in ("app_keys_new=true", "app_keys_max_age=0s"):
+        run = fleet.run("rollout", "-e", asked, "--check")
+        assert (run.code, run.says("prepare would open: 2 of 2 hosts")) == (0, True), run.text
+    assert fleet.unchanged() == before

@@ -109,7 +109,7 @@ def unit(active: str = "active", load: str = "loaded", name: str = "shop.service
     return {"name": name, "load": load, "active": active, "sub": sub, "restarts": 0}
 
 
-def record(ring: Mapping[str, Any], **changes: Any) -> Dict[str, Any]:
+def record(ring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
     """What a host remembers after a proven visit of the open step."""
     order = rings.order(dict(ring))
     token = rings.token(dict(ring))

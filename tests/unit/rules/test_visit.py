@@ -1,0 +1,279 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one visit may do to one host: rules 4, 5, 6, 8 and 9."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules import visit
+from builders import ALIEN, NEW, NEXT, OLD, PATH, at, env_file, idle, outsider, record, seen, unit, worker
+
+CONVERGE, DEPLOY = True, False
+STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
+
+
+def fence(name, **changes):
+    ring = at(name)
+    return visit.fence(rings.token(ring), record(ring, **changes))
+
+
+def plan(name, look, converge=CONVERGE, replace=()):
+    return visit.plan(rings.order(at(name)), look, converge, replace)
+
+
+def does(name, look, converge=CONVERGE):
+    decided = plan(name, look, converge)
+    assert decided.refuse is None
+    return decided.write, decided.restart
+
+
+# --- rule 4: the fence -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"counter": 4, "nonce": "n4", "step": "retire"}, "has seen step 4 (retire, 2023-11-14T22:13:20Z), and this keyring is only at step 3"),
+        ({"counter": 99, "nonce": "n3"}, "has seen step 99"),
+        ({"nonce": "x3"}, "step 3 was opened twice, from two copies of the keyring"),
+        ({"ring": "ring-2"}, "was rolled with another keyring (ring-2, last visit 2023-11-14T22:13:20Z), and this is ring-1"),
+        ({"ring": "ring-2", "counter": 1, "nonce": "n1"}, "was rolled with another keyring"),
+    ],
+    ids=["lower counter", "much lower counter", "equal counter, other nonce", "other ring", "other ring with a lower counter"],
+)
+def test_4_a_visit_that_is_late_or_of_another_keyring_is_told_so(changes, said):
+    assert said in fence("promote", **changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"counter": 2, "nonce": "n2"}, {"counter": 1, "nonce": "n3"}, {"state": "visiting"}, {"state": "unproven"}])
+def test_4_a_visit_of_this_step_or_a_later_one_is_let_in(changes):
+    assert fence("promote", **changes) is None
+
+
+def test_4_the_first_visit_of_a_host_is_let_in():
+    assert visit.fence(rings.token(at("adopt")), None) is None
+
+
+# --- what a visit does -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, keys, expected",
+    [
+        ("prepare", [OLD], True), ("prepare", [OLD, NEW], False), ("promote", [OLD, NEW], True), ("promote", [NEW, OLD], False),
+        ("promote", [OLD], True), ("promoted", [OLD, NEW], True), ("retire", [NEW, OLD], True), ("retire", [NEW], False),
+        ("adopt", [OLD], False),
+    ],
+)  # fmt: skip
+def test_the_steps_own_visit_brings_a_host_to_what_the_step_asks(name, keys, expected):
+    assert does(name, seen(at(name), *keys)) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    "name, keys, expected",
+    [
+        ("prepare", [OLD], False), ("prepare", [OLD, NEW], False),
+        ("promote", [OLD, NEW], False), ("promote", [NEW, OLD], False), ("promote", [OLD], True), ("promote", [NEW], True),
+        ("promoted", [OLD, NEW], True), ("promoted", [NEW, OLD], False), ("promoted", [OLD], True),
+        ("retire", [NEW, OLD], False), ("retire", [NEW], False), ("retire", [OLD, NEW], True),
+        ("retired", [NEW, OLD], True), ("retired", [NEW], False),
+    ],
+)  # fmt: skip
+def test_5_a_deploy_changes_a_host_only_if_its_settings_are_not_admissible(name, keys, expected):
+    assert does(name, seen(at(name), *keys), DEPLOY) == (expected, expected)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("converge", [CONVERGE, DEPLOY])
+def test_5_a_host_that_does_what_the_step_asks_is_left_alone(name, converge):
+    assert does(name, seen(at(name)), converge) == (False, False)
+    assert does(name, idle(at(name)), converge) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "what, file, workers, expected",
+    [
+        ("stale workers are restarted on a file that is right", [NEW, OLD], [[OLD, NEW], [NEW, OLD]], (False, True)),
+        ("a file that is wrong is written though the workers are right", [OLD, NEW], [[NEW, OLD]], (True, False)),
+        ("one stale worker is enough", [NEW, OLD], [[NEW, OLD], [NEW, OLD], [OLD]], (False, True)),
+        ("both", [OLD], [[OLD]], (True, True)),
+    ],
+)
+def test_8_the_next_visit_finishes_one_that_was_cut(what, file, workers, expected):
+    look = seen(at("promote"), files=[env_file(*file)], workers=[worker(pid, *keys) for pid, keys in enumerate(workers, 1)])
+    assert does("promote", look) == expected
+
+
+def test_9_an_idle_host_is_written_without_a_restart():
+    assert does("promote", idle(at("promote"), files=[env_file(OLD, NEW)])) == (True, False)
+
+
+def test_a_host_without_a_file_gets_one():
+    assert does("promote", idle(at("promote"), record=None, files=[env_file(changed=None, problem="absent")])) == (True, False)
+
+
+def test_one_of_several_files_is_enough_to_write():
+    look = seen(at("promote"), files=[env_file(NEW, OLD), env_file(OLD, NEW, path="/etc/queue.env")])
+    assert does("promote", look) == (True, False)
+
+
+def test_2_where_age_is_the_proof_a_file_that_is_written_means_a_restart():
+    look = seen(at("promote"), files=[env_file(OLD, NEW)], workers=[worker(1, NEW, OLD)], proof="process_age")
+    assert does("promote", look) == (True, True)
+    assert does("promote", {**look, "workers": [], "record": None, "units": []}) == (True, False)
+
+
+def test_2_a_worker_that_is_older_than_its_file_is_restarted():
+    look = seen(at("promote"), workers=[worker(1, problem="stale")], proof="process_age")
+    assert does("promote", look) == (False, True)
+
+
+# --- rule 6: never overwrite the unknown -------------------------------------
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("converge", [CONVERGE, DEPLOY])
+@pytest.mark.parametrize(
+    "changes, where",
+    [
+        ({"files": [env_file(ALIEN)]}, PATH),
+        ({"files": [env_file(NEW, OLD, ALIEN)]}, PATH),
+        ({"files": [env_file(ALIEN, OLD, NEW)]}, PATH),
+        ({"workers": [worker(5, ALIEN)]}, "the worker with pid 5"),
+        ({"workers": [worker(5, NEW, OLD, ALIEN)]}, "the worker with pid 5"),
+        ({"workers": [], "units": [], "record": None, "files": [env_file(ALIEN)]}, PATH),
+    ],
+)
+def test_6_a_value_that_the_keyring_does_not_know_is_never_replaced(name, converge, changes, where):
+    refuse = plan(name, seen(at(name), **changes), converge).refuse
+    assert f"{where} holds the key {ALIEN}, which is not in the keyring. Nothing was changed" in refuse
+    assert f"app_keys_replace={ALIEN}" in refuse
+    assert "phased.keys.adopt" in refuse
+
+
+@pytest.mark.parametrize("replace, given_up", [([ALIEN], True), ([NEW], False), ([ALIEN[:8]], False), ([""], False), ([], False)])
+def test_6_only_a_key_that_is_given_up_by_its_name_is_replaced(replace, given_up):
+    decided = plan("promote", seen(at("promote"), ALIEN), replace=replace)
+    assert (decided.refuse is None) is given_up
+    assert decided[:2] == (given_up, given_up)
+
+
+def test_6_every_unknown_key_has_to_be_given_up():
+    other = "0123456789abcdef"
+    assert other in plan("promote", seen(at("promote"), ALIEN, other), replace=[ALIEN]).refuse
+
+
+@pytest.mark.parametrize("name", ["retired", "promoted"])
+def test_6_a_key_that_the_keyring_ever_held_is_known(name):
+    assert plan(name, seen(at(name), OLD)).write
+
+
+@pytest.mark.parametrize("kind", ["empty", "not_a_list", "twice", "not_literal", "broken"])
+@pytest.mark.parametrize("converge", [CONVERGE, DEPLOY])
+def test_6_a_file_that_cannot_be_read_with_certainty_is_not_written(kind, converge):
+    decided = plan("promote", seen(at("promote"), files=[env_file(problem=kind)]), converge)
+    assert f"{PATH}: the text for {kind}. Nothing was changed" in decided.refuse
+    assert decided[:2] == (False, False)
+
+
+@pytest.mark.parametrize("kind", ["unreadable", "overwritten", "not_a_list", "absent", "empty"])
+@pytest.mark.parametrize("converge", [CONVERGE, DEPLOY])
+def test_2_a_worker_that_could_not_be_proven_afterwards_stops_the_visit_before(kind, converge):
+    decided = plan("promote", seen(at("promote"), workers=[worker(7, problem=kind)]), converge)
+    assert f"the text for {kind}. Nothing was changed" in decided.refuse
+    assert "pid 7" in decided.refuse
+    assert decided[:2] == (False, False)
+
+
+# --- rule 9: hosts that are down ---------------------------------------------
+
+DOWN = [
+    ({"units": [unit("inactive")]}, "no worker runs, and at the last visit there were 2"),
+    ({"units": [unit("failed", sub="failed")]}, "shop.service is failed"),
+    ({"units": [unit("active")]}, "shop.service is active and has no process"),
+    ({"units": [unit("activating", sub="auto-restart")]}, "shop.service is activating"),
+    ({"units": [unit("inactive", load="not-found")]}, "shop.service is not-found"),
+]
+
+
+@pytest.mark.parametrize("changes, said", DOWN)
+def test_9_a_host_that_is_down_is_not_changed(changes, said):
+    decided = plan("promote", seen(at("promote"), workers=[], files=[env_file(OLD, NEW)], **changes))
+    assert said in decided.refuse
+    assert decided[:2] == (False, False)
+
+
+def test_9_a_deploy_does_not_turn_a_host_that_lost_its_workers_into_an_idle_one():
+    """A proof of this visit would write `workers: 0` into the record, and the gate would count the host."""
+    look = seen(at("promoted"), OLD, workers=[], units=[unit("inactive")])
+    order = rings.order(at("promoted"))
+    after = seen(at("promoted"), workers=[], units=[unit("inactive")])
+    assert visit.plan(order, look, DEPLOY).refuse or visit.unproven(order, after, DEPLOY, 0)
+
+
+# --- the proof after a visit -------------------------------------------------
+
+
+def unproven(name, look, before=2, converge=CONVERGE):
+    return visit.unproven(rings.order(at(name)), look, converge, before)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("converge", [CONVERGE, DEPLOY])
+def test_9_a_host_that_does_what_the_step_asks_is_proven(name, converge):
+    assert unproven(name, seen(at(name)), 2, converge) == []
+    assert unproven(name, idle(at(name)), 0, converge) == []
+
+
+@pytest.mark.parametrize(
+    "changes, before, said",
+    [
+        ({"files": [env_file(OLD, NEW)]}, 2, f"{PATH} signs with {OLD}"),
+        ({"files": [env_file(problem="absent")]}, 2, f"{PATH}: the text for absent"),
+        ({"workers": [worker(1, NEW, OLD), worker(2, OLD, NEW)]}, 2, "pid 2, started"),
+        ({"workers": [worker(1, NEW, OLD), worker(2, problem="absent")]}, 2, "the text for absent"),
+        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 workers run, and before there were 2"),
+        ({"workers": []}, 2, "0 workers run, and before there were 2"),
+        ({"workers": []}, 1, "0 workers run, and before there were 1"),
+        ({"units": [unit("failed", sub="failed")]}, 2, "shop.service is failed (failed)"),
+        ({"units": [unit("activating", sub="auto-restart")]}, 2, "shop.service is activating (auto-restart)"),
+        ({"units": [unit(), unit("inactive", name="queue.service", sub="dead")]}, 2, "queue.service is inactive (dead)"),
+        ({"settled": False}, 2, "the workers changed between two looks"),
+    ],
+)  # fmt: skip
+def test_9_what_keeps_a_host_from_being_proven(changes, before, said):
+    assert said in " | ".join(unproven("promote", seen(at("promote"), **changes), before))
+
+
+def test_9_more_workers_than_before_are_as_good():
+    assert unproven("promote", seen(at("promote")), 1) == []
+
+
+@pytest.mark.parametrize("keys, converge, proven", [([OLD, NEW], DEPLOY, True), ([OLD, NEW], CONVERGE, False), ([OLD], DEPLOY, False)])
+def test_5_a_deploy_is_content_with_what_is_admissible(keys, converge, proven):
+    assert (unproven("promote", seen(at("promote"), *keys), 2, converge) == []) is proven
+
+
+# --- rule 8: going back ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, keys, allowed",
+    [
+        ("adopt", [OLD], True),
+        ("prepare", [OLD], True), ("prepare", [OLD, NEW], True),
+        ("promote", [OLD, NEW], True), ("promote", [NEW, OLD], True), ("promote", [OLD], False), ("promote", [NEW], False),
+        ("promoted", [OLD, NEW], False), ("promoted", [NEW, OLD], True), ("promoted", [OLD], False),
+        ("retire", [NEW, OLD], True), ("retire", [NEW], True), ("retire", [OLD, NEW], False), ("retire", [OLD], False),
+        ("retired", [NEW, OLD], False), ("retired", [NEW], True),
+        ("promote", [ALIEN], False), ("promote", [NEXT, NEW, OLD], False), ("promote", [], False),
+    ],
+)  # fmt: skip
+def test_8_settings_of_before_come_back_only_where_the_step_admits_them(name, keys, allowed):
+    signs = keys[0] if keys else None
+    assert visit.may_restore(rings.order(at(name)), signs, keys) is allowed
+
+
+def test_a_visit_is_not_about_processes_that_nobody_named():
+    assert does("promote", seen(at("promote"), others=[outsider()])) == (False, False)
