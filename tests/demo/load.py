@@ -97,9 +97,9 @@ class Load:
         steady, seldom = (pause * 0.5, pause * 1.5), (self.life * 0.55, self.life - MARGIN - 0.3)
         for kinds, pauses in ((STEADY, steady), (SELDOM, seldom)):
             for kind, number in kinds.items():
-                for _ in range(number):
+                for _number in range(number):
                     yield Link(self, pauses) if kind == "link" else Session(self, pauses, kind)
-        for _ in range(BROWSERS):
+        for _number in range(BROWSERS):
             yield Browser(self, (BURST_EVERY * 0.5, BURST_EVERY * 1.5), "database", PARALLEL)
             yield Browser(self, (BURST_EVERY * 0.5, BURST_EVERY * 1.5), "kept", REMEDIED)
 
@@ -212,7 +212,7 @@ class Browser(Session):
     async def act(self) -> None:
         if self.worn_out():
             await self.begin()
-        kept = await asyncio.gather(*(self.ask() for _ in range(random.randint(4, 6))))
+        kept = await asyncio.gather(*(self.ask() for _number in range(random.randint(4, 6))))
         if not all(kept):
             await self.begin()
 

@@ -52,7 +52,7 @@ DJANGO_SETTINGS_MODULE=shop.settings
 
 def new_key() -> str:
     """Return a key as Django itself makes them, awkward characters included."""
-    return "".join(secrets.choice(KEY_CHARACTERS) for _ in range(50))
+    return "".join(secrets.choice(KEY_CHARACTERS) for _number in range(50))
 
 
 class Fleet:

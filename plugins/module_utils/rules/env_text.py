@@ -218,7 +218,7 @@ def _systemd(text: str, comment: str) -> Iterator[Assignment]:
 # pkg/kvfile/kvfile.go in docker/cli: the rest of the line is the value, quotes, blanks and "#" included.
 
 _DOCKER_LINE = re.compile(
-    r"(?:\A\ufeff)?[^\S\n]*(?P<name>[^\s=#][^=\n]*?)(?P<equals>=|(?=\r?$))(?P<value>.*?)(?=\r?$)", re.M
+    r"^(?:\A\ufeff)?[^\S\n]*(?P<name>[^\s=#][^=\n]*?)(?P<equals>=|(?=\r?$))(?P<value>.*?)(?=\r?$)", re.M
 )
 
 
@@ -280,11 +280,11 @@ def _dotenv_quoted(text: str, start: int, form: str) -> Tuple[str, int, str]:
     if not match or ("\n" in match[1] and (not after or quote in match[1].split("\n")[0])):
         raise _unclosed(text, start)
     value, problem = match[1], ""
+    # Ruby's dotenv 2.4 goes on to the last quote of a line.
+    disputed = not after or re.search(quote + r"[ \t]*(?:#|\Z)", after[0])
     if "${" in value or (quote == '"' and (_DOTENV_EXPANSION.search(value) or (form == "compose" and "$" in value))):
         problem = _EXPANDS
-    elif not after or quote == "`" or "\\" in value or not value.isprintable():
-        problem = _DIFFERS
-    elif re.search(quote + r"[ \t]*(?:#|\Z)", after[0]):  # Ruby's dotenv 2.4 goes on to the last quote of a line
+    elif disputed or quote == "`" or "\\" in value or not value.isprintable():
         problem = _DIFFERS
     return value, match.end(), problem
 

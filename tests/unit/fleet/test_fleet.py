@@ -195,7 +195,9 @@ def test_the_remedy_keeps_parallel_requests_and_logs_out_for_good(fleet):
     cookies = {kind: ask(host, f"/{kind}/login", form=user)[1] for kind in ("database", "kept")}
     envfile.assign(host.folder / "env", SECRET_KEY="new" * 20, SECRET_KEY_FALLBACKS="old" * 20)
     fleet.control("restart")
-    said = {kind: [ask(host, f"/{kind}/me", cookie)[0]["user"] for _ in range(2)] for kind, cookie in cookies.items()}
+    said = {
+        kind: [ask(host, f"/{kind}/me", cookie)[0]["user"] for _number in range(2)] for kind, cookie in cookies.items()
+    }
     assert said == {"database": ["user2", ""], "kept": ["user2", "user2"]}
     ask(host, "/kept/logout", cookies["kept"])
     assert ask(host, "/kept/me", cookies["kept"])[0]["user"] == ""

@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
 PASSWORD = "open sesame"
-KEY = "the-first-key-of-the-light-fleet-0123456789-abcdefghij"
+# Nobody else's: any process on this machine that holds the fleet's key is found, also that of a second run of these tests.
+KEY = f"first-{secrets.token_urlsafe(32)}"
 OTHER_LINES = "# the shop\n\nDEBUG=off\nGREETING='hello world'\n"
 SOAK = 1.0
 # However slow the machine is; a run that hangs must not hang the tests.
@@ -69,9 +70,22 @@ class Run(NamedTuple):
         found = [(line.split()[0], re.search(rf"\b{what}=(\d+)", line)) for line in lines if " ok=" in line]
         return {host: int(number[1]) for host, number in found if number}
 
-    def says(self, *parts: str) -> bool:
-        """Whether one line holds all these parts, in this order."""
-        return bool(re.search(".*".join(re.escape(part) for part in parts), self.text))
+    def ended(self, code: int) -> Run:
+        """See that it ended with this code; -1 stands for any but 0."""
+        assert self.code == code or (code < 0 and self.code > 0), f"ended with {self.code}\n{self.text}"
+        return self
+
+    def says(self, *parts: str) -> Run:
+        """See that one line holds all these parts, in this order."""
+        assert re.search(".*".join(re.escape(part) for part in parts), self.text), f"nothing says {parts}\n{self.text}"
+        return self
+
+    def lists(self, host: str, *parts: str) -> Run:
+        """See that a refusal's table lists all these parts for a host, in this order, however the lines are wrapped."""
+        rows = re.search(rf"^  {host} .*(\n   .*)*", self.text, re.MULTILINE)
+        assert rows, f"{host} is not listed\n{self.text}"
+        assert re.search(".*".join(re.escape(part) for part in parts), rows[0], re.DOTALL), f"{host} is listed otherwise\n{rows[0]}"
+        return self
 
 
 class Holder(NamedTuple):

@@ -17,16 +17,14 @@ After = Callable[..., Fleet]
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("adopt", "2 of 2 hosts have their record and hold the keys of the keyring; nothing is in flight"),
+        ("adopt", "have their record and hold the keys of the keyring; nothing is in flight"),
         ("prepare", "every worker; promote is next: run phased.keys.rollout, or phased.keys.promote"),
         ("promote", "in every worker; retire is due in"),
         ("retire", "in every worker; nothing is in flight"),
     ],
 )
 def test_each_step_ends_with_a_count_of_the_fleet_and_says_what_is_next(walk: Walk, step: str, said: str) -> None:
-    run = walk.runs[step]
-    assert run.code == 0, run.text
-    assert run.says(f"{step}: 2 of 2 hosts ", said)
+    walk.runs[step].ended(0).says(f"{step}: 2 of 2 hosts ", said)
 
 
 def test_every_host_signs_and_accepts_what_its_step_says(after: After) -> None:
@@ -79,9 +77,7 @@ def test_a_step_out_of_turn_changes_nothing_and_says_why(after: After, wrong: st
     playbook, _after, step, *more = wrong.split()
     fleet = after(step)
     before = fleet.unchanged()
-    run = fleet.run(playbook, *more)
-    assert run.says(said), run.text
-    assert run.code == (2 if "is not possible" in said else 0)
+    run = fleet.run(playbook, *more).ended(2 if "is not possible" in said else 0).says(said)
     assert set(run.recap("changed").values()) == {0}
     assert fleet.unchanged() == before
 
@@ -89,13 +85,11 @@ def test_a_step_out_of_turn_changes_nothing_and_says_why(after: After, wrong: st
 def test_a_second_rollout_finds_nothing_to_do_unless_a_new_one_is_asked_for(after: After) -> None:
     fleet = after("retire")
     before: Any = fleet.unchanged()
-    run = fleet.run("rollout")
-    assert run.code == 0, run.text
-    assert run.says("prepare: nothing to do: the last rollout ended at", "app_keys_new=true")
+    run = fleet.run("rollout").ended(0)
+    run.says("prepare: nothing to do: the last rollout ended at", "app_keys_new=true")
     assert set(run.recap("changed").values()) == {0}
     assert fleet.unchanged() == before
     # The last rollout is long over by a short app_keys_max_age, or a new one is asked for.
     for asked in ("app_keys_new=true", "app_keys_max_age=0s"):
-        run = fleet.run("rollout", "-e", asked, "--check")
-        assert (run.code, run.says("prepare would open: 2 of 2 hosts")) == (0, True), run.text
+        fleet.run("rollout", "-e", asked, "--check").ended(0).says("prepare would open: 2 of 2 hosts")
     assert fleet.unchanged() == before

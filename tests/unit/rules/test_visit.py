@@ -138,10 +138,10 @@ def test_2_a_worker_that_is_older_than_its_file_is_restarted():
     "changes, where",
     [
         ({"files": [env_file(ALIEN)]}, PATH),
-        ({"files": [env_file(NEW, OLD, ALIEN)]}, PATH),
-        ({"files": [env_file(ALIEN, OLD, NEW)]}, PATH),
+        ({"files": [env_file(OLD, ALIEN)]}, PATH),
+        ({"files": [env_file(ALIEN, OLD)]}, PATH),
         ({"workers": [worker(5, ALIEN)]}, "the worker with pid 5"),
-        ({"workers": [worker(5, NEW, OLD, ALIEN)]}, "the worker with pid 5"),
+        ({"workers": [worker(5, OLD, ALIEN)]}, "the worker with pid 5"),
         ({"workers": [], "units": [], "record": None, "files": [env_file(ALIEN)]}, PATH),
     ],
 )

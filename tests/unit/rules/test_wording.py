@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person reads: a refusal is the product's most important sentence, and no text holds a secret."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import wording
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count, Finding
+from builders import (
+    CLOSED, DAY, FLEET, NEW, OLD, OPENED, SECRETS, SOAK, T0, adopt, at, env_file, fleet_of, idle, seen, survey, worker,
+)  # fmt: skip
+
+NOTHING = Count(["web-1", "web-2"], {})
+
+
+def count_of(ring, **odd):
+    evidence = fleet_of(ring, **odd)
+    return proofs.count(ring, FLEET, evidence, survey(web_2="unreachable (ssh: connection refused)")), evidence
+
+
+@pytest.mark.parametrize(
+    "name, count, said",
+    [
+        ("prepare", Count(["a"] * 118, {"b": [], "c": []}), f"118 of 120 hosts accept {NEW} in every worker"),
+        ("promote", Count(["a"], {}), f"1 of 1 host sign with {NEW} in every worker"),
+        ("retire", Count([], {"b": [], "c": []}), f"0 of 2 hosts have let go of {OLD} in every worker"),
+        ("adopt", NOTHING, "2 of 2 hosts have their record and hold the keys of the keyring"),
+    ],
+)
+def test_a_count_says_how_many_of_how_many_do_what(name, count, said):
+    assert wording.counted(at(name), count) == said
+
+
+def test_every_step_has_its_words():
+    assert set(wording.DOES) == {"adopt", "prepare", "promote", "retire", "rollback", "withdraw"}
+
+
+def test_a_refusal_names_the_step_counts_the_members_lists_the_others_and_says_what_to_do():
+    ring = at("prepare")
+    stale = seen(ring, workers=[worker(3121, OLD, started=T0)], files=[env_file(OLD, NEW, changed=T0 + 339)])
+    count, _evidence = count_of(ring, web_2=None, web_3=stale)
+    text = wording.refusal(ring, "promote is not safe yet", count, count.findings, "Nothing was changed.")
+    lines = text.splitlines()
+    assert lines[0] == f"promote is not safe yet: 1 of 3 hosts accept {NEW} in every worker"
+    assert lines[1].startswith("  web-2  unreachable (ssh: connection refused)")
+    assert "-> see that Ansible reaches it" in lines[1]
+    assert lines[-1] == "Nothing was changed."
+    assert "web-1" not in text
+    squeezed = " ".join(text.split())
+    assert "pid 3121, started 2023-11-14T22:13:20Z," in squeezed
+    assert "-> restart shop.service" in squeezed
+
+
+@pytest.mark.parametrize(
+    "findings, expected",
+    [
+        ({}, []),
+        ({"web-1": []}, []),
+        ({"web-1": [Finding("seen", "do")]}, ["  web-1  seen" + " " * 48 + " -> do"]),
+        (
+            {"a": [Finding("one", "do"), Finding("two", "do")], "bbb": [Finding("x", "y")]},
+            ["  a    one" + " " * 49 + " -> do", "       two" + " " * 49 + " -> do", "  bbb  x" + " " * 51 + " -> y"],
+        ),
+        (
+            {"web-1": [Finding("long " * 14, "do")]},
+            ["  web-1  " + ("long " * 10).ljust(52) + " -> do", "         " + ("long " * 4).ljust(52) + "   "],
+        ),
+    ],
+)  # fmt: skip
+def test_findings_stand_in_three_columns(findings, expected):
+    assert wording.table(findings) == [line.rstrip() for line in expected]
+
+
+def test_a_fingerprint_is_never_broken_between_two_lines():
+    words = "-".join(["0123456789abcdef"] * 2)
+    lines = wording.table({"web-1": [Finding(f"{'x' * 40} {words}", f"{'y' * 40} {words}")]})
+    assert sum(words in line for line in lines) == 1
+    assert lines[1].count(words) == 2
+
+
+def test_the_status_says_who_signs_with_what_and_what_is_next():
+    ring = at("promoted")
+    count, evidence = count_of(ring, web_2=None)
+    lines = wording.status(ring, count, evidence, CLOSED["promote"] + DAY).splitlines()
+    assert lines[0] == f"shop: promote closed at 2023-11-15T00:23:20Z; 2 of 3 hosts sign with {NEW} in every worker"
+    assert f"  k2   {NEW}  primary" in lines
+    assert f"  k1   {OLD}  retiring until 2023-11-29T00:23:20Z, 13d to go (soak 14d, the default of django)" in lines
+    assert f"  web-1  2 workers: signs {NEW}, accepts {OLD}; /etc/shop.env: signs {NEW}, accepts {OLD}" in lines
+    assert "not proven: 1" in lines
+    assert any(line.startswith("  web-2  unreachable (ssh: connection refused)") for line in lines)
+    assert lines[-1].startswith("next: retire is due in 13d")
+
+
+@pytest.mark.parametrize(
+    "name, now, said",
+    [
+        ("promote", OPENED["promote"], "shop: promote open since 2023-11-15T00:13:20Z;"),
+        ("promote", OPENED["promote"], f"{OLD}  retiring\n"),
+        ("promoted", CLOSED["promote"] + SOAK["seconds"], f"{OLD}  retiring, soak over (soak 14d, the default of django)"),
+        ("prepare", OPENED["prepare"], f"{NEW}  staged"),
+        ("retire", OPENED["retire"], f"{OLD}  dropping"),
+        ("retired", OPENED["retire"], f"{OLD}  retired"),
+    ],
+)
+def test_the_status_says_the_state_of_each_key(name, now, said):
+    ring = at(name)
+    assert said in wording.status(ring, NOTHING, {}, now)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"workers": [worker(1, NEW, OLD)]}, f"1 worker: signs {NEW}, accepts {OLD};"),
+        ({"workers": [worker(1, NEW, OLD), worker(2, OLD)]}, f"1 worker: signs {NEW}, accepts {OLD}; 1 worker: signs {OLD};"),
+        ({"workers": [worker(1, problem="unreadable")]}, "1 worker: the text for unreadable;"),
+        ({"files": [env_file(problem="absent")]}, "/etc/shop.env: the text for absent"),
+        ({"workers": [], "files": []}, "web-1  nothing runs"),
+    ],
+)
+def test_the_status_says_what_each_host_does(changes, said):
+    ring = at("promoted")
+    assert said in wording.status(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + DAY)
+
+
+def test_10_the_status_says_why_a_hosts_own_time_was_broken():
+    ring = at("promoted")
+    changes = {"files": [env_file(NEW, OLD, changed=T0 + DAY)], "workers": [worker(1, NEW, OLD, started=T0 + 2 * DAY)]}
+    text = wording.status(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + 3 * DAY)
+    assert "/etc/shop.env was written by another tool at 2023-11-15T22:13:20Z, and workers started after" in text
+
+
+@pytest.mark.parametrize("name", ["adopt", "prepare", "promoted", "retire", "retired"])
+def test_13_no_text_holds_a_secret(name):
+    ring = at(name)
+    count, evidence = count_of(ring, web_2=None, web_3=seen(ring, OLD))
+    text = wording.status(ring, count, evidence, T0 + DAY) + wording.refusal(ring, "no", count, count.findings, "")
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+def test_the_status_of_a_fleet_that_nobody_looked_at():
+    ring = adopt()
+    text = wording.status(ring, proofs.count(ring, FLEET, {}, survey()), {}, T0)
+    assert "0 of 3 hosts" in text
+    assert "not proven: 3" in text
+    assert wording.status(ring, NOTHING, {"web-1": idle(ring)}, T0).count("nothing runs") == 1
