@@ -290,7 +290,7 @@ UNWRITABLE = [
     *[(form, "A=x\n", value) for form in ("dotenv", "compose") for value in ("hidden7f3a'$b\"", "hidden7f3a${b}#'")],
     ("dotenv", "A=x\n", "hidden7f3a\\"),
     ("dotenv", "A=x\n", "hidden7f3a '\""),
-    ("dotenv", "A=x # 'it' is \"c\"\n", "hidden7f3a b"),
+    ("dotenv", "A=x # 'c' # \"d\"\n", "hidden7f3a b"),
     ("shell", "A=x; B=1\n", None),
     ("shell", "export A=x B=1\n", None),
     ("shell", "B=1 \\\n A=x\n# c\n", None),
@@ -423,7 +423,7 @@ def systemd_reads(folder: Path, text: str) -> Optional[Dict[str, str]]:
 def shell_reads(folder: Path, text: str, shell: Sequence[str]) -> Optional[Dict[str, str]]:
     (folder / "env").write_bytes(text.encode())
     done = subprocess.run(
-        [*shell, "-c", "set -a; . ./env >&2; exec env -0"],
+        [shutil.which(shell[0]) or "", *shell[1:], "-c", "set -a; . ./env >&2; exec env -0"],
         cwd=folder, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, capture_output=True, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip

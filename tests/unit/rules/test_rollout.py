@@ -17,7 +17,24 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps, visit
-from builders import DAY, FLEET, FP, HOUR, NEW, OLD, SECRETS, SOAK, T0, adopt, fleet_of, idle, opened, seen, states, survey
+from builders import (
+    DAY,
+    FLEET,
+    FP,
+    HOUR,
+    NEW,
+    OLD,
+    SECRETS,
+    SOAK,
+    T0,
+    adopt,
+    fleet_of,
+    idle,
+    opened,
+    seen,
+    states,
+    survey,
+)
 
 Settings = Tuple[str, Tuple[str, ...]]
 
@@ -42,7 +59,9 @@ class Rollout:
         before = rings.order(self.ring)
         self.pass_time(now)
         self.ring = opened(self.ring, step, now, number)
-        assert rings.order(self.ring).admits(before.signs, before.accepts), "who was proven a moment ago is not wrong now"
+        assert rings.order(self.ring).admits(before.signs, before.accepts), (
+            "who was proven a moment ago is not wrong now"
+        )
         self.check()
 
     def close(self, now: float) -> None:
@@ -59,12 +78,16 @@ class Rollout:
     def check(self) -> None:
         settings = admitted(self.ring)
         order = rings.order(self.ring)
-        assert (order.signs, tuple(sorted(order.accepts))) in [(signs, tuple(sorted(accepts))) for signs, accepts in settings]
+        assert (order.signs, tuple(sorted(order.accepts))) in [
+            (signs, tuple(sorted(accepts))) for signs, accepts in settings
+        ]
         for (signs, _own), (_other, accepts) in itertools.product(settings, repeat=2):
             assert signs in accepts, f"{signs} is signed with, and a host accepts {accepts}"
         for key, until in self.alive.items():
             if until > self.now:
-                assert all(key in accepts for _signs, accepts in settings), f"{key} is alive, and not accepted everywhere"
+                assert all(key in accepts for _signs, accepts in settings), (
+                    f"{key} is alive, and not accepted everywhere"
+                )
         assert rings.check(self.ring) == self.ring
 
 

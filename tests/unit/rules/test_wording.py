@@ -9,7 +9,23 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import evidence 
 from ansible_collections.phased.keys.plugins.module_utils.rules import wording
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count, Finding
 from builders import (
-    CLOSED, DAY, FLEET, NEW, OLD, OPENED, SECRETS, SOAK, T0, adopt, at, env_file, fleet_of, idle, seen, survey, worker,
+    CLOSED,
+    DAY,
+    FLEET,
+    NEW,
+    OLD,
+    OPENED,
+    SECRETS,
+    SOAK,
+    T0,
+    adopt,
+    at,
+    env_file,
+    fleet_of,
+    idle,
+    seen,
+    survey,
+    worker,
 )  # fmt: skip
 
 NOTHING = Count(["web-1", "web-2"], {})
@@ -98,7 +114,11 @@ def test_the_status_says_who_signs_with_what_and_what_is_next():
     [
         ("promote", OPENED["promote"], "shop: promote open since 2023-11-15T00:13:20Z;"),
         ("promote", OPENED["promote"], f"{OLD}  retiring\n"),
-        ("promoted", CLOSED["promote"] + SOAK["seconds"], f"{OLD}  retiring, soak over (soak 14d, the default of django)"),
+        (
+            "promoted",
+            CLOSED["promote"] + SOAK["seconds"],
+            f"{OLD}  retiring, soak over (soak 14d, the default of django)",
+        ),
         ("prepare", OPENED["prepare"], f"{NEW}  staged"),
         ("retire", OPENED["retire"], f"{OLD}  dropping"),
         ("retired", OPENED["retire"], f"{OLD}  retired"),
@@ -113,7 +133,10 @@ def test_the_status_says_the_state_of_each_key(name, now, said):
     "changes, said",
     [
         ({"workers": [worker(1, NEW, OLD)]}, f"1 worker: signs {NEW}, accepts {OLD};"),
-        ({"workers": [worker(1, NEW, OLD), worker(2, OLD)]}, f"1 worker: signs {NEW}, accepts {OLD}; 1 worker: signs {OLD};"),
+        (
+            {"workers": [worker(1, NEW, OLD), worker(2, OLD)]},
+            f"1 worker: signs {NEW}, accepts {OLD}; 1 worker: signs {OLD};",
+        ),
         ({"workers": [worker(1, problem="unreadable")]}, "1 worker: the text for unreadable;"),
         ({"files": [env_file(problem="absent")]}, "/etc/shop.env: the text for absent"),
         ({"workers": [], "files": []}, "web-1  nothing runs"),
