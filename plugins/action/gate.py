@@ -69,6 +69,8 @@ class ActionModule(FleetAction):
 
     def do_ask(self) -> Dict[str, Any]:
         """Say whether a phase has anything to do, waiting for a short soak, and whether the fleet has to be looked at."""
+        if self.checking and self.goal == "adopt" and not self.file.exists():
+            return {"go": False, "look": False, "known": [], "text": "the keyring that adopt would write is not there"}
         ring = self.load()
         if self.step == "current":
             return self.look(ring)

@@ -8,6 +8,7 @@ import time
 from typing import Any, Dict, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
+from ansible.release import __version__
 
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules.evidence import Count, Survey
@@ -16,6 +17,8 @@ from . import action, fleet
 from .fleet import FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
+# Before 2.19 ansible-core shows a failure as one line of JSON, which nobody can read at night.
+SHOWS_FAILURES = tuple(int(part) for part in __version__.split(".")[:2]) >= (2, 19)
 STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
@@ -47,6 +50,8 @@ class FleetAction(ActionBase):
             result.update(self.answer(self.task_vars))
         except (FleetError, KeyringFileError) as error:
             result.update(failed=True, msg=str(error))
+        if result.get("failed") and not SHOWS_FAILURES:
+            self.say(str(result["msg"]))
         return result
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:

@@ -197,11 +197,11 @@ class Fleet:
     def __getitem__(self, number: int) -> Host:
         return self.hosts[number]
 
-    def write_env(self, key: str = KEY, fallbacks: str = "") -> None:
-        """Give every host the settings of before, between lines that are not ours."""
-        for host in self.hosts:
+    def write_env(self, key: str = KEY, *numbers: int) -> None:
+        """Give the hosts (those of these numbers, or all) the settings of before, after lines that are not ours."""
+        for host in [self.hosts[number] for number in numbers] or self.hosts:
             host.env.write_text(OTHER_LINES)
-            envfile.assign(host.env, SECRET_KEY=key, SECRET_KEY_FALLBACKS=fallbacks)
+            envfile.assign(host.env, SECRET_KEY=key, SECRET_KEY_FALLBACKS="")
             host.env.chmod(0o640)
 
     def restart(self) -> None:

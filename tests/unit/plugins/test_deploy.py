@@ -32,6 +32,7 @@ def test_a_deploy_changes_nothing_and_makes_no_key(after: After, found: str) -> 
     before, records = fleet.unchanged(), [host.record() for host in fleet.hosts]
     run = fleet.deploy(times=times).ended(0)
     assert run.recap("changed") == {"web1": 0, "web2": 0}
+    assert run.recap("ok")["web2"] == 2 * times  # a visit, and what includes it
     assert fleet.unchanged() == before
     assert [host.record() for host in fleet.hosts] == records
 
@@ -57,7 +58,7 @@ def test_a_deploy_to_a_new_host_where_nothing_runs_yet_writes_the_file_and_is_co
 def test_a_deploy_mends_a_host_that_has_not_got_a_key_that_others_sign_with(after: After) -> None:
     fleet = after("promote")
     # Somebody's older env file: it holds a key of ours, and is not admissible any more.
-    fleet.write_env(hosts=fleet.hosts[1:])
+    fleet.write_env(KEY, 1)
     fleet[1].restart()
     run = fleet.deploy().ended(0)
     assert run.recap("changed") == {"web1": 0, "web2": 1}

@@ -134,6 +134,7 @@ READ: Dict[str, List[Any]] = {
         ("case $1 in a) B=y;; esac\nA=x\n", "x"),
         ("f() { B=y; }\nA=x\n", "x"),
         ("set -a\n. ./other >&2\nA=x\n", "x"),
+        ("echo if >&2\nA=x\n", "x"),
         ("B='\nA=y\n'\nA=x\n", "x"),
         ("B=\\\nA=y\n", None),
         ("echo A=x\n", None),
@@ -265,6 +266,7 @@ REWRITE = [
     ("systemd", "A = 'x' \"y\" z \\\n  q  \nB=1\n", {"A": "n"}, "A = n  \nB=1\n"),
     ("systemd", "A=x\\\ny\nB=1\n", {"A": None}, "B=1\n"),
     ("systemd", "", {"A": "a'b\"c\\d$e`f"}, 'A="a\'b\\"c\\\\d\\$e\\`f"\n'),
+    ("systemd", "", {"A": "a b\\c"}, 'A="a b\\\\c"\n'),
     ("docker", "A='x'\n", {"A": '["a b", "$\\"]'}, 'A=["a b", "$\\"]\n'),
     ("dotenv", "export A=x # c\n", {"A": "y z"}, "export A='y z' # c\n"),
     ("dotenv", "  A = 'x' # c\n", {"A": ""}, "  A = '' # c\n"),
@@ -293,6 +295,7 @@ UNWRITABLE = [
     ("dotenv", "A=x # 'c' # \"d\"\n", "hidden7f3a b"),
     ("shell", "A=x; B=1\n", None),
     ("shell", "export A=x B=1\n", None),
+    ("shell", "B=1\nexport A=x B\n", None),
     ("shell", "B=1 \\\n A=x\n# c\n", None),
     # What is added would become part of what comes before it.
     ("systemd", "B=1\\", "hidden7f3a"),
