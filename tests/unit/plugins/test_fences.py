@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Callable
 
 import envfile
@@ -18,14 +17,6 @@ After = Callable[..., Fleet]
 FOREIGN = "a-key-that-somebody-wrote-by-hand-and-nobody-else-has-0123456789"
 
 
-def visits(fleet: Fleet) -> Path:
-    """A playbook that steps around the gate and visits every host as the playbooks of the collection do."""
-    playbook = fleet.folder / "visits.yml"
-    task = "{name: Visit, phased.keys.env_keys: {converge: true}}"
-    playbook.write_text(f"---\n- {{hosts: all, gather_facts: false, tasks: [{task}]}}\n")
-    return playbook
-
-
 def test_a_keyring_copied_before_prepare_is_refused_by_every_host_after_promote(after: After, walk: Walk) -> None:
     fleet = after("promote")
     shutil.copy(walk.places["adopt"] / ".keyrings" / "shop.yml", fleet.keyring)
@@ -34,7 +25,7 @@ def test_a_keyring_copied_before_prepare_is_refused_by_every_host_after_promote(
     for host in fleet.hosts:
         run.lists(host.name, "has seen step 3 (promote), and this keyring is at 1", "(adopt)")
     run.says("this keyring is a copy or a backup")
-    for run in (fleet.deploy(), fleet.run(str(visits(fleet)))):
+    for run in (fleet.deploy(), fleet.visit()):
         run.ended(2).says("fatal: [web1]", "this host has seen step 3 (promote", "it is a copy or a backup", "Nothing was changed")
     run.says("fatal: [web2]", "this host has seen step 3 (promote", "Nothing was changed")
     assert fleet.unchanged() == before
@@ -50,7 +41,7 @@ def test_two_copies_that_were_advanced_separately_cannot_both_be_used(after: Aft
     for playbook in ("rollout", "prepare", "promote"):
         fleet.run(playbook).ended(2)
         assert fleet.unchanged() == before
-    run = fleet.run(str(visits(fleet))).ended(2)
+    run = fleet.visit().ended(2)
     for host in fleet.hosts:
         run.says(f"fatal: [{host.name}]", "step 2 was opened twice, from two copies of the keyring", "Nothing was changed")
     assert fleet.unchanged() == before

@@ -1,23 +1,130 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A visit that goes wrong ends in a state that the rules allow; each host of a fleet has another kind of bad luck."""
+"""A visit that goes wrong ends in a state that the rules allow; the hosts of one fleet have bad luck of different kinds."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Callable, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from light_fleet import KEY, OTHER_LINES, Fleet, Run
+from light_fleet import KEY, Fleet, Run
 
 After = Callable[..., Fleet]
-# Where a step's visits begin, by the step that they belong to.
-BEFORE = {"prepare": "adopt", "promote": "prepare", "retire": "promote"}
-# How a host's restart goes, and what is said of it.
-ILLS = {
-    "web1": ("broken", "once", "the restart command: exit code 1", "the restart failed, as it was told"),
-    "web2": ("deadly", "once", "the restart command: exit code 1", "as it was told"),
-    "web3": ("deadly", "", "THE APPLICATION MAY BE DOWN ON THIS HOST", ""),
-    "web4": ("lone", "", "2 workers run, and before there were 3", ""),
-    "web5": ("keeps", "", "started", "does not accept"),
-}
+OLD = fingerprint(KEY)
+BACK = "the settings of before were put back, and the application runs with them"
+DOWN = "THE APPLICATION MAY BE DOWN ON THIS HOST"
+
+
+@pytest.mark.parametrize(("step", "before"), [("prepare", "adopt"), ("promote", "prepare"), ("retire", "promote")])
+def test_settings_of_before_come_back_after_a_failed_restart_where_the_step_admits_them(
+    after: After, step: str, before: str
+) -> None:
+    fleet = after(before, ("web1", "web2", "web3"))
+    was = [host.file() for host in fleet.hosts]
+    fleet.open(step)
+    # The old workers of web1 run on, and those of web2 are gone when the restart fails.
+    fleet[0].tell("broken", "once")
+    fleet[1].tell("deadly", "once")
+    pids = fleet[0].pids()
+    run = fleet.visit().ended(2)
+    run.says("the restart failed, as it was told. " + BACK)
+    run.says("the restart failed and left nothing, as it was told. " + BACK)
+    for host, its in zip(fleet.hosts[:2], was):
+        assert host.has(its.signs, its.accepts)
+        assert len(host.pids()) == 3
+        assert host.record()["state"] == "unproven"
+    assert fleet[0].pids() != pids
+    assert run.recap("failed") == {"web1": 1, "web2": 1, "web3": 0}
+    assert fleet[2].file() != was[2]
+    # Both are finished by the next run.
+    soak = ["-e", "app_keys_soak=1h"] if step == "promote" else []
+    fleet.run(step, *soak).ended(0)
+    assert {(host.file().signs, frozenset(host.file().accepts)) for host in fleet.hosts} == {
+        (fleet[2].file().signs, frozenset(fleet[2].file().accepts))
+    }
+
+
+def test_settings_that_are_not_safe_any_more_do_not_come_back(after: After) -> None:
+    fleet = after("prepare")
+    fleet.open("promote")
+    new = fleet.key("primary")
+    # Another tool put the env file of before prepare back: old alone, while others may sign with new.
+    fleet.write_env(KEY, 0)
+    fleet[0].restart()
+    fleet[0].tell("deadly", "once")
+    run = fleet.visit().ended(2)
+    run.says("as it was told. the new env file stays: at this step the settings of before are not safe any more")
+    assert fleet[0].has(new, [OLD])
+    assert fleet[0].pids() == []
+    fleet[0].restart()
+    fleet.visit().ended(0)
+    assert all(host.has(new, [OLD]) for host in fleet.hosts)
+
+
+def test_a_visit_that_cannot_be_proven_says_what_was_seen(after: After) -> None:
+    fleet = after("adopt", ("web1", "web2", "web3", "web4"))
+    fleet.vars["app_keys_timeout"] = "1s"
+    fleet.open("prepare")
+    fleet[0].tell("lone")
+    fleet[1].tell("keeps")
+    fleet[2].tell("deadly")
+    kept = fleet[1].pids()
+    run = fleet.visit("--diff").ended(2)
+    run.says("Module failed: 2 workers run, and before there were 3.")
+    run.says(f"Module failed: pids {', '.join(map(str, kept))}, started ", f"does not accept {fleet.key('staged')}", BACK)
+    run.says(f"as it was told): {DOWN}")
+    for host in fleet.hosts[:3]:
+        assert host.has(OLD, [])
+        assert host.record()["state"] == "unproven"
+    assert (fleet[1].pids(), fleet[2].pids()) == (kept, [])
+    # A diff shows fingerprints.
+    run.says(f"+{fleet[3].env}: signs {OLD}, accepts {OLD} {fleet.key('staged')}")
+    secrets = [key["secret"] for key in fleet.ring()["keys"]]
+    assert not [secret for secret in secrets if secret in run.text]
+
+
+def test_no_later_batch_begins_after_a_visit_that_was_not_proven(after: After) -> None:
+    fleet = after("adopt", ("web1", "web2", "web3"))
+    fleet.vars["app_keys_serial"] = [2]
+    fleet[1].tell("broken", "once")
+    before = fleet.unchanged()
+    run = fleet.run("prepare").ended(2)
+    run.says("prepare stops here: 1 of 3 hosts accept").lists("web2", "the restart command: exit code 1", "mend it")
+    assert fleet.unchanged()[1]["web3"] == before[1]["web3"]
+
+
+def test_a_check_says_what_would_change_and_changes_nothing(after: After) -> None:
+    fleet = after("prepare")
+    before, records = fleet.unchanged(), [host.record() for host in fleet.hosts]
+    new = fleet.key("staged")
+    run = fleet.run("rollout", "--check", "--diff").ended(0)
+    run.says(f"promote would open: 2 of 2 hosts accept {new} in every worker, and 2 hosts would be visited")
+    fleet.open("promote")
+    before = (fleet.keyring.read_bytes(), before[1])
+    run = fleet.visit("--check", "--diff").ended(0)
+    assert run.recap("changed") == {"web1": 1, "web2": 1}
+    run.says(f"-{fleet[0].env}: signs {OLD}, accepts ").says(f"+{fleet[0].env}: signs {new}, accepts ")
+    assert fleet.unchanged() == before
+    assert [host.record() for host in fleet.hosts] == records
+
+
+def around(run: Run) -> Tuple[str, ...]:
+    """What the task files around the visits said, in their order."""
+    lines = [line.strip() for line in run.text.splitlines()]
+    return tuple(line[len('"msg": "') : -1] for line in lines if line.startswith('"msg": "') and "drain" in line)
+
+
+def test_tasks_around_a_visit_run_around_a_change_and_after_it_only_if_it_is_proven(after: After) -> None:
+    fleet = after("adopt")
+    fleet.vars.update(app_keys_before_tasks="drain.yml", app_keys_after_tasks="undrain.yml")
+    for name in ("drain", "undrain"):
+        task = {"name": name, "ansible.builtin.debug": {"msg": f"{name} {{{{ inventory_hostname }}}}"}}
+        (fleet.folder / f"{name}.yml").write_text(f"[{task}]")
+    fleet[1].tell("broken")
+    run = fleet.run("prepare").ended(2).says("the host stays drained until a visit proves it")
+    assert sorted(around(run)) == ["drain web1", "drain web2", "undrain web1"]
+    fleet[1].mend("broken")
+    run = fleet.run("prepare").ended(0)
+    assert around(run) == ("drain web2", "undrain web2")
+    assert around(fleet.deploy().ended(0)) == ()

@@ -212,6 +212,12 @@ def test_1_no_batch_begins_once_a_host_has_dropped_out_of_the_play():
     assert proofs.batch_findings(RING, FLEET, fleet_of(RING, web_3=None), survey(), lost) == lost
 
 
+def test_1_all_that_keeps_a_batch_from_beginning_is_said_at_once():
+    lost = {"web-3": [Finding("unreachable", "bring it back")]}
+    evidence = fleet_of(RING, web_1=None, web_2=seen(RING, record=record(RING, state="unproven")), web_3=None)
+    assert set(proofs.batch_findings(RING, FLEET, evidence, survey(), lost)) == set(FLEET)
+
+
 def test_1_a_batch_begins_while_hosts_that_were_not_visited_are_still_at_the_step_before():
     before = seen(RING, OLD, NEW, record=record(at("prepared")))
     assert proofs.batch_findings(RING, FLEET, fleet_of(RING, web_2=before, web_3=before), survey(), {}) == {}
