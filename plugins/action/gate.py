@@ -14,6 +14,7 @@ from ..module_utils.rules import steps, variables, wording
 from ..module_utils.rules.durations import words
 from ..module_utils.rules.evidence import Count, Finding
 from ..module_utils.rules.ring import Ring
+from ..plugin_utils.action import VISIT
 from ..plugin_utils.fleet import FleetError
 from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
@@ -170,7 +171,8 @@ class ActionModule(FleetAction):
             batch = list(self.task_vars["ansible_play_batch"])
             shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
             return {"look": True, "stale": shares, "known": rings.order(ring).known}
-        findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), self.lost())
+        visited = [member for member in self.fleet.members if self.result_of(member, VISIT)]
+        findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), self.lost(), visited)
         if findings:
             raise Refused(
                 wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED)

@@ -175,7 +175,7 @@ class _Visit:
             signs = seen["files"][0]["signs"]
         kept = {
             "signs": signs,
-            "workers": len(seen["workers"]),
+            "workers": rules.remembered(self.before, seen),
             "stopped": soak.history(self.before, signs, time.time()),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
         }

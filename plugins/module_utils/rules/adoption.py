@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .durations import stamp
-from .evidence import PROBLEMS, Evidence, Finding, Survey, claimed_workers, outsider, usable
+from .evidence import PROBLEMS, Evidence, Finding, Survey, claimed_workers, outsider, process_findings, usable
 
 MEND = "make the hosts agree, then run phased.keys.adopt again"
 CHECK = (
@@ -29,6 +29,8 @@ class Adoption(NamedTuple):
 
 def judge(fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Adoption:
     """Say what the fleet's keyring would begin with, or host by host why there can be none."""
+    if not fleet:
+        return Adoption([], None, {"(nobody)": [Finding("the fleet has no hosts", "give the inventory with -i")]})
     findings: Dict[str, List[Finding]] = {}
     held: Dict[str, List[Tuple[str, Tuple[str, ...]]]] = {}
     claimed = claimed_workers(evidence)
@@ -78,6 +80,7 @@ def _held(
                 "use that keyring: set app_keys_keyring to its path, or put it back from a backup",
             )
         )
+    found += process_findings(evidence)
     held = set()
     for holder in [*evidence["files"], *evidence["workers"]]:
         where = holder.get("path") or f"pid {holder['pid']}"
@@ -100,7 +103,8 @@ def _held(
 
 def _says(kind: Sequence[Tuple[str, Tuple[str, ...]]]) -> Finding:
     parts = [
-        f"signs with {signs}" + (f" and accepts {', '.join(set(accepts) - {signs})}" if len(accepts) > 1 else "")
+        f"signs with {signs}"
+        + (f" and accepts {', '.join(key for key in accepts if key != signs)}" if len(accepts) > 1 else "")
         for signs, accepts in kind
     ]
     return Finding("; ".join(parts) or "has no key, and nothing runs", MEND)

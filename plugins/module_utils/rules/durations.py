@@ -31,12 +31,16 @@ def seconds(value: Any, name: str) -> float:
 def words(duration: float) -> str:
     """Return a duration in its two largest units, rounded up: what is waited for is never said too short."""
     rest = max(0, math.ceil(duration))
+    sizes = [UNITS[unit] for unit in "dhms"]
+    largest = next((place for place, size in enumerate(sizes) if rest >= size), len(sizes) - 1)
+    least = sizes[min(largest + 1, len(sizes) - 1)]
+    rest = math.ceil(rest / least) * least
     parts = []
-    for unit in ("d", "h", "m", "s"):
+    for unit in "dhms":
         count, rest = divmod(rest, UNITS[unit])
         if count:
             parts.append(f"{count}{unit}")
-    return " ".join(parts[:2]) or "0s"
+    return " ".join(parts) or "0s"
 
 
 def stamp(epoch: float) -> str:

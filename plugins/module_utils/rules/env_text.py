@@ -326,6 +326,7 @@ class _Word(NamedTuple):
 def _shell(text: str) -> Iterator[Assignment]:
     words: List[_Word] = []
     depth, parentheses, pos, before, ended = 0, 0, 0, "", "\n"
+    redirected = False
     while ended:
         gap = _SHELL_GAP.match(text, pos)
         pos = gap.end() if gap else pos
@@ -333,7 +334,9 @@ def _shell(text: str) -> Iterator[Assignment]:
         if not operator:
             word = _shell_word(text, pos)
             pos += len(word.raw)
-            if not words and word.raw in _SHELL_DEEPER:
+            if ended[:1] in ("<", ">"):
+                ended = "\n"  # this word was the name of the file
+            elif not words and word.raw in _SHELL_DEEPER:
                 depth += _SHELL_DEEPER[word.raw]
             else:
                 words.append(word)
@@ -342,13 +345,16 @@ def _shell(text: str) -> Iterator[Assignment]:
         if ended == "<<":
             raise _error("broken", text, pos, "a here-document, whose end is not looked for")
         if ended[:1] in ("<", ">"):
-            continue  # the name of the file then looks like an argument, which does no harm
+            redirected = True
+            continue
         for item in _shell_command(words):
             if depth or parentheses or before in ("&&", "||", "|") or ended in ("&", "|", "("):
                 item = item._replace(problem="is part of a compound command, and not set in every case")
+            elif redirected:
+                item = item._replace(problem="stands beside a redirection, which may fail")
             yield item
         before = before if ended == "\n" and not words else ended
-        words = []
+        words, redirected = [], False
         # A pattern of `case` closes what was never opened.
         parentheses = max(0, parentheses + (ended == "(") - (ended == ")"))
 

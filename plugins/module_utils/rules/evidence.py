@@ -7,7 +7,7 @@ Unknown is unsafe: only evidence that is there, of this survey, fresh and comple
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import ring as rings
 from . import soak
@@ -88,19 +88,23 @@ def batch_findings(
     evidence: Mapping[str, Evidence],
     survey: Survey,
     lost: Mapping[str, List[Finding]],
+    visited: Optional[Collection[str]] = None,
 ) -> Dict[str, List[Finding]]:
     """Find what keeps the next batch from beginning.
 
-    A member that was visited has to be proven; the others were counted when the step was opened, and
-    their evidence has to be fresh still. `lost` are hosts that dropped out of the play.
+    A member that was `visited` in this run (None: any may have been) has to be proven; the others were counted
+    when the step was opened, and their evidence has to be fresh still. One that an earlier run left unproven is
+    what this run is to mend. `lost` are hosts that dropped out of the play.
     """
     findings = dict(lost)
     step = ring["step"]
     for member in sorted(set(fleet) | set(ring["members"])):
         found = usable(member, evidence.get(member), survey)
-        record = evidence[member]["record"] if not found else None
-        if record and record["counter"] == step["counter"] and record["state"] != "proven":
-            found = fence_findings(ring, evidence[member])
+        if not found and member in fleet:
+            record = evidence[member]["record"]
+            by_this_run = visited is None or member in visited
+            at_this_step = record is not None and record["counter"] == step["counter"]
+            found = (fence_findings if at_this_step and by_this_run else late)(ring, evidence[member])
         if found and member not in findings:
             findings[member] = found
     return findings
@@ -110,7 +114,7 @@ def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Fi
     """Find why a member's evidence cannot be used at all."""
     if evidence is None:
         return [Finding(survey.absent.get(member, "was not looked at"), AGAIN)]
-    if evidence["nonce"] != survey.nonce:
+    if not survey.nonce or evidence["nonce"] != survey.nonce:
         return [Finding("the evidence is of another survey", AGAIN)]
     age = survey.now - evidence["asked"]
     if not 0 <= age <= survey.max_age:
@@ -199,10 +203,9 @@ def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
     path = file["path"]
     if file["problem"]:
         return [Finding(f"{path}: {file['problem']['text']}", "mend the file, and run again")]
-    if file["signs"] not in asked.known:
-        return [
-            Finding(f"{path} holds {file['signs']}, which is not in the keyring", UNKNOWN.format(key=file["signs"]))
-        ]
+    if unknown(asked, file):
+        seen, todo = _unknown(asked, file)
+        return [Finding(f"{path} {seen}", todo)]
     if asked.wants(file["signs"], file["accepts"]):
         return []
     return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
@@ -216,8 +219,8 @@ def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Find
             key = (worker["problem"]["text"], PROBLEMS.get(worker["problem"]["kind"], restart))
         elif asked.wants(worker["signs"], worker["accepts"]):
             continue
-        elif worker["signs"] not in asked.known:
-            key = (f"signs with {worker['signs']}, which is not in the keyring", UNKNOWN.format(key=worker["signs"]))
+        elif unknown(asked, worker):
+            key = _unknown(asked, worker)
         else:
             key = (differs(asked, worker), f"{restart}: {STALE}")
         groups.setdefault(key, []).append(worker)
@@ -280,6 +283,17 @@ def differs(asked: Order, holder: Mapping[str, Any]) -> str:
     if extra:
         parts.append(f"still accepts {', '.join(extra)}")
     return " and ".join(parts)
+
+
+def unknown(asked: Order, holder: Mapping[str, Any]) -> List[str]:
+    """Return the keys of a worker or a file that the keyring does not know."""
+    return [key for key in dict.fromkeys([holder["signs"], *holder["accepts"]]) if key not in asked.known]
+
+
+def _unknown(asked: Order, holder: Mapping[str, Any]) -> Tuple[str, str]:
+    keys = unknown(asked, holder)
+    does = "signs with" if holder["signs"] in keys else "accepts"
+    return f"{does} {', '.join(keys)}, which is not in the keyring", UNKNOWN.format(key=keys[0])
 
 
 def claimed_workers(evidence: Mapping[str, Evidence]) -> Set[Tuple[str, int, int]]:

@@ -9,7 +9,9 @@ A profile is data. What an application does differently from its framework is sa
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
+
+from .durations import seconds
 
 DEFAULT_FRAMEWORK = "django"
 
@@ -59,7 +61,14 @@ PROFILES: Dict[str, Dict[str, Any]] = {
     },
 }  # fmt: skip
 FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak")
-KEY_FORMS = ("text", "hex32", "hex64", "base64:32", "fernet")
+# The forms of a new key, and beside letters and digits the characters that it may hold.
+KEY_FORMS: Dict[str, Set[str]] = {
+    "text": set("-_"),
+    "hex32": set(),
+    "hex64": set(),
+    "base64:32": set("+/=:"),
+    "fernet": set("-_="),
+}
 
 
 class SettingsError(ValueError):
@@ -115,6 +124,16 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     if fields["key"] not in KEY_FORMS:
         raise SettingsError(
             "profile", f"app_keys_settings.key is {fields['key']!r}; it is one of {', '.join(KEY_FORMS)}"
+        )
+    try:
+        if fields["soak"] is not None:
+            seconds(fields["soak"], "app_keys_settings.soak")
+    except ValueError as error:
+        raise SettingsError("profile", str(error)) from None
+    if fields["separator"] != "json" and set(fields["separator"]) & KEY_FORMS[fields["key"]]:
+        raise SettingsError(
+            "profile",
+            f"app_keys_settings.separator is {fields['separator']!r}, which new keys of the form {fields['key']} may hold",
         )
     for name in (fields["primary"], fields["fallbacks"]):
         if not name.replace("_", "a").isalnum() or not name.isascii() or name[0].isdigit():

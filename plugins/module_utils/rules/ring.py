@@ -8,6 +8,7 @@ A keyring is a plain dictionary, as it stands in the file. Nothing here changes 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
@@ -147,6 +148,10 @@ def check(ring: Any, name: Optional[str] = None) -> Ring:
     _fields(ring["step"], "the open step", STEP_FIELDS)
     if ring["step"]["name"] not in STEPS:
         raise RingError(f"the open step is {ring['step']['name']!r}; known are {', '.join(STEPS)}")
+    if "closed" not in ring["step"]:
+        raise RingError("the open step does not say whether it is closed")
+    if ring["step"]["closed"] is not None:
+        _moment(ring["step"]["closed"], "the open step")
     _check_keys(ring["keys"])
     for member, entry in ring["members"].items():
         _fields(entry, f"member {member}", {"since": str})
@@ -157,7 +162,7 @@ FIELDS = {
     "name": str, "ring": str, "revision": int, "framework": str, "settings": dict, "keys": list, "step": dict,
     "members": dict, "waivers": list, "app_check": dict, "journal": list,
 }  # fmt: skip
-STEP_FIELDS = {"name": str, "counter": int, "nonce": str, "opened": str}
+STEP_FIELDS = {"name": str, "counter": int, "nonce": str, "key": str, "opened": str}
 KEY_FIELDS = {"id": str, "fingerprint": str, "state": str, "origin": str, "times": dict, "marks": list}
 
 
@@ -178,12 +183,20 @@ def _check_keys(keys: Sequence[Any]) -> None:
             _moment(moment, label)
         if key["state"] not in ENDED:
             _check_secret(key, label)
+        if key["state"] in ("retiring", "dropping"):
+            _check_soak(key.get("soak"), label)
     for state in ("primary", "staged"):
         found = [key["fingerprint"] for key in keys if key["state"] == state]
         if len(found) > 1:
             raise RingError(f"the keyring has {len(found)} keys that are {state} ({', '.join(found)}), not one")
         if state == "primary" and not found:
             raise RingError("the keyring has no primary key")
+
+
+def _check_soak(soak: Any, label: str) -> None:
+    length = soak.get("seconds") if isinstance(soak, Mapping) else None
+    if not isinstance(length, (int, float)) or isinstance(length, bool) or not 0 <= length < math.inf:
+        raise RingError(f"{label} has no usable soak")
 
 
 def _check_secret(key: Mapping[str, Any], label: str) -> None:

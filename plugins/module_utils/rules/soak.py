@@ -14,6 +14,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 from .durations import stamp, words
 
 
+# In a record's `stopped`: since then the host has certainly not signed with any key but the one that it signs with.
+ANY = "any"
+
+
 class Clock(NamedTuple):
     """Since when a host has done what its record says: `broken` is when that ended, and None if it did not."""
 
@@ -25,16 +29,19 @@ def clock(evidence: Mapping[str, Any]) -> Clock:
     """Say whether the host's time since its last visit is unbroken.
 
     A reboot does not break it: the workers are new, but the file is the one that the visit wrote. A
-    file that is another one now does, if workers have started from it.
+    file that is another one now does, if workers have started since the visit: there may have been other
+    files, and other workers, in between.
     """
-    written: Dict[str, Any] = (evidence.get("record") or {}).get("files") or {}
+    record = evidence.get("record") or {}
+    written: Dict[str, Any] = record.get("files") or {}
     breaks: List[float] = []
     reasons: List[str] = []
     for file in evidence["files"]:
         if file["identity"] == written.get(file["path"]):
             continue
         changed = (file["identity"] or {}).get("changed", evidence["now"])
-        started = [worker["started"] for worker in evidence["workers"] if worker["started"] >= changed]
+        visited = record.get("at", -math.inf)
+        started = [worker["started"] for worker in evidence["workers"] if worker["started"] >= visited]
         if started or not evidence["workers"]:
             breaks.append(max(started or [changed]))
             reasons.append(f"{file['path']} was written by another tool at {stamp(changed)}, and workers started after")
@@ -46,7 +53,7 @@ def clock(evidence: Mapping[str, Any]) -> Clock:
 def stopped(evidence: Mapping[str, Any], fingerprint: str) -> float:
     """Return since when (host's clock, epoch) the host has not signed with this key; -inf if it never did."""
     past = (evidence.get("record") or {}).get("stopped") or {}
-    since = float(past.get(fingerprint, -math.inf))
+    since = max(float(past.get(fingerprint, -math.inf)), float(past.get(ANY, -math.inf)))
     broken = clock(evidence).broken
     return since if broken is None else max(since, broken)
 
@@ -69,6 +76,12 @@ def history(evidence: Mapping[str, Any], signs: str, now: float) -> Dict[str, fl
     record = evidence.get("record") or {}
     past = {key: stopped(evidence, key) for key in record.get("stopped") or {} if key != signs}
     held = {worker["signs"] for worker in evidence["workers"]} | {file["signs"] for file in evidence["files"]}
+    broken = clock(evidence).broken
+    if not record and held - {None}:
+        # Nobody knows what this host signed with until now: its record was lost, or it comes from an image.
+        past[ANY] = now
+    elif broken is not None:
+        past[ANY] = max(broken, past.get(ANY, -math.inf))
     for key in held | {record.get("signs")}:
         if key and key != signs:
             past[key] = now

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from . import frameworks
 from . import ring as rings
 from .durations import epoch, seconds, stamp, words
 from .fingerprint import fingerprint
@@ -54,7 +55,7 @@ def decide(ring: Ring, step: str, goal: str, now: float, max_age: float = 86400,
     if open_now and goal == "rollout" and ROLLOUT.index(step) < _position(current["name"]):
         return Decision("skip", f"{current['name']} is already open")
     if not _follows(ring, step):
-        return _no_way(ring, step, goal)
+        return _no_way(ring, step, goal, now)
     if step == "prepare" and goal == "rollout":
         return _begin(ring, now, max_age, new)
     if step == "retire":
@@ -85,9 +86,11 @@ def open_step(
         moved = _key(new_key["id"], new_key["secret"], "staged", "generated", now)
         ring["keys"].append(moved)
     elif step == "promote":
+        if soak is None or not rings.in_state(ring, "staged"):
+            raise RingError("promote needs a staged key and a soak for the one before")
         moved = rings.in_state(ring, "staged")[0]
         _move(old, "retiring", now)
-        old["soak"] = dict(soak or {})
+        old["soak"] = dict(soak)
         _move(moved, "primary", now)
         before = old["fingerprint"]
     elif step == "retire":
@@ -108,7 +111,8 @@ def close_step(ring: Ring, now: float) -> Ring:
     """Return the keyring after the closing count of its open step: every member was proven."""
     ring = copy.deepcopy(ring)
     step = ring["step"]
-    step["closed"] = stamp(now)
+    # A step that was closed before is counted again for members that joined since.
+    step["closed"] = step["closed"] or stamp(now)
     for member in ring["members"].values():
         member["proven"] = step["counter"]
     if step["name"] in ("adopt", "promote"):
@@ -143,6 +147,10 @@ def adopt(
     soak for `soak`. `form` is the framework with its settings, `app_check` how it is known that the
     application reads its fallbacks.
     """
+    profile = frameworks.profile(form["framework"], form["settings"])
+    for secret in secrets:
+        # Each of them will be a fallback one day: now is the time to find out that it cannot.
+        frameworks.encode(profile, frameworks.Keys("another", ["another", secret]))
     keys = [_key("k1", secrets[0], "primary", origin, now)]
     for number, secret in enumerate(secrets[1:], 2):
         keys.insert(0, _key(f"k{number}", secret, "retiring", origin, now))
@@ -239,28 +247,34 @@ def _follows(ring: Ring, step: str) -> bool:
     return current["name"] in OPENS_AFTER[step]
 
 
-def _no_way(ring: Ring, step: str, goal: str) -> Decision:
+def _no_way(ring: Ring, step: str, goal: str, now: float) -> Decision:
     current = ring["step"]
     if step == current["name"]:
         return Decision("skip", f"done, every member was proven at {current['closed']}")
     if goal == "rollout":
-        return Decision("skip", next_text(ring, epoch(current["opened"])))
+        return Decision("skip", next_text(ring, now))
     wanted = {
         "prepare": "a key is staged already: promote it first",
         "promote": "no key is staged: run phased.keys.prepare first",
-        "retire": "a staged key is on its way: promote it first"
-        if rings.in_state(ring, "staged")
-        else "no key is retiring: there is nothing to let go of",
+        "retire": _why_no_retire(ring),
     }[step]
     state = "still open" if current["closed"] is None else f"closed at {current['closed']}"
     return Decision("refuse", f"{wanted}. The last step is {current['name']}, {state}")
+
+
+def _why_no_retire(ring: Ring) -> str:
+    if rings.in_state(ring, "staged"):
+        return "a staged key is on its way: promote it first"
+    if rings.in_state(ring, "retiring"):
+        return "the step before has to be finished first"
+    return "no key is retiring: there is nothing to let go of"
 
 
 def _begin(ring: Ring, now: float, max_age: float, new: bool) -> Decision:
     """Whether a rollout starts: a re-run and a deploy never rotate twice."""
     if new:
         return Decision("open", "a new rollout was asked for with app_keys_new")
-    if ring["step"]["name"] == "promote":
+    if rings.in_state(ring, "retiring"):
         return Decision("skip", "a rollout is in flight")
     if ring["step"]["name"] == "adopt":
         return Decision("open", "no rollout has been done yet")

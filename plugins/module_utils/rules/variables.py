@@ -8,6 +8,7 @@ They stand here and not in the role's defaults, since a playbook without the rol
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
@@ -77,7 +78,7 @@ def agree(by_host: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
             continue
         said: Dict[str, List[str]] = {}
         for host, values in by_host.items():
-            said.setdefault(repr(values[name]), []).append(host)
+            said.setdefault(json.dumps(values[name], sort_keys=True), []).append(host)
             agreed[name] = values[name]
         if len(said) > 1:
             parts = "; ".join(
@@ -163,6 +164,8 @@ def _processes(value: Any, name: str) -> List[Dict[str, str]]:
 
 def _serial(value: Any, name: str) -> List[Any]:
     sizes = value if isinstance(value, list) else [value]
+    if not sizes:
+        raise VariableError(f"{name} is an empty list, with which Ansible would visit all hosts at once")
     for size in sizes:
         if not re.fullmatch(r"[1-9]\d*%?", str(size)):
             raise VariableError(f"{name} holds {size!r}; a batch is a number of hosts or a percentage, like [1, '25%']")

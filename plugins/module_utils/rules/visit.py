@@ -90,6 +90,14 @@ def unproven(order: Order, look: Mapping[str, Any], converge: bool, workers_befo
     return found
 
 
+def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
+    """Return how many workers the record of a proof says there are.
+
+    A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
+    """
+    return len(seen["workers"]) or (look["record"] or {}).get("workers", 0)
+
+
 def may_restore(order: Order, signs: Optional[str], accepts: Collection[str]) -> bool:
     """Say whether a failed visit may put these settings back: only where the step admits them."""
     return order.admits(signs, list(accepts))

@@ -55,7 +55,7 @@ def test_hosts_that_disagree_are_listed_and_nothing_is_written(fleet: Fleet) -> 
     # The file of a host and its own workers can disagree just as well.
     fleet.write_env(KEY, 1)
     run = refused(fleet)
-    run.lists("web2", f"signs with {fingerprint(KEY)}").lists("web2", f"signs with {fingerprint(other)}")
+    run.lists("web2", fingerprint(KEY)).lists("web2", fingerprint(other))
 
 
 def test_a_keyring_that_exists_is_never_overwritten(after: After) -> None:

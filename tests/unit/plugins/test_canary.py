@@ -87,7 +87,6 @@ def test_no_secret_is_to_be_found(whole: Whole, place: str) -> None:
         # That nothing was found says something only about files in which something was written.
         assert "modules/env_keys.py" in (fleet.folder / "ansible.log").read_text()
         assert "secrets=NOT_LOGGING_PARAMETER" in (fleet.folder / "syslog").read_text()
-        assert list((fleet.folder / "cache").iterdir())
         assert set(whole.search.files(fleet.folder, set())) == {f"hosts/{host.name}/env" for host in fleet.hosts}
         return
     said = {"adopt's output": whole.adopted.text, "rollout's output": whole.rolled.text}

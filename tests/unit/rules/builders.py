@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
@@ -28,12 +27,6 @@ SECRETS = [f"not-a-secret-{number}-abcdefghijklmnopqrstuvwxyz" for number in ran
 FP = [fingerprint(secret) for secret in SECRETS]
 # The key that a fleet has, the one that it is rolled to, the one after, and one that is in no keyring.
 OLD, NEW, NEXT, ALIEN = FP[1], FP[2], FP[3], fingerprint("a key that no keyring of these tests knows")
-
-
-def wrong(what: str) -> pytest.MarkDecorator:
-    """Mark a promise that the rules break as they are; it fails loudly once they keep it, and the mark goes."""
-    return pytest.mark.xfail(strict=True, reason=what)
-
 
 # When each step of the first rollout opens; each closes ten minutes later.
 OPENED = {"adopt": T0, "prepare": T0 + HOUR, "promote": T0 + 2 * HOUR, "retire": T0 + 15 * DAY}

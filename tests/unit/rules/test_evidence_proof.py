@@ -26,7 +26,6 @@ from builders import (
     trouble,
     unit,
     worker,
-    wrong,
 )  # fmt: skip
 
 STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
@@ -208,7 +207,6 @@ def test_6_a_key_that_the_keyring_does_not_know_is_named_and_points_to_adopt(cha
     assert "phased.keys.adopt" in finding.do
 
 
-@wrong("it says that a visit mends it, and the visit refuses")
 @pytest.mark.parametrize("changes", [{"files": [env_file(NEW, OLD, ALIEN)]}, {"workers": [worker(7, NEW, OLD, ALIEN)]}])
 def test_6_an_unknown_key_among_the_accepted_ones_is_named_as_unknown_too(changes):
     ring = at("promote")

@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import variables
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
 from ansible_collections.phased.keys.plugins.module_utils.rules.variables import VariableError
-from builders import wrong
 
 UNIT = {"name": "shop", "env_file": "/etc/shop.env", "service": "shop.service"}
 
@@ -102,7 +101,6 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name, r
         read(**{name: raw})
 
 
-@wrong("an empty list is taken")
 def test_batches_without_any_size_are_an_error_since_ansible_would_visit_all_hosts_at_once():
     with pytest.raises(VariableError, match="app_keys_serial"):
         read(serial=[])
@@ -223,7 +221,6 @@ def test_the_same_said_in_another_way_is_agreement():
     )
 
 
-@wrong("they are compared as text")
 def test_the_same_mapping_in_another_order_is_agreement():
     one, other = {"primary": "A", "fallbacks": "B"}, {"fallbacks": "B", "primary": "A"}
     assert variables.agree({"web-1": read(settings=one), "web-2": read(settings=other)})["settings"] == one

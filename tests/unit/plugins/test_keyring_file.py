@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A keyring that cannot be used: a clear error, and the file stays as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible_collections.phased.keys.plugins.module_utils.host import files
+from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
+from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFileError
+from conftest import Walk
+from light_fleet import PASSWORD, Fleet
+
+VAULT = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, walk: Walk) -> Fleet:
+    """No host, but a keyring in the middle of a rollout."""
+    made = Fleet(tmp_path / "fleet", ())
+    shutil.copytree(walk.places["promote"] / ".keyrings", made.keyring.parent)
+    return made
+
+
+def plain(change: Callable[[Dict[str, Any]], None]) -> Callable[[Fleet], None]:
+    """Change what is in the envelope."""
+
+    def write(fleet: Fleet) -> None:
+        document = yaml.safe_load(VAULT.decrypt(fleet.keyring.read_bytes()))
+        change(document)
+        fleet.keyring.write_bytes(VAULT.encrypt(yaml.safe_dump(document)))
+
+    return write
+
+
+def text(content: str) -> Callable[[Fleet], None]:
+    """Put another text into the envelope."""
+    return lambda fleet: fleet.keyring.write_bytes(VAULT.encrypt(content))
+
+
+def secret(value: Any) -> Callable[[Fleet], None]:
+    """Give the key that signs another secret, with the fingerprint that goes with it."""
+
+    def change(document: Dict[str, Any]) -> None:
+        key = document["keys"][-1]
+        key.update(secret=value, fingerprint=fingerprint(value) if value else key["fingerprint"])
+
+    return plain(change)
+
+
+def cut(start: int, end: Any) -> Callable[[Fleet], None]:
+    """Leave only a part of the file."""
+    return lambda fleet: fleet.keyring.write_bytes(fleet.keyring.read_bytes()[start:end])
+
+
+def flip(place: int) -> Callable[[Fleet], None]:
+    """Change one hex digit."""
+
+    def write(fleet: Fleet) -> None:
+        content = bytearray(fleet.keyring.read_bytes())
+        content[place] = ord("1") if content[place] == ord("0") else ord("0")
+        fleet.keyring.write_bytes(bytes(content))
+
+    return write
+
+
+BAD: Dict[str, Any] = {
+    "cut off in the middle": (cut(0, 701), "is cut off or damaged"),
+    "changed in the middle": (flip(700), "is opened by none of the vault secrets that were given (default), or it is cut off or damaged"),
+    "cut off in the first line": (cut(0, 14), "is cut off or damaged"),
+    "empty": (cut(0, 0), "is not encrypted with Ansible Vault, or is cut off"),
+    "plain text": (lambda fleet: fleet.keyring.write_text("keys: []\n"), "is not encrypted with Ansible Vault, or is cut off"),
+    "not YAML": (text("keys: [unclosed\n"), "is decrypted and is not YAML"),
+    "not a keyring": (text("hello: world\n"), "this is not a keyring of phased.keys"),
+    "a list": (text("- 1\n"), "this is not a keyring of phased.keys"),
+    "of a newer schema": (plain(lambda ring: ring.update(schema=2)), "the keyring has schema 2, and this release of phased.keys knows up to 1"),
+    "of another application": (plain(lambda ring: ring.update(name="blog")), "belongs to the application 'blog', not to 'shop'"),
+    "with two primaries": (plain(lambda ring: ring["keys"][0].update(state="primary")), "the keyring has 2 keys that are primary"),
+    "with an empty key": (secret(""), "is primary and has no secret: it is empty, null or not a text"),
+    "with a null key": (secret(None), "is primary and has no secret: it is empty, null or not a text"),
+    "with a weak key": (secret("aaaaaaaaaaaaaaaaaaaaaaaa"), "is too weak: it has 1 different characters"),
+    "with a short key": (secret("abc-123-xyz"), "is too weak: it has 11 characters"),
+    "with another secret": (
+        plain(lambda ring: ring["keys"][-1].update(secret="x" * 10 + "0123456789abcdefgh")),
+        "has a secret with another fingerprint: the keyring was edited or damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_keyring_is_refused_and_stays_as_it_is(fleet: Fleet, bad: str) -> None:
+    spoil, said = BAD[bad]
+    ring = fleet.ring()
+    secrets = [key["secret"] for key in ring["keys"]]
+    spoil(fleet)
+    before = fleet.keyring.read_bytes()
+    for use in (lambda: fleet.keyring_file().load("shop"), lambda: fleet.keyring_file().replace(ring)):
+        with pytest.raises(KeyringFileError) as error:
+            use()
+        assert said in str(error.value)
+        assert str(fleet.keyring) in str(error.value)
+        assert not [one for one in secrets if one in str(error.value)]
+    assert fleet.keyring.read_bytes() == before
+
+
+@pytest.mark.parametrize(("given", "said"), [((), "cannot be read without a vault secret: give ansible-playbook --vault-password-file"),
+                                             (("prod",), "is opened by none of the vault secrets that were given (prod)")])
+def test_a_keyring_needs_the_vault_secret_that_it_was_written_with(fleet: Fleet, given: Any, said: str) -> None:
+    file = fleet.keyring_file()
+    file.secrets = [(name, VaultSecret(b"another")) for name in given]
+    before = fleet.keyring.read_bytes()
+    for use in (file.load, lambda: file.replace(fleet.ring())):
+        with pytest.raises(KeyringFileError, match=r".") as error:
+            use()
+        assert said in str(error.value)
+    assert fleet.keyring.read_bytes() == before
+
+
+def test_a_keyring_is_sealed_again_with_the_id_and_secret_that_opened_it(fleet: Fleet) -> None:
+    mine = VaultSecret(b"mine")
+    plain_text = VAULT.decrypt(fleet.keyring.read_bytes())
+    fleet.keyring.write_bytes(VaultLib([("prod", mine)]).encrypt(plain_text, secret=mine, vault_id="prod"))
+    file = fleet.keyring_file()
+    file.secrets = [("default", VaultSecret(b"another")), ("prod", mine)]
+    ring = file.replace(file.load())
+    assert fleet.keyring.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
+    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(fleet.keyring.read_bytes())) == ring
+    assert fleet.keyring.stat().st_mode & 0o777 == 0o600
+
+
+def test_of_two_writers_that_read_the_same_keyring_only_the_first_writes(fleet: Fleet) -> None:
+    first, second = fleet.ring(), fleet.ring()
+    fleet.keyring_file().replace(first)
+    before = fleet.keyring.read_bytes()
+    with pytest.raises(KeyringFileError, match="was changed by somebody else meanwhile"):
+        fleet.keyring_file().replace(second)
+    assert fleet.keyring.read_bytes() == before
+    with pytest.raises(KeyringFileError, match="exists: a keyring that exists is never overwritten"):
+        fleet.keyring_file().create(first)
+    assert fleet.keyring.read_bytes() == before
+
+
+def test_a_keyring_that_is_locked_is_not_written(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring_file, "LOCK_WAIT", 0.3)
+    lock = fleet.keyring.parent / ".shop.yml.lock"
+    code = "import sys; from ansible_collections.phased.keys.plugins.module_utils.host.files import Lock\n"
+    code += "lock = Lock(sys.argv[1]).__enter__(); print(flush=True); sys.stdin.read()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    before = fleet.keyring.read_bytes()
+    with holder:
+        assert holder.stdout.readline()
+        with pytest.raises(KeyringFileError, match=f"is locked.*: pid {holder.pid} has held .*Nothing was changed"):
+            fleet.keyring_file().replace(fleet.ring())
+    assert fleet.keyring.read_bytes() == before
+    fleet.keyring_file().replace(fleet.ring())
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync", "rename"])
+def test_a_keyring_that_cannot_be_written_stays_whole(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Whoever may do all, root, meets a full disk just as well."""
+
+    def fail(*_arguments: Any, **_more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    before, ring = fleet.keyring.read_bytes(), fleet.ring()
+    if failing == "write":
+        monkeypatch.setattr(files, "_dress", fail)
+    else:
+        monkeypatch.setattr(files.os, failing, fail)
+    with pytest.raises(KeyringFileError, match=r"cannot be written: No space left on device\. Nothing was changed"):
+        fleet.keyring_file().replace(ring)
+    monkeypatch.undo()
+    assert fleet.keyring.read_bytes() == before
+    assert sorted(os.listdir(fleet.keyring.parent)) == [".shop.yml.lock", "shop.yml"]
+
+
+def test_something_else_in_the_keyring_s_place_is_no_keyring_and_stays(fleet: Fleet) -> None:
+    ring = fleet.ring()
+    fleet.keyring.unlink()
+    fleet.keyring.mkdir()
+    for use in (fleet.ring, lambda: fleet.keyring_file().replace(ring), lambda: fleet.keyring_file().create(ring)):
+        with pytest.raises(KeyringFileError, match=r"shop\.yml (cannot be read: .*Is a directory|exists)"):
+            use()
+    shutil.rmtree(fleet.keyring.parent)
+    fleet.keyring.parent.write_text("a file where the folder should be")
+    with pytest.raises(KeyringFileError, match=r"\.keyrings cannot be made: File exists\. Nothing was changed"):
+        fleet.keyring_file().create(ring)
+
+
+def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(after: Callable[..., Fleet]) -> None:
+    fleet = after("prepare")
+    fleet.password.write_text("not the one\n")
+    before = fleet.unchanged()
+    fleet.run("rollout").ended(2).says(f"{fleet.keyring} is opened by none of the vault secrets that were given (default)")
+    assert fleet.unchanged() == before
