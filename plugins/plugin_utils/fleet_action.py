@@ -12,7 +12,8 @@ from ansible.release import __version__
 
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules.evidence import Count, Survey
-from ..module_utils.rules.ring import Ring
+from ..module_utils.rules.frameworks import SettingsError
+from ..module_utils.rules.ring import Ring, RingError
 from . import action, fleet
 from .fleet import FleetError
 from .keyring_file import KeyringFile, KeyringFileError
@@ -48,7 +49,7 @@ class FleetAction(ActionBase):
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
             self.file = KeyringFile(path, self._loader)
             result.update(self.answer(self.task_vars))
-        except (FleetError, KeyringFileError) as error:
+        except (FleetError, KeyringFileError, RingError, SettingsError) as error:
             result.update(failed=True, msg=str(error))
         if result.get("failed") and not SHOWS_FAILURES:
             self.say(str(result["msg"]))

@@ -13,7 +13,6 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from .durations import stamp, words
 
-
 # In a record's `stopped`: since then the host has certainly not signed with any key but the one that it signs with.
 ANY = "any"
 

@@ -15,7 +15,8 @@ STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retir
 NONE_YET = at("retired", members=())
 
 
-def count(ring=RING, fleet=FLEET, look=None, **odd):
+def count(ring=None, fleet=FLEET, look=None, **odd):
+    ring = ring or RING
     return proofs.count(ring, fleet, fleet_of(ring, fleet, **odd), look or survey())
 
 
