@@ -49,7 +49,11 @@ class Search:
     """Knows some secrets, and says where it finds them."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self.needles = {(number, form): text.encode() for number, secret in enumerate(secrets) for form, text in forms(secret).items()}
+        self.needles = {
+            (number, form): text.encode()
+            for number, secret in enumerate(secrets)
+            for form, text in forms(secret).items()
+        }
 
     def text(self, data: bytes) -> List[str]:
         """Say in which forms secrets are in some bytes."""

@@ -29,8 +29,6 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
 PASSWORD = "open sesame"
-# Nobody else's: any process on this machine that holds the fleet's key is found, also that of a second run of these tests.
-KEY = f"first-{secrets.token_urlsafe(32)}"
 OTHER_LINES = "# the shop\n\nDEBUG=off\nGREETING='hello world'\n"
 SOAK = 1.0
 # However slow the machine is; a run that hangs must not hang the tests.
@@ -84,7 +82,9 @@ class Run(NamedTuple):
         """See that a refusal's table lists all these parts for a host, in this order, however the lines are wrapped."""
         rows = re.search(rf"^  {host} .*(\n   .*)*", self.text, re.MULTILINE)
         assert rows, f"{host} is not listed\n{self.text}"
-        assert re.search(".*".join(re.escape(part) for part in parts), rows[0], re.DOTALL), f"{host} is listed otherwise\n{rows[0]}"
+        assert re.search(".*".join(re.escape(part) for part in parts), rows[0], re.DOTALL), (
+            f"{host} is listed otherwise\n{rows[0]}"
+        )
         return self
 
 
@@ -162,9 +162,13 @@ class Host:
 class Fleet:
     """Light hosts with an inventory, a vault password, and a place for all that a run writes."""
 
+    bytecode = Path()  # one folder for all fleets
+
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
+        self.secret = f"first-{secrets.token_urlsafe(32)}"
+        self.old = fingerprint(self.secret)
         self.vars: Dict[str, Any] = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -173,7 +177,7 @@ class Fleet:
             "app_keys_soak": f"{SOAK}s",
             "app_keys_wait": "20s",
             "app_keys_settle": "0.2s",
-            "app_keys_timeout": "5s",
+            "app_keys_timeout": "20s",
             "app_keys_serial": "100%",
         }
         self.host_vars: Dict[str, Dict[str, Any]] = {}
@@ -191,17 +195,18 @@ class Fleet:
         self.password.write_text(PASSWORD + "\n")
         for place in ("tmp", "home", "elsewhere"):
             (folder / place).mkdir()
-        (folder / "ansible.cfg").touch()
+        # A thousand looks a second for what has ended cost more than they bring.
+        (folder / "ansible.cfg").write_text("[defaults]\ninternal_poll_interval = 0.01\n")
         self.started: List[subprocess.Popen[str]] = []
 
     def __getitem__(self, number: int) -> Host:
         return self.hosts[number]
 
-    def write_env(self, key: str = KEY, *numbers: int) -> None:
+    def write_env(self, key: str = "", *numbers: int) -> None:
         """Give the hosts (those of these numbers, or all) the settings of before, after lines that are not ours."""
         for host in [self.hosts[number] for number in numbers] or self.hosts:
             host.env.write_text(OTHER_LINES)
-            envfile.assign(host.env, SECRET_KEY=key, SECRET_KEY_FALLBACKS="")
+            envfile.assign(host.env, SECRET_KEY=key or self.secret, SECRET_KEY_FALLBACKS="")
             host.env.chmod(0o640)
 
     def restart(self) -> None:
@@ -230,7 +235,8 @@ class Fleet:
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_RETRY_FILES_ENABLED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Compiled once and not by every process, and not in the checkout.
+            "PYTHONPYCACHEPREFIX": self.bytecode,
             "PYTHONUNBUFFERED": "1",
             "LC_ALL": "C.UTF-8",
             "HOME": self.folder / "home",
@@ -321,23 +327,33 @@ class Fleet:
         for host in self.hosts:
             shutil.copytree(host.folder, place / "hosts" / host.name)
 
-    def take(self, place: Path) -> None:
-        """Begin where a saved fleet was: the same keyring, env files and records, and workers with those settings.
+    def take(self, place: Path, older: Optional[Path] = None) -> None:
+        """Begin where a saved fleet was, with keys of our own: the same keyring, env files, records, and workers with them.
 
-        Hosts that the saved fleet did not have are members just like its first.
+        Hosts that the saved fleet did not have are members just like its first. `older` is a place that the same
+        fleet was saved to before: the keyring is the one from there.
         """
         shutil.copytree(place / ".keyrings", self.keyring.parent)
-        first = min((place / "hosts").iterdir())
         ring = self.ring()
+        ours = {}
+        for number, key in enumerate(ring["keys"]):
+            secret = new_key("text") if number else self.secret
+            ours.update({key["fingerprint"]: fingerprint(secret), **({key["secret"]: secret} if key["secret"] else {})})
+        first = min((place / "hosts").iterdir())
         for host in self.hosts:
             saved = place / "hosts" / host.name
             shutil.copytree(saved if saved.exists() else first, host.folder, dirs_exist_ok=True)
-            record = host.record()
+            host.env.write_text(exchange(host.env.read_text(), ours))
             # The copy is the file that the visit wrote.
+            record = json.loads(exchange(host.record_file.read_text(), ours))
             record["files"] = {str(host.env): files.identity(str(host.env))}
             host.record_file.write_text(json.dumps(record))
+        if older:
+            shutil.copy(older / ".keyrings" / "shop.yml", self.keyring)
+            ring = self.ring()
+        for host in self.hosts:
             ring["members"].setdefault(host.name, ring["members"][first.name])
-        self.keyring_file().replace(ring)
+        self.keyring_file().replace(json.loads(exchange(json.dumps(ring), ours)))
         self.restart()
 
     def end(self) -> None:
@@ -347,6 +363,13 @@ class Fleet:
             run.wait()
             if run.stdout:
                 run.stdout.close()
+
+
+def exchange(text: str, pairs: Dict[str, str]) -> str:
+    """Put one text in the place of another, for each of the pairs."""
+    for old, new in pairs.items():
+        text = text.replace(old, new)
+    return text
 
 
 def until(so: Callable[[], Any], seconds: float = 30.0) -> Any:

@@ -12,10 +12,16 @@ from typing import Any, Callable, Dict, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from canary import SYSLOG, Processes, Search
+from conftest import Walk
 from light_fleet import Fleet, Run
 
-# As Django's get_random_secret_key makes them (it draws from these characters), the awkward ones at both ends.
-AWKWARD = "#$&(=)^%" + secrets.token_hex(16) + "!@*-_+$(#"
+
+def awkward() -> str:
+    """A key as Django's get_random_secret_key makes them (it draws from these characters), the awkward ones at both ends."""
+    return "#$&(=)^%" + secrets.token_hex(16) + "!@*-_+$(#"
+
+
+AWKWARD = awkward()
 
 
 def talkative(fleet: Fleet) -> Dict[str, str]:
@@ -55,7 +61,7 @@ class Whole:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(tmp_path_factory: pytest.TempPathFactory, walk: Walk) -> Whole:  # the walk first: it says where bytecode goes
     """Run adopt and a whole rollout."""
     fleet = Fleet(tmp_path_factory.mktemp("canary") / "fleet", ("web1", "web2"))
     try:
@@ -96,9 +102,9 @@ def test_no_secret_is_to_be_found(whole: Whole, place: str) -> None:
     assert whole.search.text(data) == []
 
 
-def leak(fleet: Fleet, more: Dict[str, str]) -> Run:
+def leak(fleet: Fleet, secret: str, more: Dict[str, str]) -> Run:
     """Print, cache, log and pass on a secret, as a careless playbook would."""
-    (fleet.folder / "leak.json").write_text(json.dumps({"key": AWKWARD}))
+    (fleet.folder / "leak.json").write_text(json.dumps({"key": secret}))
     tasks: List[Dict[str, Any]] = [
         {"debug": {"msg": "it is {{ key }}"}},
         {"debug": {"msg": "{{ ('SECRET_KEY=' ~ key) | b64encode }}"}},
@@ -112,9 +118,11 @@ def leak(fleet: Fleet, more: Dict[str, str]) -> Run:
 
 def test_the_search_finds_a_secret_that_is_leaked_on_purpose(new_fleet: Callable[..., Fleet]) -> None:
     fleet = new_fleet()
-    search = Search([AWKWARD])
+    # Not the one that must be found nowhere, at this very time.
+    secret = awkward()
+    search = Search([secret])
     with Processes() as processes:
-        run = leak(fleet, talkative(fleet))
+        run = leak(fleet, secret, talkative(fleet))
     found = search.files(fleet.folder, set())
     assert {"ansible.log", "syslog", "leak.json", "cache"} <= {path.partition("/")[0] for path in found}
     assert {"secret 0 as it is", "secret 0 its middle"} <= set(search.text(run.text.encode()))
@@ -124,7 +132,6 @@ def test_the_search_finds_a_secret_that_is_leaked_on_purpose(new_fleet: Callable
 
 @pytest.mark.parametrize(("before", "after"), [("", ""), ("K=", ";"), ("SECRET_KEY=", " and more")])
 def test_the_search_knows_a_secret_in_base64_wherever_it_stands(before: str, after: str) -> None:
-    import base64
 
     text = base64.b64encode(f"{before}{AWKWARD}{after}".encode())
     assert any("base64" in what for what in Search([AWKWARD]).text(text))

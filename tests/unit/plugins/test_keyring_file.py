@@ -64,28 +64,43 @@ def cut(start: int, end: Any) -> Callable[[Fleet], None]:
 
 
 def flip(place: int) -> Callable[[Fleet], None]:
-    """Change one hex digit."""
+    """Change a digit: what is sealed are hex digits that stand for hex digits, and those of 0 to 9 begin with a 3."""
 
     def write(fleet: Fleet) -> None:
-        content = bytearray(fleet.keyring.read_bytes())
-        content[place] = ord("1") if content[place] == ord("0") else ord("0")
-        fleet.keyring.write_bytes(bytes(content))
+        content = fleet.keyring.read_bytes()
+        at = content.index(b"39", place)
+        fleet.keyring.write_bytes(content[:at] + b"38" + content[at + 2 :])
 
     return write
 
 
 BAD: Dict[str, Any] = {
     "cut off in the middle": (cut(0, 701), "is cut off or damaged"),
-    "changed in the middle": (flip(700), "is opened by none of the vault secrets that were given (default), or it is cut off or damaged"),
+    "changed in the middle": (
+        flip(900),
+        "is opened by none of the vault secrets that were given (default), or it is cut off or damaged",
+    ),
     "cut off in the first line": (cut(0, 14), "is cut off or damaged"),
     "empty": (cut(0, 0), "is not encrypted with Ansible Vault, or is cut off"),
-    "plain text": (lambda fleet: fleet.keyring.write_text("keys: []\n"), "is not encrypted with Ansible Vault, or is cut off"),
+    "plain text": (
+        lambda fleet: fleet.keyring.write_text("keys: []\n"),
+        "is not encrypted with Ansible Vault, or is cut off",
+    ),
     "not YAML": (text("keys: [unclosed\n"), "is decrypted and is not YAML"),
     "not a keyring": (text("hello: world\n"), "this is not a keyring of phased.keys"),
     "a list": (text("- 1\n"), "this is not a keyring of phased.keys"),
-    "of a newer schema": (plain(lambda ring: ring.update(schema=2)), "the keyring has schema 2, and this release of phased.keys knows up to 1"),
-    "of another application": (plain(lambda ring: ring.update(name="blog")), "belongs to the application 'blog', not to 'shop'"),
-    "with two primaries": (plain(lambda ring: ring["keys"][0].update(state="primary")), "the keyring has 2 keys that are primary"),
+    "of a newer schema": (
+        plain(lambda ring: ring.update(schema=2)),
+        "the keyring has schema 2, and this release of phased.keys knows up to 1",
+    ),
+    "of another application": (
+        plain(lambda ring: ring.update(name="blog")),
+        "belongs to the application 'blog', not to 'shop'",
+    ),
+    "with two primaries": (
+        plain(lambda ring: ring["keys"][0].update(state="primary")),
+        "the keyring has 2 keys that are primary",
+    ),
     "with an empty key": (secret(""), "is primary and has no secret: it is empty, null or not a text"),
     "with a null key": (secret(None), "is primary and has no secret: it is empty, null or not a text"),
     "with a weak key": (secret("aaaaaaaaaaaaaaaaaaaaaaaa"), "is too weak: it has 1 different characters"),
@@ -113,8 +128,13 @@ def test_a_bad_keyring_is_refused_and_stays_as_it_is(fleet: Fleet, bad: str) -> 
     assert fleet.keyring.read_bytes() == before
 
 
-@pytest.mark.parametrize(("given", "said"), [((), "cannot be read without a vault secret: give ansible-playbook --vault-password-file"),
-                                             (("prod",), "is opened by none of the vault secrets that were given (prod)")])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "cannot be read without a vault secret: give ansible-playbook --vault-password-file"),
+        (("prod",), "is opened by none of the vault secrets that were given (prod)"),
+    ],
+)
 def test_a_keyring_needs_the_vault_secret_that_it_was_written_with(fleet: Fleet, given: Any, said: str) -> None:
     file = fleet.keyring_file()
     file.secrets = [(name, VaultSecret(b"another")) for name in given]
@@ -206,5 +226,7 @@ def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(afte
     fleet = after("prepare")
     fleet.password.write_text("not the one\n")
     before = fleet.unchanged()
-    fleet.run("rollout").ended(2).says(f"{fleet.keyring} is opened by none of the vault secrets that were given (default)")
+    fleet.run("rollout").ended(2).says(
+        f"{fleet.keyring} is opened by none of the vault secrets that were given (default)"
+    )
     assert fleet.unchanged() == before

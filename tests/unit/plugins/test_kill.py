@@ -8,8 +8,7 @@ import os
 import signal
 from typing import Callable
 
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from light_fleet import KEY, Fleet, until
+from light_fleet import Fleet, until
 
 
 def kill_in(fleet: Fleet, phase: str, *arguments: str) -> None:
@@ -28,7 +27,7 @@ def kill_in(fleet: Fleet, phase: str, *arguments: str) -> None:
 
 def test_a_rollout_that_is_killed_in_every_phase_ends_as_the_same_rollout(after: Callable[..., Fleet]) -> None:
     fleet = after("adopt")
-    old = fingerprint(KEY)
+    old = fleet.old
     for host in fleet.hosts:
         host.tell("slow", "0.5")
     kill_in(fleet, "prepare")
