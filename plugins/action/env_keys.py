@@ -13,7 +13,7 @@ from ..module_utils.rules import ring as rings
 from ..module_utils.rules import steps
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, keyring_of
-from ..plugin_utils.fleet import FleetError, keyring_path, read
+from ..plugin_utils.fleet import FleetError, fleet, keyring_path, read
 from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
 
 OWN = ("order", "token", "step", "secrets")
@@ -53,28 +53,57 @@ class ActionModule(HostAction):
         if not name:
             raise FleetError(f"{host} has no app_keys_name: it belongs to no fleet")
         path = arguments.pop("keyring", None) or keyring_path(values, str(name), task_vars)
-        ring = self.registered(keyring_of(path, self._loader, str(name), values), path, host)
-        order = rings.order(ring)
-        arguments.update(
-            order=order._asdict(),
-            token=rings.token(ring)._asdict(),
-            step=ring["step"]["name"],
-            # The dropping ones too, which are not written: what the module returns is searched for all of them.
-            secrets=rings.secrets(ring, order.may_accept),
-        )
-        self.pipe(values)
-        answer = self.ask("phased.keys.env_keys", arguments, task_vars)
-        answer.pop("invocation", None)
+        ring = keyring_of(path, self._loader, str(name), values)
+        if host not in ring["members"]:
+            members = fleet(task_vars, self._templar, self._loader).members
+            if host not in members:
+                raise FleetError(
+                    f"{host} has app_keys_name {name}, and app_keys_hosts leaves it out of the fleet: it gets no key"
+                )
+            foreseen = self.foreseen(ring, arguments, values, task_vars)
+            if foreseen.get("failed") or self._task.check_mode:
+                return foreseen
+            ring = self.registered(ring, path, host)
+        answer = self.carry(ring, arguments, values, task_vars)
         if answer.get("failed") and (values["before_tasks"] or values["after_tasks"]):
             answer["msg"] = (
                 f"{answer.get('msg')}. app_keys_after_tasks is not run: the host stays drained until a visit proves it"
             )
         return answer
 
+    def carry(
+        self, ring: Ring, given: Dict[str, Any], values: Mapping[str, Any], task_vars: Dict[str, Any]
+    ) -> Dict[str, Any]:
+        """Run the module with what the open step allows."""
+        order = rings.order(ring)
+        arguments = {
+            **given,
+            "order": order._asdict(),
+            "token": rings.token(ring)._asdict(),
+            "step": ring["step"]["name"],
+            # The dropping ones too, which are not written: what the module returns is searched for all of them.
+            "secrets": rings.secrets(ring, order.may_accept),
+        }
+        self.pipe(values)
+        answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+        answer.pop("invocation", None)
+        return answer
+
+    def foreseen(
+        self, ring: Ring, given: Dict[str, Any], values: Mapping[str, Any], task_vars: Dict[str, Any]
+    ) -> Dict[str, Any]:
+        """Ask a host that would join what a visit would do: one that refuses it does not become a member."""
+        checking = self._task.check_mode
+        self._task.check_mode = True
+        try:
+            return self.carry(ring, given, values, task_vars)
+        finally:
+            self._task.check_mode = checking
+
     def registered(self, ring: Ring, path: str, host: str) -> Ring:
-        """Register a host that joins before it hears of a key; in check mode only say so."""
+        """Register a host that joins before it hears of a key."""
         tries = 20
-        while host not in ring["members"] and not self._task.check_mode:
+        while host not in ring["members"]:
             try:
                 return KeyringFile(path, self._loader).replace(steps.register(ring, [host], time.time()))
             except KeyringFileError:

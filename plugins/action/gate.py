@@ -58,12 +58,15 @@ class ActionModule(FleetAction):
             raise FleetError(
                 f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet"
             )
+        # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
+        begin = True
         if self.file.exists() or self.goal != "adopt":
-            self.load()
+            begin = steps.at_rest(self.load())
         return {
             "name": self.fleet.name,
             "members": self.fleet.members,
             "serial": self.fleet.values["serial"],
+            "begin": begin,
             "keyring": self.file.path,
             "nonce": secrets.token_hex(8),
         }
@@ -78,7 +81,7 @@ class ActionModule(FleetAction):
         values = self.fleet.values
         while True:
             now = time.time()
-            decision = steps.decide(ring, self.step, self.goal, now, values["max_age"], values["new"])
+            decision = steps.decide(ring, self.step, self.goal, now, values["max_age"], self.new())
             due = steps.next_due(ring)
             if (
                 decision.do != "wait"
@@ -96,6 +99,10 @@ class ActionModule(FleetAction):
             self.say(f"{self.step}: {decision.text}")
             return {"go": False, "look": False, "known": [], "text": decision.text}
         return self.look(ring)
+
+    def new(self) -> bool:
+        """Whether a new rollout was asked for, in a run that found none in flight."""
+        return bool(self.fleet.values["new"] and self._task.args.get("begin", True))
 
     def do_count(self) -> Dict[str, Any]:
         """Say whether the fleet has to be looked at before the closing count."""
@@ -120,7 +127,7 @@ class ActionModule(FleetAction):
         now = time.time()
         closed = ring if ring["step"]["closed"] else steps.close_step(ring, now)
         values = self.fleet.values
-        decision = steps.decide(closed, self.step, self.goal, now, values["max_age"], values["new"])
+        decision = steps.decide(closed, self.step, self.goal, now, values["max_age"], self.new())
         short = self.soaking(closed)
         if short:
             text = "\n".join(
@@ -143,7 +150,7 @@ class ActionModule(FleetAction):
         self.say(
             f"{self.step} is open: {wording.counted(ring, count)}; key {opened['step']['key']}{self.soak_text(opened)}"
         )
-        return {"changed": True, "go": True, "key": opened["step"]["key"], "counter": opened["step"]["counter"]}
+        return {"changed": True, "go": True, "members": self.visits(opened)}
 
     def resume(self, ring: Ring, count: Count) -> Dict[str, Any]:
         """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
@@ -161,7 +168,11 @@ class ActionModule(FleetAction):
         if joining is not ring:
             self.file.replace(joining)
         self.say(text)
-        return {"go": True, "key": ring["step"]["key"], "counter": ring["step"]["counter"]}
+        return {"go": True, "members": self.visits(ring)}
+
+    def visits(self, ring: Ring) -> List[str]:
+        """The members in the order in which they are visited."""
+        return proofs.visiting_order(ring, self.fleet.members, self.evidence())
 
     def do_batch(self) -> Dict[str, Any]:
         """Let a batch begin only if nothing was lost in those before it; first say whose evidence has grown old."""
@@ -172,7 +183,15 @@ class ActionModule(FleetAction):
             shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
             return {"look": True, "stale": shares, "known": rings.order(ring).known}
         visited = [member for member in self.fleet.members if self.result_of(member, VISIT)]
-        findings = proofs.batch_findings(ring, self.fleet.members, self.evidence(), self.survey(), self.lost(), visited)
+        findings = proofs.batch_findings(
+            ring,
+            self.fleet.members,
+            self.evidence(),
+            self.survey(),
+            self.lost(),
+            visited,
+            self.task_vars["ansible_play_batch"],
+        )
         if findings:
             raise Refused(
                 wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED)

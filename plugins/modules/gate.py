@@ -41,6 +41,11 @@ options:
       - What the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.
     type: str
     default: rollout
+  begin:
+    description:
+      - Whether this run found no rollout in flight, as O(do=fleet) returned it. Otherwise C(app_keys_new) does not start another.
+    type: bool
+    default: true
   final:
     description:
       - With O(do=batch) and V(false), evidence that has only grown old is not refused yet; C(stale) says who looks at whom again.
@@ -92,8 +97,8 @@ stale:
   returned: for O(do=batch)
   type: dict
 members:
-  description: The hosts of the fleet.
-  returned: for O(do=fleet)
+  description: The hosts of the fleet, in the order in which they are visited.
+  returned: for O(do=fleet) and O(do=open)
   type: list
   elements: str
 nonce:

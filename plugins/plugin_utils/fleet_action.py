@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Dict, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
@@ -25,6 +24,7 @@ STEPPED_OVER = (
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
 NEVER = {"asked": float("-inf")}
+NEVER_AGAIN = {"asked": float("inf")}
 
 
 class FleetAction(ActionBase):
@@ -86,16 +86,19 @@ class FleetAction(ActionBase):
             # Looks that this host took at others, when their evidence had grown old.
             results += [(again["item"], again) for again in self.result_of(host, action.AGAIN).get("results") or []]
             for member, result in results:
+                if result.get("unreachable"):
+                    # Whatever it showed before: it may be another host by now, or the same one with other keys.
+                    found[member] = NEVER_AGAIN
                 seen = result.get("evidence")
                 if isinstance(seen, Mapping) and "asked" in seen and seen["asked"] > found.get(member, NEVER)["asked"]:
                     found[member] = seen
-        return found
+        return {member: seen for member, seen in found.items() if seen is not NEVER_AGAIN}
 
     def survey(self) -> Survey:
         """Return the survey that evidence has to be of."""
         return Survey(
             nonce=str(self._task.args.get("nonce", "")),
-            now=time.monotonic(),
+            now=action.boot_time(),
             max_age=self.fleet.values["evidence_max_age"],
             absent={member: self.absent(member) for member in self.fleet.members},
         )
@@ -104,8 +107,13 @@ class FleetAction(ActionBase):
         """Say why there is no evidence of a host."""
         if host not in self.task_vars["ansible_play_hosts_all"]:
             return "is outside --limit, and was not looked at"
-        for name in (action.VISIT, action.LOOK):
-            seen = self.result_of(host, name)
+        again = [
+            result
+            for other in self.fleet.members
+            for result in self.result_of(other, action.AGAIN).get("results") or []
+            if result["item"] == host
+        ]
+        for seen in (self.result_of(host, action.VISIT), self.result_of(host, action.LOOK), *again):
             if seen.get("unreachable"):
                 return f"unreachable ({str(seen.get('msg', '')).strip()})"
             if seen.get("failed"):

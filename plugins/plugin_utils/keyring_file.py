@@ -31,6 +31,8 @@ from ..module_utils.rules import ring as rings
 from ..module_utils.rules.ring import Ring
 
 LOCK_WAIT = 10.0
+# The journal and the records of retired keys only grow, and the vault's hexadecimal makes them four times as long.
+LARGEST = 256 * 1024 * 1024
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
 
 
@@ -93,7 +95,8 @@ class KeyringFile:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        folder, base = os.path.split(self.path)
+        # Two links to one keyring have one lock.
+        folder, base = os.path.split(os.path.realpath(self.path))
         lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
         try:
             lock.__enter__()
@@ -108,7 +111,7 @@ class KeyringFile:
 
     def _open(self, name: Optional[str]) -> Opened:
         try:
-            text = files.read_text(self.path)
+            text = files.read_text(self.path, LARGEST)
         except (OSError, ValueError) as error:
             raise KeyringFileError(f"{self.path} cannot be read: {error}") from None
         if text is None:

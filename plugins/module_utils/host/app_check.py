@@ -10,6 +10,7 @@ that are thrown away, in a process of its own beside the running ones.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import subprocess
 from functools import partial
@@ -63,8 +64,13 @@ def run(app: Mapping[str, Any], check: Check, workers: Sequence[Mapping[str, Any
         return {"ok": False, "text": f"the check did not end within {app['timeout']:.0f} s"}
     except OSError as error:
         return {"ok": False, "text": f"the check could not be started: {error}"}
-    said = done.stdout.replace(new, "<new key>").replace(old, "<old key>").strip().splitlines()
-    text = said[-1] if said else ""
+    said = done.stdout
+    for value in sorted(environment.values(), key=len, reverse=True):
+        if len(value) >= 8:
+            # The check has the application's environment, with all of its passwords.
+            said = said.replace(value, "***")
+    lines = said.strip().splitlines()
+    text = lines[-1] if lines else ""
     return {"ok": done.returncode == 0, "text": text or f"exit status {done.returncode}"}
 
 
@@ -87,12 +93,17 @@ def _surroundings(app: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) 
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
     for path in app["env_file"]:
         environment.update(env_text.read_all(files.read_text(path) or "", app["env_format"]))
-    return environment, "/", None
+    # Nothing runs: as the owner of the env file, rather than leave files of root's to the application.
+    owner = next((os.stat(path) for path in app["env_file"] if os.path.exists(path)), None)
+    return environment, "/", partial(_become, owner.st_uid, owner.st_gid) if owner else None
 
 
 def _become(uid: int, gid: int) -> None:
     """Give up root in the child: the check must not leave files that the application cannot write."""
     if os.geteuid() == 0:
-        os.setgroups([])
+        try:
+            os.initgroups(pwd.getpwuid(uid).pw_name, gid)
+        except KeyError:
+            os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)

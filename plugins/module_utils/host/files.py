@@ -35,10 +35,10 @@ _LOCK_PAUSE, _LOCK_LEAST = 0.02, 0.2
 Who = Union[str, int, None]
 
 
-def read_text(path: str) -> Optional[str]:
+def read_text(path: str, largest: int = LARGEST) -> Optional[str]:
     """Return a file's content as it is, every byte and line end kept; None if it is absent.
 
-    OSError if it is no regular file, larger than 1 MiB, or cannot be read.
+    OSError if it is no regular file, larger than `largest` bytes, or cannot be read.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would make us wait for a writer
@@ -46,9 +46,9 @@ def read_text(path: str) -> Optional[str]:
         return None
     with open(fd, "rb") as file:
         _regular(os.fstat(fd), path)
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OSError(errno.EFBIG, "File is larger than 1 MiB", path)
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, f"File is larger than {largest // 1024} KiB", path)
     return content.decode("utf-8", "surrogateescape")
 
 

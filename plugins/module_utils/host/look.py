@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Collection, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..rules import env_text
 from ..rules.fingerprint import fingerprint
@@ -31,9 +31,7 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
     seen = look_once(app, known, nonce)
     if any(seen["now"] - worker["started"] < app["settle"] for worker in seen["workers"]):
         time.sleep(app["settle"])
-        again = look_once(app, known, nonce)
-        again["settled"] = steady(seen, again)
-        return again
+        return compared(seen, look_once(app, known, nonce))
     return seen
 
 
@@ -46,7 +44,8 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")
     found = _named(app, table, shown)
     env_files = [read_file(path, app) for path in app["env_file"]]
-    workers = [_worker(process, app, env_files, found) for process in found.values()]
+    looked = [_worker(process, app, env_files, found) for process in found.values()]
+    workers = [worker for worker in looked if not (worker["problem"] and worker["problem"]["kind"] == "gone")]
     held = set(known) | {holder["signs"] for holder in [*env_files, *workers] if holder["signs"]}
     return {
         "nonce": nonce,
@@ -61,20 +60,43 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
             for unit in shown
         ],
         "settled": True,
-        "visit": files.holder(record.lock_path(app["state_dir"], app["name"])),
+        "unsettled": [],
+        "lasting": len(workers),
         "record": record.load(app["state_dir"], app["name"]),
+        "visit": files.holder(record.lock_path(app["state_dir"], app["name"])),
         "restart": app["restart_words"],
     }
 
 
-def steady(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two looks saw the same workers, and no unit that restarted in between."""
+def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the second look with what the two say together: whether the host has settled, and its lasting workers.
 
-    def who(seen: Mapping[str, Any]) -> List[Any]:
-        workers = sorted((worker["pid"], worker["ticks"]) for worker in seen["workers"])
-        return [workers, [(unit["name"], unit["active"], unit["restarts"]) for unit in seen["units"]]]
+    Below a worker that lasts, others may come and go: a command that it runs, a child that is recycled. Their
+    keys are looked at all the same.
+    """
+    lasting = _ids(first) & _ids(second)
+    pids = {pid for pid, _ticks in lasting}
+    parents = {worker["pid"]: worker["parent"] for worker in [*first["workers"], *second["workers"]]}
+    changed = sorted({pid for pid, _ticks in _ids(first) ^ _ids(second) if not _below(pid, parents, pids)})
+    units_same = _unit_states(first) == _unit_states(second)
+    return {**second, "settled": units_same and not changed, "unsettled": changed, "lasting": len(lasting)}
 
-    return who(first) == who(second)
+
+def _ids(seen: Mapping[str, Any]) -> Set[Tuple[int, int]]:
+    return {(worker["pid"], worker["ticks"]) for worker in seen["workers"]}
+
+
+def _unit_states(seen: Mapping[str, Any]) -> List[Any]:
+    return [(unit["name"], unit["active"], unit["restarts"]) for unit in seen["units"]]
+
+
+def _below(pid: int, parents: Mapping[int, int], lasting: Collection[int]) -> bool:
+    """Whether a process descends from one that lasts; the number of steps bounds a loop of reused pids."""
+    for _step in range(len(parents)):
+        pid = parents.get(pid, 0)
+        if pid in lasting:
+            return True
+    return False
 
 
 def read_file(path: str, app: Application) -> Dict[str, Any]:
@@ -121,6 +143,7 @@ def _named(app: Application, table: Table, shown: List[units.Unit]) -> Table:
 def _worker(process: Process, app: Application, env_files: List[Dict[str, Any]], named: Table) -> Dict[str, Any]:
     entry: Dict[str, Any] = {
         "pid": process.pid,
+        "parent": process.parent,
         "ticks": process.ticks,
         "started": process.started,
         "command": _called(process),
@@ -139,6 +162,8 @@ def _by_age(process: Process, env_files: List[Dict[str, Any]], named: Table) -> 
     root = process
     while root.parent in named:
         root = named[root.parent]
+    if len({(entry["signs"], tuple(sorted(entry["accepts"]))) for entry in env_files}) > 1:
+        return {"signs": None, "accepts": [], "problem": {"kind": "stale", "text": "its env files do not agree"}}
     file = max(env_files, key=lambda entry: (entry["identity"] or {}).get("changed", 0.0))
     if file["problem"]:
         return {
@@ -169,24 +194,27 @@ def _others(table: Table, named: Table, profile: Profile, held: Collection[str])
         except processes.EnvironmentUnknown:
             # Another user's process, or one that is gone: it cannot be judged, and is not ours by name.
             continue
-        keys = _in_fingerprints(profile, values) if profile.primary in values or profile.fallbacks in values else None
-        if keys and set(keys["accepts"]) & set(held):
-            found.append(
-                {
-                    "pid": process.pid,
-                    "ticks": process.ticks,
-                    "started": process.started,
-                    "command": _called(process),
-                    "signs": keys["signs"],
-                }
-            )
+        key = _any_key(profile, values, held)
+        if key:
+            identity = {"pid": process.pid, "ticks": process.ticks, "started": process.started}
+            found.append({**identity, "command": _called(process), "signs": key})
     return found
 
 
 def _called(process: Process) -> str:
-    """What a process is called, without arguments that may be secrets."""
-    words = [word.partition("=")[0] for word in process.command.split(" ")[:3]]
-    return " ".join([os.path.basename(words[0]), *words[1:]])[:60]
+    """What a process is called: its program, and a script's path, but no argument that may be a secret."""
+    words = process.command.split(" ")
+    script = words[1:2] if words[1:2] and words[1].startswith(("/", "./")) else []
+    return " ".join([os.path.basename(words[0]), *script])[:60]
+
+
+def _any_key(profile: Profile, values: Mapping[str, str], held: Collection[str]) -> Optional[str]:
+    """The fingerprint of a held key that is somewhere in our settings, however malformed the rest of them is."""
+    texts = [values[name] for name in profile.names if values.get(name)]
+    separator = "," if profile.separator == "json" else profile.separator
+    parts = [part.strip(' []"') for text in texts for part in text.split(separator)]
+    found = (fingerprint(text) for text in [*texts, *parts] if text)
+    return next((key for key in found if key in held), None)
 
 
 def _in_fingerprints(profile: Profile, values: Mapping[str, str]) -> Dict[str, Any]:

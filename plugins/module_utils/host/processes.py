@@ -132,8 +132,8 @@ def from_pid_file(table: Mapping[int, Process], path: str) -> List[Process]:
         return []
     first = content.strip().split(b"\n")[0].strip()
     if not re.fullmatch(rb"0*[1-9][0-9]{0,9}", first):
-        shown = first[:40].decode("utf-8", "replace")
-        raise ValueError(f"{path} should hold a pid, but {f'holds {shown!r}' if first else 'is empty'}")
+        # What it holds is not shown: a path that is wrong by one line may be that of the env file.
+        raise ValueError(f"{path} should hold a pid, and {'holds something else' if first else 'is empty'}")
     process = table.get(int(first))
     if process is None or process.started > written + PID_FILE_TOLERANCE:
         return []

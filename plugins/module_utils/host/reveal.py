@@ -15,20 +15,18 @@ from typing import Any, List, Mapping, Sequence
 
 from ..rules import env_text
 from ..rules.fingerprint import fingerprint
-from ..rules.frameworks import decode
+from ..rules.frameworks import SettingsError, decode
 from . import files
 
 PAD_LENGTH = 16384
 
 
 def seal(app: Mapping[str, Any], wanted: Sequence[str], pad: str) -> str:
-    """Return the keys with these fingerprints from the first env file, sealed; ValueError where one is not there."""
-    text = files.read_text(app["env_file"][0]) or ""
-    keys = decode(app["profile"], env_text.read(text, app["env_format"], app["profile"].names)).accepts
-    by_name = {fingerprint(key): key for key in keys}
+    """Return the keys with these fingerprints from the env files, sealed; ValueError where one is not there."""
+    by_name = {fingerprint(key): key for path in app["env_file"] for key in _keys(app, path)}
     missing = [name for name in wanted if name not in by_name]
     if missing:
-        raise ValueError(f"{app['env_file'][0]} holds {', '.join(missing)} no longer: somebody changed it meanwhile")
+        raise ValueError(f"the env file holds {', '.join(missing)} no longer: somebody changed it meanwhile")
     plain = json.dumps([by_name[name] for name in wanted]).encode()
     return base64.b64encode(_mask(plain, pad)).decode()
 
@@ -37,6 +35,14 @@ def unseal(sealed: str, pad: str) -> List[str]:
     """Return what `seal` sealed with the same pad."""
     plain = _mask(base64.b64decode(sealed), pad)
     return [str(key) for key in json.loads(plain.decode())]
+
+
+def _keys(app: Mapping[str, Any], path: str) -> List[str]:
+    text = files.read_text(path) or ""
+    try:
+        return decode(app["profile"], env_text.read(text, app["env_format"], app["profile"].names)).accepts
+    except SettingsError:
+        return []
 
 
 def _mask(data: bytes, pad: str) -> bytes:

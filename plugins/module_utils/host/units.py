@@ -218,7 +218,11 @@ def _content(file: IO[bytes], last: int = sys.maxsize) -> str:
 
 
 def _tail(file: IO[bytes]) -> str:
-    return "\n".join(_content(file, _TAIL_BYTES).strip().splitlines()[-_TAIL_LINES:])
+    lines = _content(file, _TAIL_BYTES + 1).splitlines()
+    if os.fstat(file.fileno()).st_size > _TAIL_BYTES:
+        # A key that is cut in half is not recognised, and so not masked, by what reads this.
+        lines = lines[1:]
+    return "\n".join(lines[-_TAIL_LINES:]).strip()
 
 
 def _with_tail(text: str, file: IO[bytes]) -> str:

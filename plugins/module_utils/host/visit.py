@@ -15,10 +15,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..rules import env_text, soak
 from ..rules import visit as rules
-from ..rules.frameworks import Keys, encode
+from ..rules.fingerprint import fingerprint
+from ..rules.frameworks import Keys, SettingsError, decode, encode
 from ..rules.ring import Order, Token
 from . import files, record, units
-from .look import look, look_once, steady
+from .look import compared, look, look_once
 
 # A killed controller leaves its visits running: the next one waits for those to end.
 LOCK_WAIT_FACTOR = 3
@@ -125,6 +126,7 @@ class _Visit:
         app = self.app
         for path, ours in values.items():
             text = files.read_text(path)
+            self.see_nothing_unknown(path, text or "")
             rewritten = env_text.rewrite(text or "", app["env_format"], ours)
             if rewritten != text:
                 files.replace_text(
@@ -136,23 +138,28 @@ class _Visit:
                 )
                 self.did["written"].append(path)
 
+    def see_nothing_unknown(self, path: str, text: str) -> None:
+        """Refuse to rewrite a file that somebody else has given another key meanwhile; ValueError names it."""
+        held = keys_of(self.app, text)
+        unknown = [key for key in held.accepts if key not in self.known] if held else []
+        if unknown:
+            raise ValueError(
+                f"{path} holds {', '.join(unknown)} now, which is not in the keyring: it was left as it is"
+            )
+
     def restart_and_prove(self, restart: bool) -> Dict[str, Any]:
         """Restart the application if asked, then look until it is proven twice or the time is over."""
         app = self.app
         deadline = time.monotonic() + app["timeout"]
         if restart:
             self.did["restarted"] = True
-            if app["service"]:
-                units.restart(app["service"], app["timeout"])
-            if app["restart_command"]:
-                units.run(app["restart_command"], max(1.0, deadline - time.monotonic()))
+            self.restart(deadline)
         while True:
             first = self.look_again()
             good = not self.unproven(first)
             if good:
                 time.sleep(app["settle"] if first["workers"] else 0)
-                second = self.look_again()
-                second["settled"] = steady(first, second)
+                second = compared(first, self.look_again())
                 if not self.unproven(second):
                     return second
                 first = second
@@ -160,13 +167,22 @@ class _Visit:
                 return first
             time.sleep(PAUSE)
 
+    def restart(self, deadline: float) -> None:
+        """Restart what runs: a unit that is stopped on this host, a scheduler say, is not started by a rotation."""
+        stopped = [unit["name"] for unit in self.before["units"] if unit["active"] == "inactive"]
+        running = [name for name in self.app["service"] if units.full_name(name) not in stopped]
+        if running:
+            units.restart(running, max(1.0, deadline - time.monotonic()))
+        if self.app["restart_command"]:
+            units.run(self.app["restart_command"], max(1.0, deadline - time.monotonic()))
+
     def look_again(self) -> Dict[str, Any]:
         """Look, leaving out our own lock."""
         return {**look_once(self.app, self.known, self.request.nonce), "visit": None}
 
     def unproven(self, seen: Mapping[str, Any]) -> List[str]:
         """What keeps the host from being proven."""
-        return rules.unproven(self.request.order, seen, self.request.converge, len(self.before["workers"]))
+        return rules.unproven(self.request.order, seen, self.request.converge, self.before)
 
     def proven(self, seen: Dict[str, Any]) -> Dict[str, Any]:
         """Write the record of a proof, and return the evidence with it."""
@@ -192,7 +208,7 @@ class _Visit:
             for file in self.before["files"]
         )
         if not self.did["written"]:
-            found.append("the env file was right and stays as it is")
+            found.append("the env file was not changed")
         elif not safe:
             found.append("the new env file stays: at this step the settings of before are not safe any more")
         else:
@@ -204,12 +220,12 @@ class _Visit:
                 found.append(
                     f"the settings of before could not be put back into effect either ({error}): THE APPLICATION MAY BE DOWN ON THIS HOST"
                 )
-        self.note("unproven", self.before["record"] or {})
         try:
+            self.note("unproven", self.before["record"] or {})
             seen = self.look_again()
         except TROUBLE as error:
             seen = {**self.before, "settled": False}
-            found.append(f"the host cannot be looked at: {error}")
+            found.append(f"the host's record cannot be written, or the host not be looked at: {error}")
         return self.result(seen, found)
 
     def put_back(self, old_texts: Mapping[str, Optional[str]]) -> None:
@@ -218,6 +234,9 @@ class _Visit:
         names = app["profile"].names
         values: Dict[str, Dict[str, Optional[str]]] = {}
         for path in self.did["written"]:
+            held = keys_of(app, old_texts[path] or "")
+            if not held or not rules.may_restore(self.request.order, held.signs, held.accepts):
+                raise ValueError(f"{path} held settings that this step does not admit")
             old = env_text.read(old_texts[path] or "", app["env_format"], names)
             values[path] = {name: old.get(name) for name in names}
         self.write(values)
@@ -226,14 +245,11 @@ class _Visit:
             return
         order = self.request.order
         deadline = time.monotonic() + app["timeout"]
-        if app["service"]:
-            units.restart(app["service"], app["timeout"])
-        if app["restart_command"]:
-            units.run(app["restart_command"], app["timeout"])
+        self.restart(deadline)
         wanting = ["no look was taken"]
         while wanting and time.monotonic() < deadline:
             time.sleep(PAUSE)
-            wanting = rules.unproven(order, self.look_again(), False, len(self.before["workers"]))
+            wanting = rules.unproven(order, self.look_again(), False, self.before)
         if wanting:
             raise ValueError("; ".join(wanting))
 
@@ -255,6 +271,17 @@ class _Visit:
         if found:
             outcome.update(failed=True, msg=". ".join(found))
         return outcome
+
+
+def keys_of(app: Mapping[str, Any], text: str) -> Optional[Keys]:
+    """Return what an env file's text says, in fingerprints; None where it holds no key that can be read."""
+    try:
+        keys = decode(app["profile"], env_text.read(text, app["env_format"], app["profile"].names))
+    except SettingsError as error:
+        if error.kind == "absent":
+            return None
+        raise
+    return Keys(fingerprint(keys.signs), [fingerprint(key) for key in keys.accepts])
 
 
 def encode_for(request: Request) -> Dict[str, Optional[str]]:

@@ -37,10 +37,11 @@ class Survey(NamedTuple):
 
 
 class Count(NamedTuple):
-    """The members that are proven, and the findings of all others."""
+    """The members that are proven, those of them on which nothing runs, and the findings of all others."""
 
     proven: List[str]
     findings: Dict[str, List[Finding]]
+    idle: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -65,7 +66,7 @@ def count(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], su
             findings[member] = found
         else:
             proven.append(member)
-    return Count(proven, findings)
+    return Count(proven, findings, [member for member in proven if not evidence[member]["workers"]])
 
 
 def not_visitable(
@@ -89,25 +90,52 @@ def batch_findings(
     survey: Survey,
     lost: Mapping[str, List[Finding]],
     visited: Optional[Collection[str]] = None,
+    batch: Collection[str] = (),
 ) -> Dict[str, List[Finding]]:
     """Find what keeps the next batch from beginning.
 
-    A member that was `visited` in this run (None: any may have been) has to be proven; the others were counted
-    when the step was opened, and their evidence has to be fresh still. One that an earlier run left unproven is
-    what this run is to mend. `lost` are hosts that dropped out of the play.
+    A member that was `visited` in this run (None: any may have been) has to be proven still. The others have to
+    be admissible still, but for those that this `batch` mends: while there are such, it is made of them alone.
+    `lost` are hosts that dropped out of the play.
     """
     findings = dict(lost)
-    step = ring["step"]
+    asked = rings.order(ring)
+    claimed = claimed_workers(evidence)
+    mending = bool(batch) and all(member in evidence and inadmissible(asked, evidence[member]) for member in batch)
     for member in sorted(set(fleet) | set(ring["members"])):
         found = usable(member, evidence.get(member), survey)
         if not found and member in fleet:
-            record = evidence[member]["record"]
-            by_this_run = visited is None or member in visited
-            at_this_step = record is not None and record["counter"] == step["counter"]
-            found = (fence_findings if at_this_step and by_this_run else late)(ring, evidence[member])
+            seen = evidence[member]
+            record = seen["record"]
+            at_this_step = record is not None and record["counter"] == ring["step"]["counter"]
+            by_this_run = member in visited if visited is not None else at_this_step
+            if by_this_run:
+                # Of processes outside, another host's on this machine may just be restarting: the closing count asks.
+                found = judge(ring, asked, {**seen, "others": []}, claimed)
+            else:
+                found = late(ring, seen) or ([] if mending or member in batch else inadmissible(asked, seen))
         if found and member not in findings:
             findings[member] = found
     return findings
+
+
+def visiting_order(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> List[str]:
+    """Return the fleet in the order of its visits: first those that are not safe beside the others."""
+    asked = rings.order(ring)
+    return sorted(fleet, key=lambda member: not (member in evidence and inadmissible(asked, evidence[member])))
+
+
+def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
+    """Find what a member does that is not safe beside what the open step lets others do."""
+    found = []
+    for holder in [*evidence["files"], *evidence["workers"]]:
+        where = holder.get("path") or f"pid {holder['pid']}"
+        if holder["problem"]:
+            if holder["problem"]["kind"] != "absent" or evidence["workers"]:
+                found.append(Finding(f"{where}: {holder['problem']['text']}", MEND_FIRST))
+        elif not asked.admits(holder["signs"], holder["accepts"]):
+            found.append(Finding(f"{where} {differs(asked, holder)}", MEND_FIRST))
+    return found
 
 
 def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Finding]:
@@ -246,9 +274,15 @@ def process_findings(evidence: Evidence) -> List[Finding]:
     had = (evidence["record"] or {}).get("workers", 0)
     if had and not evidence["workers"] and not found:
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
-    if evidence["workers"] and not evidence["settled"]:
-        found.append(Finding("the workers changed between two looks", "wait until the application runs steadily"))
-    return found
+    return found + unsettled_findings(evidence)
+
+
+def unsettled_findings(evidence: Evidence) -> List[Finding]:
+    """Find workers that came or went between two looks, with no worker above them that lasts."""
+    if not evidence["workers"] or evidence["settled"]:
+        return []
+    pids = ", ".join(str(pid) for pid in evidence["unsettled"]) or "a unit restarted"
+    return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
 def outsider(other: Mapping[str, Any], restart: str) -> Finding:
@@ -310,6 +344,7 @@ def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
     return f"{noun} {pids}, started {stamp(first['started'])},"
 
 
+MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
 AGAIN = "see that Ansible reaches it, and run again on the whole fleet"
 GONE = "put it back into the inventory: its workers may still be running"
 STALE = "it reloaded without a new environment, or was not restarted"
@@ -335,6 +370,4 @@ def expected(evidence: Evidence, expect: Mapping[str, Any]) -> List[str]:
             missing.append(f"{who} signs with {worker['signs']} and not with {expect['signs']}")
         elif lacking:
             missing.append(f"{who} does not accept {', '.join(lacking)}")
-    if evidence["workers"] and not evidence["settled"]:
-        missing.append("the workers changed between two looks")
-    return missing
+    return missing + [finding.seen for finding in unsettled_findings(evidence)]

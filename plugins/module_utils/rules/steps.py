@@ -215,6 +215,11 @@ def soak_of(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[s
     return {"seconds": seconds(framework_soak, "soak"), "source": f"the default of {framework}"}
 
 
+def at_rest(ring: Ring) -> bool:
+    """Whether no rollout is in flight."""
+    return ring["step"]["closed"] is not None and not rings.in_state(ring, "staged", "retiring", "dropping")
+
+
 def next_text(ring: Ring, now: float) -> str:
     """Say in one line what comes next."""
     step = ring["step"]

@@ -72,21 +72,21 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     return Plan(write, restart)
 
 
-def unproven(order: Order, look: Mapping[str, Any], converge: bool, workers_before: int) -> List[str]:
-    """Say what keeps the host from being proven after a visit; nothing where it is."""
+def unproven(order: Order, look: Mapping[str, Any], converge: bool, before: Mapping[str, Any]) -> List[str]:
+    """Say what keeps the host from being proven after a visit that found it as `before`; nothing where it is."""
     good = order.wants if converge else order.admits
     found = [
         finding.seen for file in look["files"] if not _does(good, file) for finding in proofs.file_findings(order, file)
     ]
     bad = [worker for worker in look["workers"] if not _does(good, worker)]
     found += [finding.seen for finding in proofs.worker_findings(order, {**look, "workers": bad}, "")]
-    if len(look["workers"]) < workers_before:
-        found.append(f"{len(look['workers'])} workers run, and before there were {workers_before}")
+    if look["lasting"] < before["lasting"]:
+        found.append(f"{look['lasting']} workers last, and before there were {before['lasting']}")
+    stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
     for unit in look["units"]:
-        if workers_before and unit["active"] != "active":
+        if before["workers"] and unit["name"] not in stopped and unit["active"] != "active":
             found.append(f"{unit['name']} is {unit['active']} ({unit['sub']})")
-    if look["workers"] and not look["settled"]:
-        found.append("the workers changed between two looks")
+    found += [finding.seen for finding in proofs.unsettled_findings(look)]
     return found
 
 
@@ -95,7 +95,7 @@ def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
 
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
     """
-    return len(seen["workers"]) or (look["record"] or {}).get("workers", 0)
+    return int(seen["lasting"]) or (look["record"] or {}).get("workers", 0)
 
 
 def may_restore(order: Order, signs: Optional[str], accepts: Collection[str]) -> bool:

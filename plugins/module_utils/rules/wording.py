@@ -32,7 +32,8 @@ def counted(ring: Ring, count: Count) -> str:
     step = ring["step"]
     total = len(count.proven) + len(count.findings)
     does = DOES[step["name"]].format(key=step["key"])
-    return f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}"
+    idle = f" ({len(count.idle)} of them on disk alone: nothing runs there)" if count.idle else ""
+    return f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}"
 
 
 def refusal(ring: Ring, headline: str, count: Count, findings: Mapping[str, Sequence[Finding]], tail: str) -> str:

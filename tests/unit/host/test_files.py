@@ -82,7 +82,7 @@ class TestRead:
         path.write_bytes(b"x" * files.LARGEST)
         assert len(files.read_text(str(path)) or "") == files.LARGEST
         path.write_bytes(b"x" * (files.LARGEST + 1))
-        with pytest.raises(OSError, match="larger than 1 MiB"):
+        with pytest.raises(OSError, match="larger than 1024 KiB"):
             files.read_text(str(path))
 
     def test_identity(self, path: pathlib.Path) -> None:

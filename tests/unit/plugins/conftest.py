@@ -32,15 +32,27 @@ SIDE_BY_SIDE = {"after", "new_fleet", "walk"}
 
 
 class Walk:
-    """A whole rollout, one step at a time: what each playbook said, and the fleet as each step left it."""
+    """A whole rollout, one step at a time, walked when it is first asked for: what each playbook said (`runs`), and the
+    fleet as each step left it (`places`).
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runs: Dict[str, Run] = {}
-        self.places: Dict[str, Path] = {}
+        self._lock = threading.Lock()
+        self._runs: Dict[str, Run] = {}
+        self._places: Dict[str, Path] = {}
 
-    def go(self) -> None:
-        """Walk from adopt to retire."""
+    @property
+    def runs(self) -> Dict[str, Run]:
+        with self._lock:
+            return self._runs or self._walked()._runs
+
+    @property
+    def places(self) -> Dict[str, Path]:
+        with self._lock:
+            return self._places if self._runs else self._walked()._places
+
+    def _walked(self) -> Walk:
         fleet = Fleet(self.folder / "fleet", NAMES)
         try:
             fleet.write_env()
@@ -48,13 +60,14 @@ class Walk:
             for step in ("adopt", "prepare", "promote", "retire"):
                 if step == "retire":
                     time.sleep(max(0.0, steps.next_due(fleet.ring()) - time.time()))
-                self.runs[step] = fleet.run(step)
-                if self.runs[step].code:
+                self._runs[step] = fleet.run(step)
+                if self._runs[step].code:
                     break
-                self.places[step] = self.folder / step
-                fleet.save(self.places[step])
+                self._places[step] = self.folder / step
+                fleet.save(self._places[step])
         finally:
             fleet.end()
+        return self
 
 
 class Fleets:
@@ -74,7 +87,8 @@ class Fleets:
 
     def after(self, step: str, names: Sequence[str] = NAMES, keyring: str = "") -> Fleet:
         """Return a fleet that has just gone through a step; `keyring`: with a copy of the keyring from after that one."""
-        assert step in self.walk.places, self.walk.runs[list(self.walk.runs)[-1]].text
+        for run in self.walk.runs.values():
+            run.ended(0)
         fleet = self.new(names)
         fleet.take(self.walk.places[step], self.walk.places[keyring] if keyring else None)
         return fleet
@@ -150,9 +164,7 @@ def _side(request: pytest.FixtureRequest, walk: Walk, tmp_path_factory: pytest.T
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     """A whole rollout, one step at a time; other tests begin where a step ended."""
     Fleet.bytecode = tmp_path_factory.mktemp("bytecode")
-    walked = Walk(tmp_path_factory.mktemp("walk"))
-    walked.go()
-    return walked
+    return Walk(tmp_path_factory.mktemp("walk"))
 
 
 @pytest.fixture

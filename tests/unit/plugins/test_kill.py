@@ -29,7 +29,7 @@ def test_a_rollout_that_is_killed_in_every_phase_ends_as_the_same_rollout(after:
     fleet = after("adopt")
     old = fleet.old
     for host in fleet.hosts:
-        host.tell("slow", "0.5")
+        host.tell("slow", "0.3")
     kill_in(fleet, "prepare")
     new = fleet.key("staged")
     kill_in(fleet, "promote")

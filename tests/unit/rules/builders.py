@@ -138,11 +138,12 @@ def seen(ring: Mapping[str, Any], *keys: str, **changes: Any) -> Dict[str, Any]:
     """The evidence of a host whose file and two workers hold `keys`, or else what the open step asks."""
     order = rings.order(dict(ring))
     held = keys or tuple(order.accepts)
-    return {
+    entry = {
         "nonce": NONCE, "asked": 1000.0, "now": T0, "machine": "boot-1/4026531836", "proof": "environ",
         "workers": [worker(101, *held), worker(102, *held)], "files": [env_file(*held)], "others": [], "units": [unit()],
-        "settled": True, "visit": None, "record": record(ring), "restart": "shop.service", **changes,
+        "settled": True, "unsettled": [], "visit": None, "record": record(ring), "restart": "shop.service", **changes,
     }  # fmt: skip
+    return {"lasting": len(entry["workers"]), **entry}
 
 
 def idle(ring: Mapping[str, Any], **changes: Any) -> Dict[str, Any]:

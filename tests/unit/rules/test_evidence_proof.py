@@ -239,7 +239,7 @@ def test_9_an_idle_host_is_proven_on_disk(name):
         ({"units": [unit(), unit("failed", name="queue.service", sub="failed")]}, "queue.service is failed (failed)"),
         ({"units": [unit("inactive", load="not-found")]}, "shop.service is not-found"),
         ({"units": [unit("inactive", load="bad-setting")]}, "shop.service is bad-setting"),
-        ({"settled": False}, "the workers changed between two looks"),
+        ({"settled": False}, "the workers changed between two looks (a unit restarted)"),
     ],
 )  # fmt: skip
 def test_9_a_host_that_does_not_run_steadily_is_not_proven(changes, expected):
@@ -308,7 +308,7 @@ def test_13_no_finding_holds_more_than_fingerprints_of_a_key():
         ({"signs": NEW}, {"workers": []}, ["no worker runs"]),
         ({}, {"workers": []}, ["no worker runs"]),
         ({}, {"workers": [worker(5, problem="unreadable")]}, ["pid 5: the text for unreadable"]),
-        ({}, {"settled": False}, ["the workers changed between two looks"]),
+        ({}, {"settled": False}, ["the workers changed between two looks (a unit restarted)"]),
         ({"accepts": None}, {}, []),
     ],
 )

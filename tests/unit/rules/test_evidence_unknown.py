@@ -245,3 +245,37 @@ def test_10_the_fleet_is_ready_for_retire_when_each_host_is():
 def test_the_nonce_of_these_tests_is_not_empty():
     assert NONCE
     assert steps.ROLLOUT[0] == "adopt"
+
+
+# --- before a batch: what the other hosts do is still safe -------------------
+
+
+def before_batch(*batch, visited=(), **odd):
+    ring = at("promote")
+    # Hosts that were not visited yet still do what prepare left them with.
+    prepared = {member: seen(at("prepared")) for member in FLEET}
+    return proofs.batch_findings(ring, FLEET, {**prepared, **odd}, survey(), {}, visited, batch)
+
+
+def test_2_a_batch_begins_while_every_other_host_is_admissible():
+    assert before_batch("web-1") == {}
+    assert before_batch("web-2", visited=["web-1"], **{"web-1": seen(at("promote"))}) == {}
+
+
+def test_2_no_batch_begins_while_a_host_would_refuse_the_new_key():
+    found = before_batch("web-1", **{"web-3": seen(at("prepared"), OLD)})
+    assert list(found) == ["web-3"]
+    assert "does not accept" in found["web-3"][0].seen
+    assert "run the role app_keys on it" in found["web-3"][0].do
+
+
+def test_2_a_host_that_was_visited_and_changed_since_stops_the_next_batch():
+    assert list(before_batch("web-2", visited=["web-1"], **{"web-1": seen(at("promote"), OLD, NEW)})) == ["web-1"]
+    assert list(before_batch("web-2", visited=["web-1"], **{"web-1": seen(at("promote"), record=None)})) == ["web-1"]
+
+
+def test_2_hosts_that_are_not_safe_are_mended_first():
+    odd = {member: seen(at("prepared"), OLD) for member in ("web-2", "web-3")}
+    assert proofs.visiting_order(at("promote"), FLEET, odd) == ["web-2", "web-3", "web-1"]
+    assert before_batch("web-2", **odd) == {}
+    assert list(before_batch("web-1", **odd)) == ["web-2", "web-3"]

@@ -178,7 +178,7 @@ class Host:
             self.look["files"] = seen(ring)["files"]
         if plan.restart:
             self.look["workers"] = seen(ring, *self.look["files"][0]["accepts"])["workers"]
-        assert visit.unproven(order, self.look, converge, 2) == []
+        assert visit.unproven(order, self.look, converge, self.look) == []
         if converge or plan.write or plan.restart:
             self.look["record"] = seen(ring)["record"]
 

@@ -239,7 +239,12 @@ def test_9_a_deploy_does_not_turn_a_host_that_lost_its_workers_into_an_idle_one(
 
 
 def unproven(name, look, before=2, converge=CONVERGE):
-    return visit.unproven(rings.order(at(name)), look, converge, before)
+    earlier = {
+        "workers": [worker(number) for number in range(before)],
+        "lasting": before,
+        "units": [unit()] if before else [],
+    }
+    return visit.unproven(rings.order(at(name)), look, converge, earlier)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -256,9 +261,9 @@ def test_9_a_host_that_does_what_the_step_asks_is_proven(name, converge):
         ({"files": [env_file(problem="absent")]}, 2, f"{PATH}: the text for absent"),
         ({"workers": [worker(1, NEW, OLD), worker(2, OLD, NEW)]}, 2, "pid 2, started"),
         ({"workers": [worker(1, NEW, OLD), worker(2, problem="absent")]}, 2, "the text for absent"),
-        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 workers run, and before there were 2"),
-        ({"workers": []}, 2, "0 workers run, and before there were 2"),
-        ({"workers": []}, 1, "0 workers run, and before there were 1"),
+        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 workers last, and before there were 2"),
+        ({"workers": []}, 2, "0 workers last, and before there were 2"),
+        ({"workers": []}, 1, "0 workers last, and before there were 1"),
         ({"units": [unit("failed", sub="failed")]}, 2, "shop.service is failed (failed)"),
         ({"units": [unit("activating", sub="auto-restart")]}, 2, "shop.service is activating (auto-restart)"),
         ({"units": [unit(), unit("inactive", name="queue.service", sub="dead")]}, 2, "queue.service is inactive (dead)"),
