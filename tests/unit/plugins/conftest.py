@@ -25,7 +25,8 @@ for folder in (HERE, HERE.parents[1] / "fleet"):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from light_fleet import Fleet, Run  # noqa: E402
+from light_fleet import Fleet  # noqa: E402
+from playbook_run import Run  # noqa: E402
 
 NAMES = ("web1", "web2")
 SIDE_BY_SIDE = {"after", "new_fleet", "walk"}

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import envfile
 import procs
@@ -24,6 +23,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
 from ansible_collections.phased.keys.plugins.plugin_utils.new_key import new_key
+from playbook_run import Run
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[2]
@@ -56,38 +56,6 @@ DEPLOY = """
 """
 
 
-class Run(NamedTuple):
-    """What a run of ansible-playbook ended with, and all that it printed."""
-
-    code: int
-    text: str
-
-    def recap(self, what: str) -> Dict[str, int]:
-        """A number of the recap, such as `changed`, by host."""
-        lines = self.text.partition("PLAY RECAP")[2].splitlines()[1:]
-        found = [(line.split()[0], re.search(rf"\b{what}=(\d+)", line)) for line in lines if " ok=" in line]
-        return {host: int(number[1]) for host, number in found if number}
-
-    def ended(self, code: int) -> Run:
-        """See that it ended with this code; -1 stands for any but 0."""
-        assert self.code == code or (code < 0 and self.code > 0), f"ended with {self.code}\n{self.text}"
-        return self
-
-    def says(self, *parts: str) -> Run:
-        """See that one line holds all these parts, in this order."""
-        assert re.search(".*".join(re.escape(part) for part in parts), self.text), f"nothing says {parts}\n{self.text}"
-        return self
-
-    def lists(self, host: str, *parts: str) -> Run:
-        """See that a refusal's table lists all these parts for a host, in this order, however the lines are wrapped."""
-        rows = re.search(rf"^  {host} .*(\n   .*)*", self.text, re.MULTILINE)
-        assert rows, f"{host} is not listed\n{self.text}"
-        assert re.search(".*".join(re.escape(part) for part in parts), rows[0], re.DOTALL), (
-            f"{host} is listed otherwise\n{rows[0]}"
-        )
-        return self
-
-
 class Holder(NamedTuple):
     """What a file or a process does, in fingerprints."""
 
@@ -100,6 +68,13 @@ def holder(values: Dict[str, str]) -> Holder:
     signs = values.get("SECRET_KEY")
     others = [key for key in values.get("SECRET_KEY_FALLBACKS", "").split(",") if key]
     return Holder(fingerprint(signs) if signs else None, [fingerprint(key) for key in [signs, *others] if key])
+
+
+def exchange(text: str, pairs: Dict[str, str]) -> str:
+    """Put one text in the place of another, for each of the pairs."""
+    for old, new in pairs.items():
+        text = text.replace(old, new)
+    return text
 
 
 class Host:
@@ -363,19 +338,3 @@ class Fleet:
             run.wait()
             if run.stdout:
                 run.stdout.close()
-
-
-def exchange(text: str, pairs: Dict[str, str]) -> str:
-    """Put one text in the place of another, for each of the pairs."""
-    for old, new in pairs.items():
-        text = text.replace(old, new)
-    return text
-
-
-def until(so: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """Wait until something is so, and return it."""
-    end = time.monotonic() + seconds
-    while not (found := so()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return found

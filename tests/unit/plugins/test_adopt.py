@@ -8,7 +8,8 @@ import secrets
 from typing import Callable
 
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from light_fleet import Fleet, Run
+from light_fleet import Fleet
+from playbook_run import Run
 
 After = Callable[..., Fleet]
 NewFleet = Callable[..., Fleet]

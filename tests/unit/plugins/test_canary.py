@@ -13,7 +13,8 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from canary import SYSLOG, Processes, Search
 from conftest import Walk
-from light_fleet import Fleet, Run
+from light_fleet import Fleet
+from playbook_run import Run
 
 
 def awkward() -> str:
@@ -100,6 +101,13 @@ def test_no_secret_is_to_be_found(whole: Whole, place: str) -> None:
     assert len(data) > 10000
     assert place == "process list" or b"SSH: EXEC" in data
     assert whole.search.text(data) == []
+
+
+def test_no_file_ever_carries_the_keys_of_a_visit_to_a_host(whole: Whole) -> None:
+    # A look may: it is put there, run and removed. What is piped has no file that a kill could leave behind.
+    assert "AnsiballZ_active_fingerprint.py" in whole.rolled.text
+    assert "Using module file" in whole.rolled.text and "modules/env_keys.py" in whole.rolled.text
+    assert "AnsiballZ_env_keys" not in whole.adopted.text + whole.rolled.text
 
 
 def leak(fleet: Fleet, secret: str, more: Dict[str, str]) -> Run:

@@ -50,3 +50,11 @@ def test_a_playbook_of_ones_own_cannot_say_which_step_is_visited(after: After) -
     # Without them it is a visit of the step that is open, and that finds nothing to do.
     assert set(fleet.visit().ended(0).recap("changed").values()) == {0}
     assert fleet.unchanged() == before
+
+
+def test_a_visit_that_would_leave_the_keys_in_a_file_on_the_host_is_refused(after: After) -> None:
+    fleet = after("adopt")
+    fleet.open("prepare")
+    before = fleet.unchanged()
+    fleet.visit(ANSIBLE_KEEP_REMOTE_FILES="1").ended(2).says("without pipelining they would lie in a temporary file")
+    assert fleet.unchanged() == before

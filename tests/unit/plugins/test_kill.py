@@ -8,7 +8,8 @@ import os
 import signal
 from typing import Callable
 
-from light_fleet import Fleet, until
+from light_fleet import Fleet
+from playbook_run import until
 
 
 def kill_in(fleet: Fleet, phase: str, *arguments: str) -> None:

@@ -8,7 +8,8 @@ import json
 from typing import Callable, Tuple
 
 import pytest
-from light_fleet import Fleet, Run
+from light_fleet import Fleet
+from playbook_run import Run
 
 After = Callable[..., Fleet]
 BACK = "the settings of before were put back, and the application runs with them"
@@ -66,7 +67,7 @@ def test_a_visit_that_cannot_be_proven_says_what_was_seen(after: After) -> None:
     fleet[2].tell("deadly")
     kept = fleet[1].pids()
     run = fleet.visit("--diff").ended(2)
-    run.says("Module failed: 2 workers run, and before there were 3.")
+    run.says("Module failed: 2 workers last, and before there were 3.")
     run.says(
         f"Module failed: pids {', '.join(map(str, kept))}, started ", f"does not accept {fleet.key('staged')}", BACK
     )
