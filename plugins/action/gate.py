@@ -182,7 +182,7 @@ class ActionModule(FleetAction):
             batch = list(self.task_vars["ansible_play_batch"])
             shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
             return {"look": True, "stale": shares, "known": rings.order(ring).known}
-        visited = [member for member in self.fleet.members if self.result_of(member, VISIT)]
+        visited = [member for member in self.fleet.members if self.visited_at(member) == ring["step"]["counter"]]
         findings = proofs.batch_findings(
             ring,
             self.fleet.members,
@@ -197,6 +197,11 @@ class ActionModule(FleetAction):
                 wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED)
             )
         return {"look": False, "stale": {}}
+
+    def visited_at(self, member: str) -> Any:
+        """The counter of the step at which this run visited a member last; None where it did not."""
+        seen = self.result_of(member, VISIT).get("evidence") or {}
+        return (seen.get("record") or {}).get("counter")
 
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven."""

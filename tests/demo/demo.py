@@ -81,6 +81,8 @@ class Demo:
                 "app_keys_soak": f"{options.soak}s",
                 "app_keys_wait": f"{options.soak + 50}s",
                 "app_keys_settle": "1s",
+                # Four hosts: one alone first, then two at once.
+                "app_keys_serial": [1, "50%"],
             },
         )  # fmt: skip
         result: dict[str, Any] = {"hosts": options.hosts, "workers": options.workers, "soak": options.soak}

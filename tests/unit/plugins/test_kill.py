@@ -8,8 +8,11 @@ import os
 import signal
 from typing import Callable
 
+import pytest
 from light_fleet import Fleet
 from playbook_run import until
+
+pytestmark = pytest.mark.slow
 
 
 def kill_in(fleet: Fleet, phase: str, *arguments: str) -> None:
@@ -30,7 +33,7 @@ def test_a_rollout_that_is_killed_in_every_phase_ends_as_the_same_rollout(after:
     fleet = after("adopt")
     old = fleet.old
     for host in fleet.hosts:
-        host.tell("slow", "0.3")
+        host.tell("slow", "2.5")  # longer than the next run takes to look
     kill_in(fleet, "prepare")
     new = fleet.key("staged")
     kill_in(fleet, "promote")
