@@ -273,7 +273,8 @@ class TestRun:
             for number in numbers:
                 signal.signal(number, before[number])
         masks = dict(line.split(":", 1) for line in (tmp_path / "status").read_text().splitlines())
-        assert int(masks["SigIgn"], 16) == 0
+        # Signals 32 and 33 are glibc's own, which no program can set: some shells leave them ignored.
+        assert int(masks["SigIgn"], 16) & ~(0b11 << 31) == 0
         assert int(masks["SigBlk"], 16) == 0
 
     def test_no_descriptor_is_passed_on(self, tmp_path: pathlib.Path) -> None:
