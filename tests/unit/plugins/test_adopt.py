@@ -69,7 +69,7 @@ def test_a_keyring_that_exists_is_never_overwritten_nor_made_anew_for_a_fleet_th
 
 
 def test_adopt_asks_how_it_is_known_that_the_application_reads_its_fallbacks(new_fleet: NewFleet) -> None:
-    fleet = running(new_fleet)
+    fleet = running(new_fleet, "web1")
     del fleet.vars["app_keys_app_check"]
     refused(fleet).says("app_keys_app_check is not set", "Nothing was written.")
 
@@ -87,7 +87,7 @@ def test_an_application_that_fails_its_check_is_not_adopted(new_fleet: NewFleet)
 
 
 def test_a_weak_key_is_adopted_only_when_that_is_asked_for(new_fleet: NewFleet) -> None:
-    fleet = new_fleet()
+    fleet = new_fleet(("web1",))
     weak = secrets.token_hex(4)
     fleet.write_env(weak)
     fleet.restart()
