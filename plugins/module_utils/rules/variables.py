@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from . import env_text
 from .durations import seconds
+from .fingerprint import PATTERN
 from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
 from .ring import NAME
 
@@ -104,6 +105,19 @@ def _application(value: Any, name: str) -> str:
 
 def _texts(value: Any, name: str) -> List[str]:
     return [_text(item, name) for item in (value if isinstance(value, list) else [value])]
+
+
+def _names(value: Any, name: str) -> List[str]:
+    """Hosts by name: a list, or one text with commas, as on a command line."""
+    texts = _texts(value.split(",") if isinstance(value, str) else value, name)
+    return [text.strip() for text in texts]
+
+
+def _fingerprint(value: Any, name: str) -> str:
+    # A fingerprint of digits alone comes from YAML as a number.
+    if not PATTERN.match(str(value)):
+        raise VariableError(f"{name} is {value!r}; a fingerprint has 16 hexadecimal digits, as phased.keys.status shows it")
+    return str(value)
 
 
 def _mapping(value: Any, name: str) -> Dict[str, Any]:
@@ -210,6 +224,13 @@ VARIABLES: Dict[str, Variable] = {
     "new": Variable(False, _truth, fleet=True),
     "replace": Variable([], _texts, fleet=True),
     "allow_weak": Variable(False, _truth, fleet=True),
+    "recover": Variable(False, _truth, fleet=True),
+    "release": Variable([], _names, fleet=True),
+    "waive": Variable([], _names, fleet=True),
+    "waive_reason": Variable(None, _text, fleet=True),
+    "waive_for": Variable(None, _duration, fleet=True),
+    "compromised": Variable(None, _fingerprint, fleet=True),
+    "confirm": Variable(None, _fingerprint, fleet=True),
     "allow_key_in_file": Variable(False, _truth),
 }
 

@@ -244,7 +244,7 @@ def test_10_the_fleet_is_ready_for_retire_when_each_host_is():
 
 def test_the_nonce_of_these_tests_is_not_empty():
     assert NONCE
-    assert steps.ROLLOUT[0] == "adopt"
+    assert next_step.ROLLOUT[0] == "adopt"
 
 
 # --- before a batch: what the other hosts do is still safe -------------------
