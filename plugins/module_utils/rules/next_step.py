@@ -107,11 +107,12 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     if goal == "rollout" and _not_yet(ring, phase):
         return Decision("skip", f"{current['name']} is already open")
     why = WHY_NOT[phase](ring)
-    if why and goal == "rollout":
-        # Where nothing is in flight, the phase before has said so.
-        return Decision("skip", "" if at_rest(ring) else next_text(ring, now))
+    if why and goal == "rollout" and at_rest(ring):
+        return Decision("skip", "")  # the phase before has said that nothing is in flight
     if why and current["name"] == phase:
         return Decision("skip", f"done, every member was proven at {current['closed']}")
+    if why and goal == "rollout":
+        return Decision("skip", next_text(ring, now))
     if why:
         state = "still open" if rings.is_open(ring) else f"closed at {current['closed']}"
         return Decision("refuse", f"{why}. The last step is {current['name']}, {state}")

@@ -132,7 +132,7 @@ def test_3_the_check_itself_finds_a_promote_that_was_not_prepared():
     rollout.close(T0)
     rollout.ring["keys"].append({**opened(rollout.ring, "prepare", T0)["keys"][-1]})
     rollout.ring["keys"][-1]["state"] = "withdrawn"
-    rollout.ring["step"].update(before=NEW, closed=None)
+    rollout.ring["step"].update(signing=[NEW, OLD], closed=None)
     with pytest.raises(AssertionError, match="is signed with, and a host accepts"):
         rollout.check()
 

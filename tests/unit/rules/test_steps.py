@@ -174,8 +174,12 @@ def test_a_key_that_cannot_be_written_as_a_fallback_is_refused_when_it_is_adopte
         opened(steps.close_step(adopt(secrets=[secret]), CLOSED["adopt"]), "prepare", OPENED["prepare"])
 
 
-def test_only_the_promote_that_is_open_remembers_the_key_before():
-    assert [at(name)["step"]["before"] for name in ("adopt", "prepare", "promote", "retire")] == [None, None, OLD, None]
+@pytest.mark.parametrize(
+    "name, signing, spreading",
+    [("adopt", [OLD], []), ("prepare", [OLD], [NEW]), ("promote", sorted([OLD, NEW]), []), ("retire", [NEW], [])],
+)
+def test_a_step_remembers_which_keys_may_sign_and_which_are_on_their_way(name, signing, spreading):
+    assert (at(name)["step"]["signing"], at(name)["step"]["spreading"]) == (signing, spreading)
 
 
 @pytest.mark.parametrize("name, key", [("adopt", OLD), ("prepare", NEW), ("promote", NEW), ("retire", OLD)])
@@ -197,11 +201,11 @@ def test_5_a_joiner_that_is_counted_later_does_not_make_the_last_rollout_younger
 
 
 @pytest.mark.parametrize(
-    "members, joined", [(FLEET, []), (["web-9"], ["web-9"]), ([*FLEET, "web-8", "web-9"], ["web-8", "web-9"]), ([], [])]
+    "joining, joined", [(FLEET, []), (["web-9"], ["web-9"]), ([*FLEET, "web-8", "web-9"], ["web-8", "web-9"]), ([], [])]
 )
-def test_11_joiners_are_registered_and_members_stay_as_they_are(members, joined):
+def test_11_joiners_are_registered_and_members_stay_as_they_are(joining, joined):
     ring = at("promoted")
-    new = members.register(ring, members, T0 + DAY)
+    new = members.register(ring, joining, T0 + DAY)
     assert list(new["members"]) == [*FLEET, *joined]
     assert {member: new["members"][member] for member in FLEET} == ring["members"]
     assert all(new["members"][member] == {"since": stamp(T0 + DAY), "proven": None} for member in joined)
@@ -211,7 +215,7 @@ def test_11_joiners_are_registered_and_members_stay_as_they_are(members, joined)
 def test_the_journal_tells_what_happened_in_its_order():
     events = [(entry["event"], entry["counter"]) for entry in at("retired")["journal"]]
     assert events == [
-        ("adopted with a key that was adopted", 1),
+        ("begun with a key that was adopted", 1),
         ("registered", 1),
         ("adopt closed: all 3 members are proven", 1),
         ("prepare opened", 2),
