@@ -128,9 +128,13 @@ class ActionModule(FleetAction):
         if self.checking or confirmed == leaked:
             return
         if confirmed is not None:
-            raise Refused(f"app_keys_confirm is {confirmed}, and app_keys_compromised is {leaked}. {gate.NOTHING_CHANGED}")
+            raise Refused(
+                f"app_keys_confirm is {confirmed}, and app_keys_compromised is {leaked}. {gate.NOTHING_CHANGED}"
+            )
         try:
-            typed = self._display.prompt_until(f"Type {leaked} to roll it without a soak, or anything else to leave it: ")
+            typed = self._display.prompt_until(
+                f"Type {leaked} to roll it without a soak, or anything else to leave it: "
+            )
         except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive) as error:
             typed = error
         if not isinstance(typed, bytes) or typed.decode(errors="replace").strip() != leaked:

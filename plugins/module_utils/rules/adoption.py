@@ -129,7 +129,9 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
         where = holder.get("path") or f"pid {holder['pid']}"
         problem = holder["problem"]
         if problem and (problem["kind"] != "absent" or evidence["workers"]):
-            found.append(Finding(f"{where}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again")))
+            found.append(
+                Finding(f"{where}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
+            )
     found += [
         outsider(other, "a restart")
         for other in evidence["others"]
@@ -169,14 +171,21 @@ def _holders(evidence: Evidence) -> List[Mapping[str, Any]]:
 def _refused(holders: Holders, signing: Set[str]) -> Dict[str, List[Finding]]:
     """Find the hosts that refuse what another one signs."""
     findings: Dict[str, List[Finding]] = {}
-    signers = {key: next(member for member in holders for holder in holders[member] if holder["signs"] == key) for key in signing}
+    signers = {
+        key: next(member for member in holders for holder in holders[member] if holder["signs"] == key)
+        for key in signing
+    }
     for member, held in holders.items():
         found: Dict[str, Finding] = {}
         for holder in held:
             where = holder.get("path") or f"pid {holder['pid']}"
             for key in sorted(signing - set(holder["accepts"])):
-                seen = f"{where} signs with {holder['signs']} and does not accept {key}, with which {signers[key]} signs"
-                found.setdefault(key, Finding(seen, f"let it accept {key} too, restart it, then run phased.keys.adopt again"))
+                seen = (
+                    f"{where} signs with {holder['signs']} and does not accept {key}, with which {signers[key]} signs"
+                )
+                found.setdefault(
+                    key, Finding(seen, f"let it accept {key} too, restart it, then run phased.keys.adopt again")
+                )
         if found:
             findings[member] = list(found.values())
     return findings
@@ -188,7 +197,12 @@ def _signs(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> str
     def rank(key: str) -> Tuple[bool, int, float]:
         members = [member for member, held in holders.items() if any(holder["signs"] == key for holder in held)]
         latest = any(_at(evidence[member], last) and holders[member][0]["signs"] == key for member in members)
-        files = [file for member in members for file in evidence[member]["files"] if file["signs"] == key and file["identity"]]
+        files = [
+            file
+            for member in members
+            for file in evidence[member]["files"]
+            if file["signs"] == key and file["identity"]
+        ]
         return latest, len(members), max((float(file["identity"]["changed"]) for file in files), default=0.0)
 
     return max(sorted({holder["signs"] for held in holders.values() for holder in held}), key=rank)
@@ -196,7 +210,11 @@ def _signs(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> str
 
 def _gone(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> Set[str]:
     """The keys that the lost keyring was letting go of: not accepted where the last step was proven."""
-    done = [member for member in holders if _at(evidence[member], last) and evidence[member]["record"]["step"] in ("retire", "withdraw")]
+    done = [
+        member
+        for member in holders
+        if _at(evidence[member], last) and evidence[member]["record"]["step"] in ("retire", "withdraw")
+    ]
     if not done:
         return set()
     kept = {key for member in done for holder in holders[member] for key in holder["accepts"]}

@@ -36,7 +36,9 @@ def cost(ring: Ring, leaked: str) -> str:
         )
     if key is not None and state == "retiring":
         over = soak.over_at(key)
-        until = f"its soak, which would last until {stamp(over)}, is waived" if over is not None else "its soak is waived"
+        until = (
+            f"its soak, which would last until {stamp(over)}, is waived" if over is not None else "its soak is waived"
+        )
         return f"{leaked} is accepted everywhere and does not sign after the step that is under way; {until}. {ends}"
     if state == "staged":
         return f"{leaked} has never signed. It is taken back from every host, and nothing that anybody holds ends"

@@ -104,7 +104,9 @@ def unknown_state(
     if member not in fleet:
         return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
     found = usable(member, evidence.get(member), survey)
-    ended = [waiver for waiver in ring["waivers"] if waiver["member"] == member and epoch(waiver["until"]) <= survey.clock]
+    ended = [
+        waiver for waiver in ring["waivers"] if waiver["member"] == member and epoch(waiver["until"]) <= survey.clock
+    ]
     if found and ended and member not in evidence:
         found.append(Finding(f"its waiver ran out at {ended[0]['until']}", WAIVE.format(member=member)))
     return found
@@ -115,9 +117,7 @@ def waived(ring: Ring, survey: Survey) -> List[str]:
     return [waiver["member"] for waiver in members.open_waivers(ring, survey.clock)]
 
 
-def excused(
-    ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[str, Evidence], survey: Survey
-) -> bool:
+def excused(ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[str, Evidence], survey: Survey) -> bool:
     """Whether the others may be visited though nothing is known of this member: it is waived, or the open step excuses it.
 
     Somebody who vanished from the inventory is never excused by the step: the inventory may be the wrong one.

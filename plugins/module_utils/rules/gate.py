@@ -60,9 +60,7 @@ def ask(ring: Ring, wish: Wish, now: float) -> Decision:
     return next_step.decide(ring, wish.phase, wish.goal, now, wish.max_age, wish.new)
 
 
-def opening(
-    ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
-) -> Verdict:
+def opening(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
     """Open the phase's step if it is next and every member is proven, or go on with one that is open."""
     count = proofs.count(ring, fleet, evidence, survey)
     decision = ask(ring, wish, survey.clock)
@@ -90,7 +88,9 @@ def closing(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], 
     if count.complete:
         return _finished(ring, count, survey.clock)
     name = ring["step"]["name"]
-    return Verdict("refuse", ring, wording.refusal(ring, f"{name} is not complete", count, count.findings, stopped(ring)))
+    return Verdict(
+        "refuse", ring, wording.refusal(ring, f"{name} is not complete", count, count.findings, stopped(ring))
+    )
 
 
 def takes_back(ring: Ring, step: str) -> bool:
@@ -128,12 +128,16 @@ def _open(
     # Where the whole fleet was proven there is none; a rollback does not ask for that.
     blocked = proofs.not_visitable(opened, fleet, evidence, survey)
     if blocked:
-        return Verdict("refuse", ring, wording.refusal(ring, f"{step} is not safe yet", count, blocked, NOTHING_CHANGED))
+        return Verdict(
+            "refuse", ring, wording.refusal(ring, f"{step} is not safe yet", count, blocked, NOTHING_CHANGED)
+        )
     visit = proofs.visits(opened, fleet, evidence, survey)
     proven = wording.counted(ring, count)
     if takes_back(ring, step):
         everybody = proofs.everybody(opened, fleet)
-        proven = f"{len(visit)} of {len(everybody)} hosts can be visited now{wording.later(set(everybody) - set(visit))}"
+        proven = (
+            f"{len(visit)} of {len(everybody)} hosts can be visited now{wording.later(set(everybody) - set(visit))}"
+        )
     if wish.checking:
         fresh = {opened["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
@@ -160,14 +164,20 @@ def _go_on(
     text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"
     visit = proofs.visits(ring, fleet, evidence, survey)
     if wish.checking:
-        lines = [f"{text}. They would be visited:", *wording.table(count.findings), *wording.plan(ring, visit, evidence)]
+        lines = [
+            f"{text}. They would be visited:",
+            *wording.table(count.findings),
+            *wording.plan(ring, visit, evidence),
+        ]
         return Verdict("stay", ring, "\n".join(lines))
     return Verdict("visit", members.register(ring, fleet, survey.clock), text, visit)
 
 
 def _finished(ring: Ring, count: Count, now: float) -> Verdict:
     closed = closed_ring(ring, count, now)
-    return Verdict("stay", closed, f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}")
+    return Verdict(
+        "stay", closed, f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}"
+    )
 
 
 def _soak_text(ring: Ring) -> str:

@@ -36,7 +36,9 @@ def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float
                 f"app_keys_release names {name}, which is in the inventory: take it out of the inventory first, or the next visit would write it"
             )
         if name not in ring["members"] and name not in released:
-            raise RingError(f"app_keys_release names {name}, which is no member; members are {', '.join(sorted(ring['members']))}")
+            raise RingError(
+                f"app_keys_release names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
+            )
     leaving = [name for name in dict.fromkeys(names) if name in ring["members"]]
     if not leaving:
         return ring
@@ -55,7 +57,9 @@ def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: flo
     """
     for name in names:
         if name not in ring["members"]:
-            raise RingError(f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(ring['members']))}")
+            raise RingError(
+                f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
+            )
     same = {waiver["member"] for waiver in ring["waivers"] if waiver["reason"] == reason}
     aside = [name for name in dict.fromkeys(names) if name not in same]
     if not aside:

@@ -103,7 +103,9 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     if phase == "adopt":
         return Decision("skip", "the keyring is adopted")
     if phase == "rollback" and current["name"] in PHASES[phase]:
-        return Decision("skip", f"{current['name']}: done, every member was proven at {current['closed']}; {next_text(ring, now)}")
+        return Decision(
+            "skip", f"{current['name']}: done, every member was proven at {current['closed']}; {next_text(ring, now)}"
+        )
     if goal == "rollout" and _not_yet(ring, phase):
         return Decision("skip", f"{current['name']} is already open")
     why = WHY_NOT[phase](ring)
@@ -121,7 +123,9 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     if phase == "retire":
         return _let_go(ring, now)
     if phase == "rollback":
-        return Decision("open", "the rollout is taken back", "withdraw" if rings.in_state(ring, "staged") else "rollback")
+        return Decision(
+            "open", "the rollout is taken back", "withdraw" if rings.in_state(ring, "staged") else "rollback"
+        )
     return Decision("open", f"{phase} is next", phase)
 
 
@@ -175,7 +179,9 @@ def next_text(ring: Ring, now: float, max_age: Optional[float] = None) -> str:
         if max_age is None or step["name"] == "adopt":
             return rest
         begin = epoch(step["closed"]) + max_age
-        return f"{rest}; the next rollout is due at {stamp(begin)}" + (f", in {words(begin - now)}" if begin > now else "")
+        return f"{rest}; the next rollout is due at {stamp(begin)}" + (
+            f", in {words(begin - now)}" if begin > now else ""
+        )
     name = _letting_go(ring, moment)
     if moment <= now:
         return f"the soak is over: run phased.keys.rollout, or phased.keys.{PLAYBOOKS[name]}"

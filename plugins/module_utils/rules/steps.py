@@ -156,7 +156,13 @@ def close_step(ring: Ring, now: float) -> Ring:
             key["secret"] = None
     proven = len(ring["members"]) - len(waived)
     set_aside = {"waived": waived} if waived else {}
-    note(ring, now, f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven", key=step["key"], **set_aside)
+    note(
+        ring,
+        now,
+        f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven",
+        key=step["key"],
+        **set_aside,
+    )
     return ring
 
 

@@ -116,7 +116,9 @@ def _names(value: Any, name: str) -> List[str]:
 def _fingerprint(value: Any, name: str) -> str:
     # A fingerprint of digits alone comes from YAML as a number.
     if not PATTERN.match(str(value)):
-        raise VariableError(f"{name} is {value!r}; a fingerprint has 16 hexadecimal digits, as phased.keys.status shows it")
+        raise VariableError(
+            f"{name} is {value!r}; a fingerprint has 16 hexadecimal digits, as phased.keys.status shows it"
+        )
     return str(value)
 
 

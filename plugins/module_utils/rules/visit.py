@@ -64,7 +64,9 @@ def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, A
     for member, record in told.items():
         late = proofs.late(ring, {"record": record})
         if late:
-            return Voucher(False, f"{host} has no record, and {member} {late[0].seen}. Nothing was changed: {late[0].do}")
+            return Voucher(
+                False, f"{host} has no record, and {member} {late[0].seen}. Nothing was changed: {late[0].do}"
+            )
     begun = any(entry["proven"] for entry in ring["members"].values())
     return Voucher(bool(told) or (not begun and host == proofs.first_member(ring)))
 

@@ -69,7 +69,10 @@ def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
 
 
 def plan(
-    ring: Ring, hosts: Sequence[str], evidence: Mapping[str, Mapping[str, Any]], names: Optional[Mapping[str, str]] = None
+    ring: Ring,
+    hosts: Sequence[str],
+    evidence: Mapping[str, Mapping[str, Any]],
+    names: Optional[Mapping[str, str]] = None,
 ) -> List[str]:
     """Say line by line what a visit of the open step would change on each of these hosts; `names` stand for fingerprints."""
     asked = rings.order(ring)
@@ -86,7 +89,9 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
     for file in seen["files"]:
         if not todo.write or (not file["problem"] and asked.wants(file["signs"], file["accepts"])):
             continue
-        steps = [f"signs with {_named(asked.signs, names)} instead of {file['signs'] or 'none'}"] * (file["signs"] != asked.signs)
+        steps = [f"signs with {_named(asked.signs, names)} instead of {file['signs'] or 'none'}"] * (
+            file["signs"] != asked.signs
+        )
         gained = [key for key in asked.accepts if key not in file["accepts"]]
         lost = [key for key in file["accepts"] if key not in asked.accepts]
         steps += [f"accepts {_named(key, names)}" for key in gained]
@@ -113,7 +118,11 @@ def status(
     if count.findings:
         lines += ["", f"not proven: {len(count.findings)}", *table(count.findings)]
         unproven = [member for member in count.findings if member in evidence]
-        lines += ["", f"what phased.keys.rollout would change for {step['name']}", *plan(ring, unproven, evidence)] * bool(unproven)
+        lines += [
+            "",
+            f"what phased.keys.rollout would change for {step['name']}",
+            *plan(ring, unproven, evidence),
+        ] * bool(unproven)
     waivers = [
         f"  {waiver['member']}  until {waiver['until']}{'' if waiver in members.open_waivers(ring, now) else ' (over)'}: {waiver['reason']}"
         for waiver in ring["waivers"]

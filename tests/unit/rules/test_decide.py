@@ -142,7 +142,9 @@ def test_a_refusal_says_what_to_do(name, step, said):
 
 def test_a_retire_before_the_adoption_is_complete_waits_for_a_soak_that_begins_with_it():
     ring = adopt(secrets=SECRETS[1:3])
-    assert next_step.decide(ring, "retire", "retire", LATER).do == "open"  # the gate counts, and closes the adoption first
+    assert (
+        next_step.decide(ring, "retire", "retire", LATER).do == "open"
+    )  # the gate counts, and closes the adoption first
     closed = steps.close_step(ring, LATER)
     assert next_step.decide(closed, "retire", "retire", LATER).do == "wait"
 

@@ -15,8 +15,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps, visit
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from builders import (
     DAY,
     FLEET,
