@@ -123,6 +123,8 @@ class ActionModule(FleetAction):
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
+        if self.checking and (self._task.args.get("do") != "ask" or self.phase not in ("current", self.goal)):
+            return  # said in the first phase: in check mode the mark is not there in the next
         self.say(cost)
         confirmed = self.fleet.values["confirm"]
         if self.checking or confirmed == leaked:

@@ -37,6 +37,10 @@ class ActionModule(FleetAction):
         if state not in ("planned", "adopted"):
             raise FleetError(f"state is {state!r}; it is one of planned, adopted and shown")
         if self.file.exists():
+            if self.fleet.values["recover"]:
+                raise FleetError(
+                    f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first. {UNWRITTEN}"
+                )
             ring = self.load()
             if state == "planned":
                 self.say(

@@ -205,7 +205,7 @@ def _signs(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> str
         ]
         return latest, len(members), max((float(file["identity"]["changed"]) for file in files), default=0.0)
 
-    return max(sorted({holder["signs"] for held in holders.values() for holder in held}), key=rank)
+    return str(max(sorted({holder["signs"] for held in holders.values() for holder in held}), key=rank))
 
 
 def _gone(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> Set[str]:

@@ -127,11 +127,10 @@ def _open(
     count = proofs.count(ring, fleet, evidence, survey)
     # Where the whole fleet was proven there is none; a rollback does not ask for that.
     blocked = proofs.not_visitable(opened, fleet, evidence, survey)
-    if blocked:
-        return Verdict(
-            "refuse", ring, wording.refusal(ring, f"{step} is not safe yet", count, blocked, NOTHING_CHANGED)
-        )
     visit = proofs.visits(opened, fleet, evidence, survey)
+    if blocked or not visit:
+        head = f"{step} is not safe yet" if blocked else f"{step}: no host can be visited"
+        return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
     proven = wording.counted(ring, count)
     if takes_back(ring, step):
         everybody = proofs.everybody(opened, fleet)
@@ -159,10 +158,12 @@ def _go_on(
         return _finished(ring, count, survey.clock)
     name = ring["step"]["name"]
     blocked = proofs.not_visitable(ring, fleet, evidence, survey)
-    if blocked:
-        return Verdict("refuse", ring, wording.refusal(ring, f"{name} cannot go on", count, blocked, NOTHING_CHANGED))
-    text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"
     visit = proofs.visits(ring, fleet, evidence, survey)
+    if blocked or not visit:
+        # Whoever is not proven and holds up nobody cannot be visited either: only the closing count waits for it.
+        head = f"{name} cannot go on" if blocked else f"{name} is not complete"
+        return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
+    text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"
     if wish.checking:
         lines = [
             f"{text}. They would be visited:",

@@ -97,6 +97,19 @@ def test_12_a_rollback_opens_with_a_host_down_and_says_whom_it_leaves_for_later(
     assert "the soak will be 14d" in verdict.text
 
 
+def test_12_a_rollback_that_only_waits_for_a_host_that_is_down_says_so():
+    ring = ask(at("promoted"), "rollback", goal="rollback").ring
+    verdict = ask(ring, "rollback", goal="rollback", evidence=fleet_of(ring, web_2=None))
+    assert (verdict.do, verdict.ring) == ("refuse", ring)
+    assert verdict.text.startswith("rollback is not complete: 2 of 3 hosts sign with")
+
+
+def test_12_with_no_host_in_reach_no_rollback_opens():
+    verdict = ask(at("promoted"), "rollback", goal="rollback", evidence={})
+    assert verdict.do == "refuse"
+    assert "rollback: no host can be visited: 0 of 3" in verdict.text
+
+
 def test_a_rollout_waits_for_the_soak_and_opens_retire_after_it():
     assert ask(at("promoted"), "retire").do == "stay"
     assert ask(at("promoted"), "retire", now=OVER).ring["step"]["name"] == "retire"
