@@ -103,9 +103,8 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     if phase == "adopt":
         return Decision("skip", "the keyring is adopted")
     if phase == "rollback" and current["name"] in PHASES[phase]:
-        return Decision(
-            "skip", f"{current['name']}: done, every member was proven at {current['closed']}; {next_text(ring, now)}"
-        )
+        done = f"done, every member was proven at {current['closed']} ({current['name']})"
+        return Decision("skip", f"{done}; {next_text(ring, now)}")
     if goal == "rollout" and _not_yet(ring, phase):
         return Decision("skip", f"{current['name']} is already open")
     why = WHY_NOT[phase](ring)
@@ -154,14 +153,6 @@ def may_begin(ring: Ring, wait: float, now: float) -> bool:
         return False
     moment = soak.next_due(ring)
     return moment is None or moment - now > wait
-
-
-def due_at(ring: Ring, max_age: float = MAX_AGE) -> Optional[float]:
-    """Return the earliest moment at which a rollout has something to do by itself; None while a step is under way."""
-    if rings.is_open(ring) or rings.in_state(ring, "staged"):
-        return None
-    moment = soak.next_due(ring)
-    return moment if moment is not None else epoch(ring["step"]["closed"]) + max_age
 
 
 def next_text(ring: Ring, now: float, max_age: Optional[float] = None) -> str:

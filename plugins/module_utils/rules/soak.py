@@ -36,8 +36,9 @@ def over_at(key: Mapping[str, Any]) -> Optional[float]:
     """Return the moment at which a retiring key's soak is over by the controller's clock; None while it has not begun."""
     if "soaking" not in key["times"]:
         return None
-    waived = "compromised" in key["marks"]
-    return epoch(key["times"]["soaking"]) + (0.0 if waived else float(key["soak"]["seconds"]))
+    if "compromised" in key["marks"]:
+        return 0.0  # and not when its soak began: times are written in whole seconds, and nobody waits for the next one
+    return epoch(key["times"]["soaking"]) + float(key["soak"]["seconds"])
 
 
 def due(ring: Ring, now: float) -> List[Dict[str, Any]]:
