@@ -294,8 +294,8 @@ def late(ring: Ring, evidence: Evidence) -> List[Finding]:
     return [
         Finding(
             f"has seen step {record['counter']} ({record['step']}), and this keyring is at {step['counter']} ({step['name']})",
-            "this keyring is a copy or a backup: use the one that the fleet was last rolled with; if that is lost, move this one away and run phased.keys.adopt "
-            "-e app_keys_recover=true",
+            "this keyring is a copy or a backup: use the one that the fleet was last rolled with; if that is lost, move this one away and run "
+            "phased.keys.adopt -e app_keys_recover=true",
         )
     ]
 
