@@ -98,11 +98,15 @@ test: unit molecule ## Unit tests, then the Molecule scenario `default`
 
 .PHONY: unit
 unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
-	$(BIN)/python -m pytest -m "not slow" tests/unit $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not hosts" tests/unit $(ARGS)
 
 .PHONY: slow
 slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
 	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
+
+.PHONY: test-hosts
+test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
+	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
 # Interrupted, Molecule leaves its fleet running: take it down even so.
 .PHONY: molecule

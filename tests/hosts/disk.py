@@ -39,8 +39,8 @@ def write(disk: Path, wanted: Files, *, start_shop: bool) -> None:
         target.touch(mode)
         target.write_text(text)
         target.chmod(mode)
-    for path in (disk / "root", disk / "root/.ssh", disk / "home/ops/.ssh"):
-        path.chmod(0o700)
+    for private in ("root", "root/.ssh", "home/ops/.ssh"):
+        (disk / private).chmod(0o700)
     if start_shop:
         wants = disk / "etc/systemd/system/multi-user.target.wants"
         _folder(disk, wants)

@@ -44,6 +44,7 @@ from backends import BACKENDS  # noqa: E402
 from cgroups import Group  # noqa: E402
 from errors import HostsError  # noqa: E402
 from fleet import ENV, new_key  # noqa: E402
+from inventory import Place  # noqa: E402
 
 PATIENCE = 90  # seconds until every host has to be up; a busy machine needs some
 
@@ -73,8 +74,8 @@ class Hosts:
         return settings
 
     @property
-    def places(self) -> list[inventory.Place]:
-        return [inventory.Place(**place) for place in self.settings["places"]]
+    def places(self) -> list[Place]:
+        return [Place(**place) for place in self.settings["places"]]
 
     def up(
         self,
@@ -178,7 +179,7 @@ class Hosts:
         on = addresses.addresses(hosts)
         ssh_port = addresses.free_port(on)
         app_port = addresses.free_port(on, without=[ssh_port])
-        places = [inventory.Place(f"web{number}", address, ssh_port, app_port) for number, address in enumerate(on, 1)]
+        places = [Place(f"web{number}", address, ssh_port, app_port) for number, address in enumerate(on, 1)]
         settings = {
             "backend": backend,
             "layers": [str(layer) for layer in layers],
@@ -260,14 +261,14 @@ class Hosts:
         ).wait()  # it forks, and the parent returns  # fmt: skip
 
 
-def _takes_logins(place: inventory.Place) -> bool:
+def _takes_logins(place: Place) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((place.address, place.ssh_port), timeout=5) as line:
         line.settimeout(5)
         return line.recv(4) == b"SSH-"
     return False
 
 
-def _answers(place: inventory.Place) -> bool:
+def _answers(place: Place) -> bool:
     line = http.client.HTTPConnection(place.address, place.app_port, timeout=5)
     try:
         line.request("GET", "/healthz")
