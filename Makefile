@@ -98,17 +98,26 @@ test: unit molecule ## Unit tests, then the Molecule scenario `default`
 
 .PHONY: unit
 unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
-	$(BIN)/python -m pytest -m "not slow" tests/unit $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not hosts" tests/unit $(ARGS)
 
 .PHONY: slow
 slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
 	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
 
+.PHONY: test-hosts
+test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
+	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
+
 # Interrupted, Molecule leaves its fleet running: take it down even so.
+MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; $(BIN)/molecule test -s $(1)
+
 .PHONY: molecule
 molecule: $(VENV)/.test ## The Molecule scenario `default` alone
-	trap 'trap "" INT TERM; $(BIN)/molecule destroy -s default; exit 130' INT TERM; \
-	$(BIN)/molecule test -s default
+	$(call MOLECULE,default)
+
+.PHONY: molecule-systemd
+molecule-systemd: $(VENV)/.test ## The Molecule scenario `systemd`, on real hosts (needs root)
+	$(call MOLECULE,systemd)
 
 .PHONY: lint
 lint: lint-yaml lint-python lint-ansible lint-docs lint-licences lint-tarball lint-sanity ## Every linter, nothing skipped
