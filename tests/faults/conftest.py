@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make test-faults`: one real fleet under load, and one fault after the other. Needs root."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+for folder in (HERE, HERE.parent / "hosts", HERE.parent / "fleet", HERE.parent / "fleet" / "app", HERE.parent / "demo"):
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+import machine  # noqa: E402
+from backends import BACKENDS  # noqa: E402
+from field import Field  # noqa: E402
+
+CHECKOUT = HERE.parents[1]
+FOLDER = CHECKOUT / ".cache" / "faults"
+RESULTS = CHECKOUT / "build" / "faults"
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    return int(os.environ.get("PHASED_SEED", "1"))
+
+
+class Fields:
+    """The one fleet; after a fault that failed it is of no use any more, and the next one gets another."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.now: Field | None = None
+
+    def field(self) -> Field:
+        if self.now is None:
+            self.now = Field(FOLDER, self.seed)
+            self.now.up()
+        return self.now
+
+    def give_up(self) -> None:
+        if self.now is not None:
+            self.now.down()
+        self.now = None
+
+
+@pytest.fixture(scope="session")
+def fields(seed: int) -> Iterator[Fields]:
+    if os.geteuid() != 0:
+        pytest.skip("the fault suite needs root: hosts with a systemd of their own")
+    missing = machine.missing(BACKENDS["unshare"].commands)
+    if missing:
+        pytest.skip(f"the fault suite needs these packages: {' '.join(missing)}")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    fields = Fields(seed)
+    yield fields
+    fields.give_up()
+
+
+@pytest.fixture
+def keep() -> Iterator[dict]:
+    """What a test tells about its fault; kept for the table."""
+    told: dict = {}
+    yield told
+    if told:
+        with (RESULTS / "results.jsonl").open("a") as results:
+            results.write(json.dumps(told) + "\n")
