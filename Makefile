@@ -115,9 +115,10 @@ MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' IN
 molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 	$(call MOLECULE,default)
 
-.PHONY: molecule-systemd
-molecule-systemd: $(VENV)/.test ## The Molecule scenario `systemd`, on real hosts (needs root)
-	$(call MOLECULE,systemd)
+# One scenario on real hosts: molecule-systemd, molecule-resume and so on.
+.PHONY: molecule-%
+molecule-%: $(VENV)/.test
+	$(call MOLECULE,$*)
 
 .PHONY: lint
 lint: lint-yaml lint-python lint-ansible lint-docs lint-licences lint-tarball lint-sanity ## Every linter, nothing skipped
