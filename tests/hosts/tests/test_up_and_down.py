@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.hosts
 
 SCRIPT = Path(real.__file__)
 TOO_LONG = 120
+# Podman is there for people who have it; nothing is installed for this.
+PODMAN = pytest.param("podman", marks=pytest.mark.skipif(not shutil.which("podman"), reason="no podman here"))
+BACKENDS = ["unshare", "nspawn", PODMAN]
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def ansible(hosts: real.Hosts, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("backend", ["unshare", "nspawn"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_hosts_come_up_crash_boot_again_and_go(folder: Path, backend: str) -> None:
     hosts = real.Hosts(folder).up(3, 2, backend, keeper_pid=os.getpid())
     for place in hosts.places:

@@ -46,6 +46,7 @@ def test_two_ports_of_a_fleet_differ():
 
 def test_hosts_are_in_the_unified_hierarchy_and_in_systemds_own_where_there_are_two():
     assert cgroups.trees(HYBRID) == [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd")]
+    assert cgroups.all_trees(HYBRID) == [*cgroups.trees(HYBRID), Path("/sys/fs/cgroup/cpu")]
     assert cgroups.trees("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n") == [Path("/sys/fs/cgroup")]
     with pytest.raises(HostsError, match="version 2"):
         cgroups.trees("cgroup /sys/fs/cgroup/cpu cgroup rw,relatime,cpu 0 0\n")
