@@ -108,16 +108,21 @@ slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for
 test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
-# Interrupted, Molecule leaves its fleet running: take it down even so.
-MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; $(BIN)/molecule test -s $(1)
+# Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
+MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; \
+	PHASED_KEEPER_PID=$$$$ $(BIN)/molecule test -s $(1)
 
 .PHONY: molecule
 molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 	$(call MOLECULE,default)
 
-.PHONY: molecule-systemd
-molecule-systemd: $(VENV)/.test ## The Molecule scenario `systemd`, on real hosts (needs root)
-	$(call MOLECULE,systemd)
+# One scenario on real hosts: molecule-systemd, molecule-resume and so on.
+molecule-%: $(VENV)/.test
+	$(call MOLECULE,$*)
+
+REAL := systemd adopt deploy resume stale_worker unreachable
+.PHONY: molecule-hosts
+molecule-hosts: $(addprefix molecule-,$(REAL)) ## The Molecule scenarios on real hosts (needs root; molecule-systemd is one of them)
 
 .PHONY: lint
 lint: lint-yaml lint-python lint-ansible lint-docs lint-licences lint-tarball lint-sanity ## Every linter, nothing skipped

@@ -16,13 +16,15 @@ from image import HERE, PRIVATE
 
 COMMON = ("ssh", "ssh-keygen", "debootstrap", "unshare", "mount", "chroot")
 
+OWN = {"unshare": ["setpriv"], "nspawn": ["systemd-nspawn"], "podman": ["podman", "runc", "iptables"]}
+
 
 class Shared:
     """A host in namespaces of its own, in a control group of its own: by `unshare` alone, or by systemd-nspawn."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.commands = (*COMMON, "setpriv" if name == "unshare" else "systemd-nspawn")
+        self.commands = (*COMMON, *OWN[name])
 
     def start(self, folder: Path, layers: list[Path], fleet: Group) -> None:
         """Start the host of this folder on the disk that it has."""
@@ -58,4 +60,4 @@ class Shared:
         fleet.end()
 
 
-BACKENDS = {name: Shared(name) for name in ("nspawn", "unshare")}
+BACKENDS = {name: Shared(name) for name in OWN}

@@ -13,6 +13,7 @@ import errno
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from errors import HostsError
@@ -21,20 +22,32 @@ PARENT = "phased-hosts"
 
 
 def trees(mounts: str) -> list[Path]:
-    """Return where the hierarchies are mounted that matter here, the unified one first; `mounts` is /proc/mounts.
+    """Return where the hierarchies are mounted that hosts are started in; `mounts` is /proc/mounts.
 
-    Where version 1 and 2 live side by side, systemd wants its own named hierarchy of version 1 too.
+    The unified one comes first. Where version 1 and 2 live side by side, systemd wants its own named one too.
     """
     unified, named = [], []
-    for line in mounts.splitlines():
-        _device, folder, kind, options = line.split()[:4]
+    for folder, kind, options in _mounted(mounts):
         if kind == "cgroup2":
-            unified.append(Path(folder))
-        elif kind == "cgroup" and "name=systemd" in options.split(","):
-            named.append(Path(folder))
+            unified.append(folder)
+        elif "name=systemd" in options:
+            named.append(folder)
     if not unified:
         raise HostsError("no control groups of version 2 are mounted here (mount -t cgroup2), and hosts need them")
     return unified[:1] + named[:1]
+
+
+def all_trees(mounts: str) -> list[Path]:
+    """Return where any hierarchy is mounted, those first that hosts are started in: podman makes groups in each."""
+    first = trees(mounts)
+    return first + [folder for folder, _kind, _options in _mounted(mounts) if folder not in first]
+
+
+def _mounted(mounts: str) -> Iterator[tuple[Path, str, list[str]]]:
+    for line in mounts.splitlines():
+        _device, folder, kind, options = line.split()[:4]
+        if kind in ("cgroup", "cgroup2"):
+            yield Path(folder), kind, options.split(",")
 
 
 def name_of(folder: Path) -> str:
@@ -43,19 +56,23 @@ def name_of(folder: Path) -> str:
 
 
 class Group:
-    """A fleet's group, or one host's, in every hierarchy that matters."""
+    """A fleet's group, or one host's: `paths` in the hierarchies that hosts are started in, `others` in the rest."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], others: list[Path]) -> None:
         self.paths = paths
+        self.others = others
 
     @classmethod
     def of(cls, folder: Path) -> Group:
         """Return the group of the fleet in this folder."""
         below = f"{PARENT}/{name_of(folder)}"
-        return cls([tree / below for tree in trees(Path("/proc/mounts").read_text())])
+        mounts = Path("/proc/mounts").read_text()
+        count = len(trees(mounts))
+        found = [tree / below for tree in all_trees(mounts)]
+        return cls(found[:count], found[count:])
 
     def child(self, name: str) -> Group:
-        return Group([path / name for path in self.paths])
+        return Group([path / name for path in self.paths], [path / name for path in self.others])
 
     def make(self) -> Group:
         for path in self.paths:
@@ -68,12 +85,12 @@ class Group:
             (path / "cgroup.procs").write_text("0")
 
     def exists(self) -> bool:
-        return any(path.exists() for path in self.paths)
+        return any(path.exists() for path in self.paths + self.others)
 
     def pids(self) -> list[int]:
         """Return every process in the group and the groups below it."""
         found: set[int] = set()
-        for top in self.paths:
+        for top in self.paths + self.others:
             for folder, _folders, _files in os.walk(top):
                 # A group may vanish between two looks.
                 with contextlib.suppress(OSError):
@@ -103,7 +120,7 @@ class Group:
                 time.sleep(0.02)
 
     def _remove(self) -> None:
-        for top in self.paths:
+        for top in self.paths + self.others:
             for folder, _folders, _files in os.walk(top, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)

@@ -110,7 +110,7 @@ class Hosts:
                 layers = image.layers(self.group)
                 self._write(hosts, workers, backend, layers, None if no_key else new_key(), life, env or {})
                 self._write_inventory(login, variables or {})
-                machine.raise_instances(hosts, self.folder / "inotify")
+                machine.raise_instances(hosts)
                 self._start([place.name for place in self.places], shop=not no_key)
                 (self.folder / "up").touch()
             except BaseException:
@@ -248,7 +248,7 @@ class Hosts:
         with contextlib.suppress(HostsError):
             backend = self.settings["backend"]
         BACKENDS[backend].end(sorted(self.folder.glob("hosts/*")), self.group)
-        machine.restore_instances(self.folder / "inotify")
+        machine.restore_instances(others=self.group.paths[0].parent)
 
     def _start_keeper(self, pid: int) -> None:
         watched = procs.look(pid)

@@ -43,7 +43,11 @@ def text(places: Sequence[Place], key: Path, known: Path, login: str, variables:
         "ansible_become": login != "root",
         "ansible_ssh_private_key_file": str(key),
         "ansible_ssh_common_args": shlex.join(ssh_arguments(known)),
+        # Whatever ansible.cfg says: the keys are known, and Molecule turns the check off.
+        "ansible_host_key_checking": True,
         "ansible_python_interpreter": "/usr/bin/python3",
+        # The Makefile points this into the checkout, for hosts that are on this machine.
+        "ansible_remote_tmp": "~/.ansible/tmp",
         "app_keys_name": "shop",
         "app_keys_env_file": "/etc/shop.env",
         "app_keys_service": "shop.service",

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from errors import HostsError
@@ -28,6 +30,8 @@ PACKAGES = {
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 # systemd and its daemons on one host, with room to spare: the default of 128 was used up by 22 hosts.
 INSTANCES_PER_HOST = 8
+# How the limit was and what we made of it. The limit is the machine's and not one fleet's, and so is this note.
+NOTE = Path("/run/phased-hosts.inotify")
 
 
 def missing(commands: Iterable[str]) -> list[str]:
@@ -61,25 +65,46 @@ def provide(commands: Iterable[str]) -> None:
     raise HostsError(f"{' '.join(packages)} could not be installed:\n{done.stdout.strip()[-2000:]}")
 
 
-def instances_for(hosts: int, now: int) -> int | None:
-    """Return what the limit of inotify instances has to become for this many hosts, or None where it suffices."""
-    wanted = 64 + hosts * INSTANCES_PER_HOST
-    return wanted if wanted > now else None
+def raise_instances(hosts: int) -> None:
+    """Raise the limit of inotify instances where it is too low for so many hosts more: they would die silently."""
+    with _alone():
+        now = int(INSTANCES.read_text())
+        wanted = instances_in_use() + 32 + hosts * INSTANCES_PER_HOST
+        if wanted > now:
+            before = NOTE.read_text().split()[0] if NOTE.exists() else now
+            # Remembered before it is changed, for we may be killed in between.
+            NOTE.write_text(f"{before} {wanted}\n")
+            INSTANCES.write_text(str(wanted))
 
 
-def raise_instances(hosts: int, note: Path) -> None:
-    """Raise the limit, without which hosts die silently. `note` remembers how it was, before it is changed."""
-    now = int(INSTANCES.read_text())
-    wanted = instances_for(hosts, now)
-    if wanted is not None:
-        note.write_text(f"{now} {wanted}\n")
-        INSTANCES.write_text(str(wanted))
+def restore_instances(others: Path) -> None:
+    """Put the limit back when the last fleet is gone (`others` is there as long as one is), if it is still ours."""
+    with _alone():
+        if NOTE.exists() and not others.exists():
+            before, ours = NOTE.read_text().split()
+            if int(INSTANCES.read_text()) == int(ours):
+                INSTANCES.write_text(before)
+            NOTE.unlink()
 
 
-def restore_instances(note: Path) -> None:
-    """Put the limit back, unless somebody has changed it since."""
-    if note.exists():
-        before, ours = note.read_text().split()
-        if int(INSTANCES.read_text()) == int(ours):
-            INSTANCES.write_text(before)
-        note.unlink()
+def instances_in_use() -> int:
+    """Return how many inotify instances there are, whoever has them."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        # A process may end, and a file may be closed, between two looks.
+        with contextlib.suppress(OSError):
+            for file in folder.iterdir():
+                with contextlib.suppress(OSError):
+                    count += os.readlink(file) == "anon_inode:inotify"
+    return count
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other fleets of the machine from the limit meanwhile, with a lock that leaves no file."""
+    folder = os.open(NOTE.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -20,4 +20,14 @@ if [ "$backend" = nspawn ]; then
     exec systemd-nspawn --quiet --directory="$root" --machine="$machine" --hostname="$name" --register=no --keep-unit \
       --resolv-conf=off --timezone=off --link-journal=no --console=pipe --bind="$folder/../../database:/srv/shop/data" --boot
 fi
+if [ "$backend" = podman ]; then
+    # Podman's locks, networks and notes are in the host's folder, or gone with the host.
+    mount -t tmpfs -o mode=755 tmpfs /run
+    mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+    export CONTAINERS_CONF="${0%/*}/image/containers.conf"
+    exec podman --root "$folder/podman" --runroot /run/podman --tmpdir /run/libpod --cgroup-manager cgroupfs \
+      run --replace --name "$machine" --hostname "$name" --network host --no-hosts --systemd always --log-driver none \
+      --cgroup-parent "/phased-hosts/${machine%-*}/$name/podman" --security-opt label=disable \
+      --volume "$folder/../../database:/srv/shop/data" --rootfs "$root" /sbin/init
+fi
 exec unshare --uts --ipc --cgroup --pid --fork --mount --propagation private sh "${0%/*}/init.sh" "$folder" "$name"

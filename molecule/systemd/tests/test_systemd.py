@@ -5,19 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
+import checks
 import pytest
 import yaml
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 
-HOSTS = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts"
-PASSWORD = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "molecule" / "shared" / "vault-password.txt"
-PROCESSES = 4  # gunicorn's master and three workers
 RECORD = "/var/lib/phased.keys/shop.json"
 
 
@@ -34,41 +27,16 @@ for top in ("/etc", "/home", "/root", "/tmp", "/var", "/run", "/srv"):
 
 @pytest.fixture(scope="module")
 def keyring() -> dict[str, Any]:
-    """The keyring, as its owner sees it."""
-    vault = Path(sys.executable).with_name("ansible-vault")
-    command = [vault, "view", "--vault-password-file", PASSWORD, HOSTS / "shop.yml"]
-    document: dict[str, Any] = yaml.safe_load(subprocess.run(command, check=True, capture_output=True).stdout)
-    return document
+    return checks.keyring()
 
 
-def environments(host: Any) -> list[dict[str, str]]:
-    """What each process of the unit was given, from /proc of the host."""
-    group = host.check_output("systemctl show --property ControlGroup --value shop.service")
-    found = []
-    for pid in host.check_output("cat /sys/fs/cgroup%s/cgroup.procs", group).split():
-        # Values of the shop hold no line break.
-        lines = host.check_output("tr '\\0' '\\n' < /proc/%s/environ", pid).splitlines()
-        found.append(dict(line.split("=", 1) for line in lines))
-    return found
-
-
-def test_one_rollout_was_done_and_no_more(keyring: dict[str, Any]) -> None:
-    assert [(key["id"], key["state"]) for key in keyring["keys"]] == [("k1", "retired"), ("k2", "primary")]
-    assert keyring["keys"][0]["secret"] is None
-    assert keyring["step"]["name"] == "retire"
-    assert keyring["step"]["closed"]
+def test_one_rollout_was_done_and_every_process_has_the_new_key_alone(host: Any, keyring: dict[str, Any]) -> None:
+    checks.assert_one_rollout_was_done(host)
     assert sorted(keyring["members"]) == ["web1", "web2", "web3"]
 
 
-def test_every_process_signs_with_the_new_key_and_accepts_no_other(host: Any, keyring: dict[str, Any]) -> None:
-    given = environments(host)
-    assert len(given) == PROCESSES
-    assert {fingerprint(values["SECRET_KEY"]) for values in given} == {keyring["keys"][1]["fingerprint"]}
-    assert {values.get("SECRET_KEY_FALLBACKS", "") for values in given} == {""}
-
-
 def test_the_application_says_that_it_signs_with_the_new_key(host: Any, keyring: dict[str, Any]) -> None:
-    inventory = yaml.safe_load((HOSTS / "inventory" / "hosts.yml").read_text())
+    inventory = yaml.safe_load((checks.HOSTS / "inventory" / "hosts.yml").read_text())
     url = inventory["shop"]["hosts"][host.backend.get_hostname()]["shop_url"]
     command = "/usr/bin/python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())' %s/healthz"
     assert json.loads(host.check_output(command, url))["key"] == keyring["keys"][1]["fingerprint"]
@@ -80,8 +48,7 @@ def test_the_unit_runs_as_the_applications_user_and_was_restarted_three_times(ho
     users = host.check_output("ps -o user= -C python")
     assert set(users.split()) == {"shop"}
     # The first start, then once each for prepare, promote and retire: a visit that has nothing to do restarts nothing.
-    started = host.check_output("journalctl --boot --quiet --output cat --unit shop.service --grep '^Started ' | wc -l")
-    assert int(started) == 4
+    assert checks.starts(host) == 4
 
 
 def test_the_env_file_keeps_its_other_lines_its_owner_and_its_mode(host: Any, keyring: dict[str, Any]) -> None:

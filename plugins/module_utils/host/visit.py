@@ -188,7 +188,7 @@ class _Visit:
         stopped = [unit["name"] for unit in self.before["units"] if unit["active"] == "inactive"]
         running = [name for name in self.app["service"] if units.full_name(name) not in stopped]
         if running:
-            units.restart(running, max(1.0, deadline - time.monotonic()))
+            units.restart(running, max(1.0, deadline - time.monotonic()), scope=self.app["service_scope"])
         if self.app["restart_command"]:
             units.run(self.app["restart_command"], max(1.0, deadline - time.monotonic()))
 

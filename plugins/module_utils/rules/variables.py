@@ -207,6 +207,7 @@ VARIABLES: Dict[str, Variable] = {
     "env_group": Variable(None, lambda value, name: str(value)),
     "env_mode": Variable(None, _mode),
     "service": Variable([], _texts),
+    "service_scope": Variable("system", _one_of("system", "user")),
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
     "proof": Variable("environ", _one_of("environ", "process_age")),

@@ -46,6 +46,7 @@ def test_two_ports_of_a_fleet_differ():
 
 def test_hosts_are_in_the_unified_hierarchy_and_in_systemds_own_where_there_are_two():
     assert cgroups.trees(HYBRID) == [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd")]
+    assert cgroups.all_trees(HYBRID) == [*cgroups.trees(HYBRID), Path("/sys/fs/cgroup/cpu")]
     assert cgroups.trees("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n") == [Path("/sys/fs/cgroup")]
     with pytest.raises(HostsError, match="version 2"):
         cgroups.trees("cgroup /sys/fs/cgroup/cpu cgroup rw,relatime,cpu 0 0\n")
@@ -77,26 +78,42 @@ def test_without_root_the_message_says_so(monkeypatch):
         machine.provide([])
 
 
-def test_the_limit_of_inotify_is_raised_only_where_it_has_to_be(tmp_path, monkeypatch):
-    limit, note = tmp_path / "limit", tmp_path / "note"
-    monkeypatch.setattr(machine, "INSTANCES", limit)
+@pytest.fixture
+def limit(tmp_path, monkeypatch):
+    limit = tmp_path / "limit"
     limit.write_text("128\n")
-    machine.raise_instances(3, note)
-    assert limit.read_text() == "128\n" and not note.exists()
-    machine.raise_instances(20, note)
-    assert limit.read_text() == "224"
-    machine.restore_instances(note)
-    assert limit.read_text() == "128" and not note.exists()
+    monkeypatch.setattr(machine, "INSTANCES", limit)
+    monkeypatch.setattr(machine, "NOTE", tmp_path / "note")
+    monkeypatch.setattr(machine, "instances_in_use", lambda: 20)
+    return limit
 
 
-def test_a_limit_that_somebody_else_has_changed_since_stays(tmp_path, monkeypatch):
-    limit, note = tmp_path / "limit", tmp_path / "note"
-    monkeypatch.setattr(machine, "INSTANCES", limit)
-    limit.write_text("128\n")
-    machine.raise_instances(20, note)
+def test_the_limit_of_inotify_is_raised_only_where_it_has_to_be(limit, tmp_path):
+    machine.raise_instances(3)
+    assert limit.read_text() == "128\n" and not machine.NOTE.exists()
+    machine.raise_instances(20)
+    assert limit.read_text() == "212"
+    machine.restore_instances(others=tmp_path / "gone")
+    assert limit.read_text() == "128" and not machine.NOTE.exists()
+
+
+def test_the_last_fleet_puts_the_limit_back_as_the_first_found_it(limit, tmp_path):
+    machine.raise_instances(20)
+    machine.raise_instances(40)
+    others = tmp_path / "others"
+    others.mkdir()
+    machine.restore_instances(others)
+    assert limit.read_text() == "372"
+    others.rmdir()
+    machine.restore_instances(others)
+    assert limit.read_text() == "128"
+
+
+def test_a_limit_that_somebody_else_has_changed_since_stays(limit, tmp_path):
+    machine.raise_instances(20)
     limit.write_text("4096\n")
-    machine.restore_instances(note)
-    assert limit.read_text() == "4096\n" and not note.exists()
+    machine.restore_instances(others=tmp_path / "gone")
+    assert limit.read_text() == "4096\n" and not machine.NOTE.exists()
 
 
 def test_the_mirror_is_the_machines_own():
@@ -132,7 +149,8 @@ def test_the_inventory_says_how_hosts_are_reached_and_what_the_application_is():
     assert group["hosts"]["web2"] == {
         "ansible_host": "127.99.1.12", "ansible_port": 20001, "shop_url": "http://127.99.1.12:20002"
     }  # fmt: skip
-    assert group["vars"]["ansible_user"] == "ops" and group["vars"]["ansible_become"] is True
+    assert group["vars"]["ansible_user"] == "ops"
+    assert group["vars"]["ansible_become"] is True and group["vars"]["ansible_host_key_checking"] is True
     assert group["vars"]["app_keys_soak"] == "2s"
     arguments = shlex.split(group["vars"]["ansible_ssh_common_args"])
     assert 'UserKnownHostsFile="/a b/known"' in arguments and "StrictHostKeyChecking=yes" in arguments
