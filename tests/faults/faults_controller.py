@@ -81,8 +81,8 @@ def ssh_cut_in_a_visit(field: Field) -> str:
     number = field.web2.cut()
     assert number and field.web2.record()["state"] == "visiting"
     field.struck("sshd's processes for the connection were killed while the record of web2 said `visiting`")
-    run.wait().refuses("web2", "unreachable", "see that Ansible reaches it, and run again")
-    return "the visit ended by itself, the run stopped at the next batch"
+    run.wait().refuses("web2", "UNREACHABLE", "see that Ansible reaches web2, and run phased.keys.rollout again")
+    return "the visit ended by itself, and the run stopped there"
 
 
 @fault("host unreachable in the survey", REFUSED, ALL, ["retire"])
@@ -112,7 +112,7 @@ def _unreachable_at_its_visit(field: Field, batch: int) -> str:
     run.reached()
     host.lock_out()
     run.go()
-    run.wait().refuses(host.name, "unreachable", "see that Ansible reaches it")
+    run.wait().refuses(host.name, "UNREACHABLE", f"see that Ansible reaches {host}", "run phased.keys.rollout again")
     assert host.record()["counter"] < field.ring()["step"]["counter"]
     field.struck(f"the run says that {host} is unreachable, and its record is of the step before")
     host.let_in()

@@ -7,7 +7,12 @@ from __future__ import annotations
 import os
 import time
 
+import faults_clock  # noqa: F401
 import faults_controller  # noqa: F401
+import faults_files  # noqa: F401
+import faults_host  # noqa: F401
+import faults_people  # noqa: F401
+import faults_units  # noqa: F401
 import pytest
 from conftest import Fields
 from faults import FAULTS, Fault, in_order
