@@ -20,10 +20,10 @@ for folder in (HERE, HERE.parent / "hosts", HERE.parent / "fleet", HERE.parent /
 import machine  # noqa: E402
 from backends import BACKENDS  # noqa: E402
 from field import Field  # noqa: E402
+from table import table  # noqa: E402
 
 CHECKOUT = HERE.parents[1]
 FOLDER = CHECKOUT / ".cache" / "faults"
-RESULTS = CHECKOUT / "build" / "faults"
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,6 @@ def fields(seed: int) -> Iterator[Fields]:
     missing = machine.missing(BACKENDS["unshare"].commands)
     if missing:
         pytest.skip(f"the fault suite needs these packages: {' '.join(missing)}")
-    RESULTS.mkdir(parents=True, exist_ok=True)
     fields = Fields(seed)
     yield fields
     fields.give_up()
@@ -69,5 +68,25 @@ def keep() -> Iterator[dict]:
     told: dict = {}
     yield told
     if told:
-        with (RESULTS / "results.jsonl").open("a") as results:
-            results.write(json.dumps(told) + "\n")
+        RUN.append(told)
+
+
+RUN: list[dict] = []
+LEFT_OUT: list[tuple[str, str]] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what did not pass."""
+    if report.failed or report.skipped:
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "failed"
+        LEFT_OUT.append((report.nodeid.partition("[")[2].rstrip("]"), reason.removeprefix("Skipped: ")))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table."""
+    if RUN:
+        page = Path(os.environ.get("PHASED_TABLE") or CHECKOUT / "build" / "faults.md")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(table(RUN, LEFT_OUT))
+        page.with_suffix(".json").write_text(json.dumps(RUN, indent=1)) if page.parent.name == "build" else None
+        print(f"\n{page} has the table")

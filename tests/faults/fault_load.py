@@ -45,7 +45,11 @@ class TellingBalancer(Balancer):
     """Tells which host did not answer."""
 
     def __init__(
-        self, hosts: list[tuple[str, int]], on_error: Callable[[Exception], None], *, tell: Callable[[str, Exception], None]
+        self,
+        hosts: list[tuple[str, int]],
+        on_error: Callable[[Exception], None],
+        *,
+        tell: Callable[[str, Exception], None],
     ) -> None:
         super().__init__(hosts, on_error)
         self.tell = tell

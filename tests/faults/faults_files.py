@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import envfile
 from faults import GOES_ON, REFUSED, STEPS, fault
-from fleet import new_key
 from field import VISIT, Field
+from fleet import new_key
 from host_seen import ENV, STATE, Host, fingerprint
 
 FOLDER = "/etc/shop"
@@ -89,7 +89,9 @@ def immutable(field: Field) -> str:
     host = field.web2
     host.sh(f"chattr +i {ENV}")
     try:
-        assert "not permitted" in host.sh(f"echo >> {ENV} 2>&1 || true", check=False) + host.sh(f"mv {ENV} {ENV}2 2>&1 || true")
+        assert "not permitted" in host.sh(f"echo >> {ENV} 2>&1 || true", check=False) + host.sh(
+            f"mv {ENV} {ENV}2 2>&1 || true"
+        )
         field.struck("mv said `Operation not permitted`")
         field.run().refuses("web2", "Operation not permitted", ENV, "lsattr")
     finally:
@@ -136,7 +138,13 @@ def unknown_key(field: Field) -> str:
     edited = "\n".join([*lines, f"SECRET_KEY={envfile.quote(foreign)}", ""])
     host.path(ENV).write_text(edited)
     run.go()
-    run.wait().refuses("web2", f"{ENV} holds the key {fingerprint(foreign)}", "Nothing was changed", "nothing is overwritten", "app_keys_replace=")
+    run.wait().refuses(
+        "web2",
+        f"{ENV} holds the key {fingerprint(foreign)}",
+        "Nothing was changed",
+        "nothing is overwritten",
+        "app_keys_replace=",
+    )
     assert host.path(ENV).read_text() == edited and foreign not in run.text
     field.struck("the file had the unknown key before and after the visit")
     host.path(ENV).write_text(before)

@@ -30,7 +30,9 @@ def untouched(field: Field, *arguments: str) -> str:
 @fault("--limit leaves hosts out", REFUSED, ALL, ["prepare"])
 def limit(field: Field) -> str:
     text = untouched(field, "--limit", "web1")
-    assert "is outside --limit" in text and "web2" in text and "web3" in text and "run again on the whole fleet" in text, text
+    assert (
+        "is outside --limit" in text and "web2" in text and "web3" in text and "run again on the whole fleet" in text
+    ), text
     return "no step was opened"
 
 
@@ -78,13 +80,25 @@ def warm_cache(field: Field) -> str:
     cache = field.folder / "facts"
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir()
-    env = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache), "ANSIBLE_CACHE_PLUGIN_TIMEOUT": "0"}
+    env = {
+        "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache),
+        "ANSIBLE_CACHE_PLUGIN_TIMEOUT": "0",
+    }
     field.run(playbook="status", env=env).ended(0)
-    evidence = {"nonce": "0", "asked": time.clock_gettime(time.CLOCK_BOOTTIME), "workers": [], "files": [], "record": field.web3.record()}
+    evidence = {
+        "nonce": "0",
+        "asked": time.clock_gettime(time.CLOCK_BOOTTIME),
+        "workers": [],
+        "files": [],
+        "record": field.web3.record(),
+    }
     for host in field.members:
         path = cache / host.name
         known = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps({**known, "__app_keys_look": {"evidence": evidence}, "__app_keys_visit": {"evidence": evidence}}))
+        path.write_text(
+            json.dumps({**known, "__app_keys_look": {"evidence": evidence}, "__app_keys_visit": {"evidence": evidence}})
+        )
         os.utime(path, (time.time() - 86400,) * 2)
     field.web3.lock_out()
     before = field.ring()["step"]["counter"]
@@ -109,7 +123,11 @@ def two_operators(field: Field) -> str:
     assert any(run.code == 0 for run in runs) or all("web" in run.text for run in runs)
     opened = [entry for entry in field.ring()["journal"] if entry["event"] == f"{field.phase} opened"]
     assert len({entry["at"] for entry in opened}) == len(opened)
-    return f"{sum(run.code == 0 for run in runs)} of 2 finished it" if any(run.code == 0 for run in runs) else "each waited for the other"
+    return (
+        f"{sum(run.code == 0 for run in runs)} of 2 finished it"
+        if any(run.code == 0 for run in runs)
+        else "each waited for the other"
+    )
 
 
 @fault("two operators at once with two copies of the keyring", REFUSED, ALL, ["prepare", "retire"])
@@ -117,7 +135,10 @@ def two_copies(field: Field) -> str:
     copy = field.folder / "copy" / "shop.yml"
     copy.parent.mkdir(exist_ok=True)
     shutil.copy(field.keyring, copy)
-    runs = [field.start(stops=["Open the gate#1"]), field.start("-e", f"app_keys_keyring={copy}", stops=["Open the gate#1"])]
+    runs = [
+        field.start(stops=["Open the gate#1"]),
+        field.start("-e", f"app_keys_keyring={copy}", stops=["Open the gate#1"]),
+    ]
     for run in runs:
         run.reached()
     for run in runs:
@@ -129,7 +150,9 @@ def two_copies(field: Field) -> str:
     field.struck("both copies had opened the same step, with two nonces")
     (winner,) = {host.record()["nonce"] for host in field.members if host.record()["counter"] == steps[0]["counter"]}
     number = [step["nonce"] for step in steps].index(winner)
-    runs[1 - number].refuses("web1", "from two copies of the keyring", "Use the copy that the fleet was last rolled with")
+    runs[1 - number].refuses(
+        "web1", "from two copies of the keyring", "Use the copy that the fleet was last rolled with"
+    )
     runs[number].ended(0)
     if number == 1:
         shutil.copy(copy, field.keyring)
@@ -144,7 +167,12 @@ def old_backup(field: Field) -> str:
     field.keyring.write_bytes(backup)
     try:
         run = field.run()
-        run.refuses("web1", "has seen step", "this keyring is a copy or a backup", "use the one that the fleet was last rolled with")
+        run.refuses(
+            "web1",
+            "has seen step",
+            "this keyring is a copy or a backup",
+            "use the one that the fleet was last rolled with",
+        )
         assert field.keyring.read_bytes() == backup
         field.struck("its step was one below the records of all hosts")
     finally:

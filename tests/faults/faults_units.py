@@ -49,7 +49,9 @@ def endless(host: Host) -> list[int]:
 def fails_to_start(field: Field) -> str:
     before = field.web2.keys()
     with unit(field.web2, "ExecStartPre", f"if {WITH_NEW_KEYS}; then echo no >> /run/refused; exit 1; fi"):
-        run = field.run().refuses("web2", "systemctl restart shop.service", "exit code 1", "systemctl status shop.service")
+        run = field.run().refuses(
+            "web2", "systemctl restart shop.service", "exit code 1", "systemctl status shop.service"
+        )
         run.says("the settings of before were put back, and the application runs with them")
         assert field.web2.sh("cat /run/refused; rm /run/refused").startswith("no")
         field.struck("the unit's ExecStartPre noted that it refused the new keys")
@@ -80,7 +82,9 @@ def starts_slowly(field: Field) -> str:
 @fault("service starts more slowly than app_keys_timeout", REFUSED, STEPS, ["retire"])
 def starts_too_slowly(field: Field) -> str:
     with unit(field.web2, "ExecStartPre", "sleep 9; echo slow >> /run/slow"):
-        field.run("-e", "app_keys_timeout=5s").refuses("web2", "not finished after", "app_keys_timeout", "THE APPLICATION MAY BE DOWN")
+        field.run("-e", "app_keys_timeout=5s").refuses(
+            "web2", "not finished after", "app_keys_timeout", "THE APPLICATION MAY BE DOWN"
+        )
         until(lambda: field.web2.sh("cat /run/slow || true"), "a slow start")
         field.struck("ExecStartPre slept for 9 s, and app_keys_timeout was 5 s")
         until(lambda: field.web2.sh("systemctl is-active shop.service || true") == "active", "the slow start")
@@ -180,7 +184,9 @@ def second_unit(field: Field) -> str:
     named = "{app_keys_processes: [{unit: shop.service}, {unit: queue.service}]"
     with queue(field.members):
         inside = field.web1.sh("systemctl show --property=MainPID --value queue.service")
-        field.run("-e", f"{named}, app_keys_timeout: 5s}}").refuses("web1", f"pid {inside}", "does not accept", "run again")
+        field.run("-e", f"{named}, app_keys_timeout: 5s}}").refuses(
+            "web1", f"pid {inside}", "does not accept", "run again"
+        )
         assert field.web1.sh("systemctl show --property=MainPID --value queue.service") == inside
         field.struck("the worker of queue.service was the same before and after, and the run names its pid")
         field.run("-e", f"{named}, app_keys_service: [shop.service, queue.service]}}").ended(0)
@@ -209,7 +215,9 @@ def restart_loop(field: Field) -> str:
         host.sh("systemctl restart --no-block shop.service")
         until(lambda: host.sh("systemctl is-active shop.service || true") == "activating", "the loop")
         field.struck("systemd said `activating` and counted restarts")
-        field.run().refuses("web2", "shop.service is activating (auto-restart)", "systemctl status shop.service", "Nothing was changed")
+        field.run().refuses(
+            "web2", "shop.service is activating (auto-restart)", "systemctl status shop.service", "Nothing was changed"
+        )
         assert int(host.sh("systemctl show --property=NRestarts --value shop.service")) > 0
     return "no step was opened"
 
@@ -236,7 +244,9 @@ def workers_die(field: Field) -> str:
     field.struck("the unit had no process")
     run.go()
     run.wait()
-    field.run(playbook="promote").refuses("web1", "no worker runs, and at the last visit there were 3", "start the application", "Nothing was changed")
+    field.run(playbook="promote").refuses(
+        "web1", "no worker runs, and at the last visit there were 3", "start the application", "Nothing was changed"
+    )
     field.web1.sh("systemctl start shop.service")
     return "the next step did not open"
 

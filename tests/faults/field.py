@@ -116,7 +116,9 @@ class Field:
     def ring(self, path: Path | None = None) -> dict[str, Any]:
         """Return the keyring, as its owner sees it."""
         password = VaultSecret(self.hosts.vault_password.read_bytes().strip())
-        ring: dict[str, Any] = yaml.safe_load(VaultLib([("default", password)]).decrypt((path or self.keyring).read_bytes()))
+        ring: dict[str, Any] = yaml.safe_load(
+            VaultLib([("default", password)]).decrypt((path or self.keyring).read_bytes())
+        )
         return ring
 
     def visiting(self, host: Host, run: Run, *, written: bool = False) -> None:
@@ -222,5 +224,7 @@ class Field:
         # Not the newest ones: the watch may see only now that the host is gone.
         wrong = [error for error in errors if not self.watch.was_down(names[error[1]], error[0])]
         assert not wrong, f"connections failed though the host served: {wrong[:5]}"
+        # What is asserted above, in numbers, for the table.
+        self.note.update(lost=self.load.lost(), keys_lost=0, between=0)
         self.note["errors"] = len(errors)
         self.note["requests"] = self.load.total("requests") - self.requests

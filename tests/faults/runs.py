@@ -68,7 +68,9 @@ class Run:
         """Kill what the operator started, and only that, with -9: what it has started on the hosts runs on."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        assert self.process.returncode == -signal.SIGKILL, f"it had ended with {self.process.returncode} before\n{self.text}"
+        assert self.process.returncode == -signal.SIGKILL, (
+            f"it had ended with {self.process.returncode} before\n{self.text}"
+        )
 
     def reached(self, index: int = 0) -> None:
         """Wait until it has come to one of its stops."""

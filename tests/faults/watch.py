@@ -77,7 +77,9 @@ class Watch:
         for one, pid, (signs, _accepts) in workers:
             for other, other_pid, (_signs, accepts) in workers:
                 if signs not in accepts and len(self.broken) < 20:
-                    self.broken.append(f"pid {pid} on {one} signs with {signs}, pid {other_pid} on {other} does not accept it")
+                    self.broken.append(
+                        f"pid {pid} on {one} signs with {signs}, pid {other_pid} on {other} does not accept it"
+                    )
 
     def keys_of(self, pid: int) -> Keys | None:
         """Return the keys that a process was given when it started; what it does to its environment later changes nothing."""

@@ -187,7 +187,9 @@ class TestRestart:
 
     def test_masked(self, systemctl: Systemctl) -> None:
         systemctl.does("echo 'Failed to restart shop.service: Unit shop.service is masked.' >&2; exit 1")
-        with pytest.raises(RestartFailed, match=r"is masked\. \(systemctl unmask shop\.service, or correct app_keys_service\)"):
+        with pytest.raises(
+            RestartFailed, match=r"is masked\. \(systemctl unmask shop\.service, or correct app_keys_service\)"
+        ):
             units.restart(["shop"], 5)
 
     def test_killed(self, systemctl: Systemctl) -> None:

@@ -108,7 +108,9 @@ def test_no_later_batch_begins_when_a_host_of_an_earlier_one_is_lost(after: Afte
     run.says("promote stops here: ").lists("web2", "unreachable", "Connection refused").says(
         "No further host is visited."
     )
-    assert "a visit that has begun" not in run.text.partition("promote stops here: ")[2]  # the table has a column for that
+    assert (
+        "a visit that has begun" not in run.text.partition("promote stops here: ")[2]
+    )  # the table has a column for that
     assert fleet.key("primary") == new
     assert fleet[0].has(new, [fleet.old])
     assert fleet[2].has(new, [fleet.old])
