@@ -19,6 +19,7 @@ for folder in (HERE, HERE.parent / "hosts", HERE.parent / "fleet", HERE.parent /
 
 import machine  # noqa: E402
 from backends import BACKENDS  # noqa: E402
+from errors import HostsError  # noqa: E402
 from field import Field  # noqa: E402
 from table import table  # noqa: E402
 
@@ -52,11 +53,10 @@ class Fields:
 
 @pytest.fixture(scope="session")
 def fields(seed: int) -> Iterator[Fields]:
-    if os.geteuid() != 0:
-        pytest.skip("the fault suite needs root: hosts with a systemd of their own")
-    missing = machine.missing(BACKENDS["unshare"].commands)
-    if missing:
-        pytest.skip(f"the fault suite needs these packages: {' '.join(missing)}")
+    try:
+        machine.provide((*BACKENDS["unshare"].commands, "nsenter"))
+    except HostsError as error:
+        pytest.skip(f"the fault suite was left out: {error}")
     fields = Fields(seed)
     yield fields
     fields.give_up()

@@ -42,7 +42,7 @@ def unit(host: Host, when: str, script: str, *lines: str) -> Iterator[None]:
 
 def endless(host: Host) -> list[int]:
     """Return our own endless processes of the unit, by the machine's numbers."""
-    return [pid for pid in host.pids() if str(ENDLESS).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return host.running(str(ENDLESS))
 
 
 @fault("service fails to start with the new file", REFUSED, STEPS, ["prepare", "promote", "retire"])
@@ -153,7 +153,7 @@ def drains(field: Field) -> str:
 def drains_for_long(field: Field) -> str:
     with unit(field.web2, "ExecStartPost", f"[ -e /run/drain ] && sleep {ENDLESS} & true", "KillMode=process"):
         (old,) = _draining(field.web2)
-        inside = field.web2.sh(f"pgrep -f 'sleep {ENDLESS}'").split()[0]
+        inside = field.web2.inside(old)
         run = field.run("-e", "app_keys_timeout=5s")
         assert old in endless(field.web2)
         run.refuses("web2", f"pid {inside}", "accept", "run again")
@@ -268,7 +268,7 @@ def overwritten(field: Field) -> str:
     with unit(host, "ExecStartPost", "/usr/bin/python3 /usr/local/sbin/zeroes.py &"):
         host.sh("systemctl restart shop.service")
         until(lambda: host.sh("cat /run/zeroed || true"), "zeroes")
-        pid = host.sh("pgrep -f zeroes.py").split()[0]
+        pid = host.inside(host.running("zeroes.py")[0])
         assert not host.sh(f"tr -d '\\0' < /proc/{pid}/environ")
         field.struck("/proc/PID/environ of the process was all zeroes")
         field.run().refuses("web2", f"pid {pid}", "overwritten", "app_keys_proof: process_age", "Nothing was changed")

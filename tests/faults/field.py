@@ -140,9 +140,9 @@ class Field:
     def to(self, phase: str) -> None:
         """Bring the fleet to where this phase is next, as an operator would."""
         for step in self._way(phase):
-            self._until_soaked(step)
+            self.until_soaked(step)
             self.run(playbook=step).ended(0)
-        self._until_soaked(phase)
+        self.until_soaked(phase)
         self.phase = phase
 
     def _way(self, phase: str) -> list[str]:
@@ -157,7 +157,7 @@ class Field:
             return []
         return ["promote"] if "staged" in states else [*(["rollout"] if taken_back else []), "prepare", "promote"]
 
-    def _until_soaked(self, phase: str) -> None:
+    def until_soaked(self, phase: str) -> None:
         if phase == "retire":
             # By the clock of the hosts, too, which is a little later for the first of them.
             closed = datetime.fromisoformat(self.ring()["step"]["closed"]).timestamp()

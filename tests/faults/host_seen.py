@@ -84,9 +84,14 @@ class Host:
             return []
         return [int(line) for line in text.split()]
 
-    def main_pid(self) -> int:
-        """Return the main process of the shop as the host numbers it."""
-        return int(self.sh("systemctl show --property=MainPID --value shop.service"))
+    def inside(self, pid: int) -> int:
+        """Return how the host itself numbers a process."""
+        status = Path(f"/proc/{pid}/status").read_text()
+        return next(int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:"))
+
+    def running(self, words: str) -> list[int]:
+        """Return the processes of the shop's unit that have these words in their command line, by the machine's numbers."""
+        return [pid for pid in self.pids() if words.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def sessions(self) -> list[int]:
         """Return the processes of sshd that serve somebody who is logged in."""

@@ -25,6 +25,8 @@ PACKAGES = {
     "setpriv": "util-linux",
     "mount": "mount",
     "chroot": "coreutils",
+    "nsenter": "util-linux",
+    "faketime": "faketime",
 }
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
