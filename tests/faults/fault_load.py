@@ -12,8 +12,8 @@ import browser
 from browser import Answer, Balancer, GaveUp, Jar, exchange
 from load import MARGIN, Client, Link, Load, Session
 
-STEADY = {"database": 6, "cookie": 6, "link": 3}
-SELDOM = {"database": 4, "cookie": 4, "link": 2}
+STEADY = {"database": 4, "cookie": 4, "link": 2}
+SELDOM = {"database": 3, "cookie": 3, "link": 2}
 LOST = ("lost_sessions", "refused_links")
 
 

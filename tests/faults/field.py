@@ -25,7 +25,7 @@ from watch import Watch
 
 SOAK, LIFE = 6, 4  # seconds; what lives shorter than the soak has expired when the old key goes
 WORKERS, PROCESSES = 2, 3
-RATE = 20
+RATE = 8
 MEMBERS = ("web1", "web2", "web3")
 TRIES = 4  # runs until a rollout has to be finished
 STATES = {"accepted": ("primary", "staged", "retiring"), "ended": ("retired", "withdrawn")}
