@@ -79,6 +79,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember what did not pass."""
     if report.failed or report.skipped:
         reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "failed"
+        # At once, for the rest takes a while.
+        with (CHECKOUT / "build" / "faults-failed.txt").open("a") as log:
+            log.write(f"######## {report.nodeid}\n{report.longreprtext}\n")
         LEFT_OUT.append((report.nodeid.partition("[")[2].rstrip("]"), reason.removeprefix("Skipped: ")))
 
 

@@ -26,7 +26,6 @@ PACKAGES = {
     "mount": "mount",
     "chroot": "coreutils",
     "nsenter": "util-linux",
-    "faketime": "faketime",
 }
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
