@@ -170,8 +170,8 @@ def old_backup(field: Field) -> str:
         run.refuses(
             "web1",
             "has seen step",
-            "this keyring is a copy or a backup",
-            "use the one that the fleet was last rolled with",
+            "this keyring is a copy or a backup: use the one",
+            "the fleet was last rolled with",
         )
         assert field.keyring.read_bytes() == backup
         field.struck("its step was one below the records of all hosts")
