@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,17 +136,21 @@ def missing(field: Field) -> str:
 
 @fault("a worker drains with the old keys, for less than app_keys_timeout", GOES_ON, STEPS, ["promote"])
 def drains(field: Field) -> str:
-    with unit(field.web2, "ExecStartPost", f"if [ -e /run/drain ]; then sleep {ENDLESS} & fi", "KillMode=process"):
-        (old,) = _draining(field.web2)
+    host = field.web2
+    with unit(host, "ExecStartPost", f"sleep {ENDLESS} &", "KillMode=process"):
+        host.sh("systemctl restart shop.service")
+        (old,) = until(lambda: endless(host), "the process that drains")
         run = field.start()
-        field.visiting(field.web2, run, written=True)
+        field.visiting(host, run, written=True)
         try:
             run.process.wait(4)
-        except Exception:
-            assert old in endless(field.web2) and run.code is None
+        except subprocess.TimeoutExpired:
+            assert old in endless(host)
             field.struck("a process of the unit outlived the restart by 4 s with the keys of before")
         os.kill(old, signal.SIGKILL)
         run.wait().ended(0)
+        for pid in endless(host):
+            os.kill(pid, signal.SIGKILL)
     return "the visit waited for its end"
 
 
