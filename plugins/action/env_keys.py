@@ -9,15 +9,23 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible import constants as C
 
+from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
-from ..module_utils.rules import steps
+from ..module_utils.rules import visit as visits
 from ..module_utils.rules.ring import Ring
+from ..plugin_utils import action
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, keyring_of
 from ..plugin_utils.fleet import FleetError, fleet, keyring_path, read
 from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
 
-OWN = ("order", "token", "step", "secrets")
+OWN = ("order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
+# So many recorded hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
+VOUCHERS = 3
+NOBODY_VOUCHES = (
+    "{host} has no record, and no host that has one vouches for this keyring, which may be a copy or a backup. Nothing was changed: "
+    "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first"
+)
 NO_PIPELINING = (
     "this visit carries keys, and without pipelining they would lie in a temporary file on the host. The connection has no pipelining "
     "here: {why}. Change that, or set app_keys_allow_key_in_file for this host if you accept it"
@@ -53,15 +61,14 @@ class ActionModule(HostAction):
         if not name:
             raise FleetError(f"{host} has no app_keys_name: it belongs to no fleet")
         path = arguments.pop("keyring", None) or keyring_path(values, str(name), task_vars)
-        ring = keyring_of(path, self._loader, str(name), values)
+        ring = keyring_of(KeyringFile(path, self._loader), str(name), values)
         if host not in ring["members"]:
-            members = fleet(task_vars, self._templar, self._loader).members
-            if host not in members:
+            if host not in fleet(task_vars, self._templar, self._loader).members:
                 raise FleetError(
                     f"{host} has app_keys_name {name}, and app_keys_hosts leaves it out of the fleet: it gets no key"
                 )
             foreseen = self.foreseen(ring, arguments, values, task_vars)
-            if foreseen.get("failed") or self._task.check_mode:
+            if foreseen.get("failed") or foreseen.get("joining") or self._task.check_mode:
                 return foreseen
             ring = self.registered(ring, path, host)
         answer = self.carry(ring, arguments, values, task_vars)
@@ -75,6 +82,10 @@ class ActionModule(HostAction):
         self, ring: Ring, given: Dict[str, Any], values: Mapping[str, Any], task_vars: Dict[str, Any]
     ) -> Dict[str, Any]:
         """Run the module with what the open step allows."""
+        host = task_vars["inventory_hostname"]
+        voucher = visits.vouched(ring, host, self.records(ring, values, task_vars))
+        if voucher.refuse:
+            raise FleetError(voucher.refuse)
         order = rings.order(ring)
         arguments = {
             **given,
@@ -83,11 +94,34 @@ class ActionModule(HostAction):
             "step": ring["step"]["name"],
             # The dropping ones too, which are not written: what the module returns is searched for all of them.
             "secrets": rings.secrets(ring, order.may_accept),
+            "vouched": voucher.ok,
         }
         self.pipe(values)
         answer = self.ask("phased.keys.env_keys", arguments, task_vars)
         answer.pop("invocation", None)
+        if answer.get("joining"):
+            answer["vouchers"] = members.vouchers(ring, host, task_vars["groups"]["all"])[:VOUCHERS]
+            if action.VOUCHERS in task_vars or not answer["vouchers"]:
+                answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=host))
         return answer
+
+    def records(self, ring: Ring, values: Mapping[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Return the records of other members: of this run's survey in a playbook, of hosts that were asked in a deploy."""
+        found: Dict[str, Any] = {}
+        hostvars = task_vars["hostvars"]
+        nonce = self._task.args.get("nonce")
+        for member in ring["members"] if nonce else ():
+            if found:
+                break  # the gate has seen every record: one that is there says enough
+            for name in (action.LOOK, action.VISIT):
+                seen = (hostvars.raw_get(member).get(name) if member in hostvars else None) or {}
+                if (seen.get("evidence") or {}).get("nonce") == nonce:
+                    found[member] = seen["evidence"]["record"]
+        for looked in (task_vars.get(action.VOUCHERS) or {}).get("results") or []:
+            seen = looked.get("evidence")
+            if seen and 0 <= action.boot_time() - seen["asked"] <= values["evidence_max_age"]:
+                found[looked["item"]] = seen["record"]
+        return found
 
     def foreseen(
         self, ring: Ring, given: Dict[str, Any], values: Mapping[str, Any], task_vars: Dict[str, Any]
@@ -105,7 +139,7 @@ class ActionModule(HostAction):
         tries = 20
         while host not in ring["members"]:
             try:
-                return KeyringFile(path, self._loader).replace(steps.register(ring, [host], time.time()))
+                return KeyringFile(path, self._loader).replace(members.register(ring, [host], time.time()))
             except KeyringFileError:
                 # Other hosts of the batch join at the same moment, each in a process of its own.
                 tries -= 1

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gate: counts the evidence of the whole fleet, and is the only thing that opens a step."""
+"""The gate: brings the evidence of the whole fleet to the rules, and writes what they say into the keyring."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import secrets
 import time
 from typing import Any, Dict, List
 
+from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
+
+from ..module_utils.rules import emergency, gate, members, next_step, soak, steps, variables, wording
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
-from ..module_utils.rules import steps, variables, wording
 from ..module_utils.rules.durations import words
-from ..module_utils.rules.evidence import Count, Finding
+from ..module_utils.rules.evidence import Finding
+from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils.action import VISIT
 from ..plugin_utils.fleet import FleetError
 from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
 
-NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
-STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.rollout again when this is mended."
 COUNTDOWN = 5.0
+HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
 class Refused(Exception):
@@ -34,7 +36,7 @@ class ActionModule(FleetAction):
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Do what `do` says."""
         do = self._task.args.get("do")
-        self.step: str = self._task.args.get("step", "current")
+        self.phase: str = self._task.args.get("step", "current")
         self.goal: str = self._task.args.get("goal", "rollout")
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
@@ -44,7 +46,7 @@ class ActionModule(FleetAction):
         except Refused as refused:
             return {"failed": True, "msg": str(refused)}
         except rings.RingError as error:
-            return {"failed": True, "msg": f"{self.step}: {error}. {NOTHING_CHANGED}"}
+            return {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
         return answer
 
     def needs_nonce(self) -> bool:
@@ -58,14 +60,15 @@ class ActionModule(FleetAction):
             raise FleetError(
                 f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet"
             )
-        # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
         begin = True
         if self.file.exists() or self.goal != "adopt":
-            begin = steps.at_rest(self.load())
+            ring = self.load()
+            # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
+            begin = next_step.may_begin(ring, self.fleet.values["wait"], time.time())
         return {
             "name": self.fleet.name,
             "members": self.fleet.members,
-            "serial": self.fleet.values["serial"],
+            "serial": proofs.batch_sizes(self.fleet.values["serial"]),
             "begin": begin,
             "keyring": self.file.path,
             "nonce": secrets.token_hex(8),
@@ -76,33 +79,89 @@ class ActionModule(FleetAction):
         if self.checking and self.goal == "adopt" and not self.file.exists():
             return {"go": False, "look": False, "known": [], "text": "the keyring that adopt would write is not there"}
         ring = self.load()
-        if self.step == "current":
-            return self.look(ring)
-        values = self.fleet.values
+        told = self.told(ring)
+        if told is not ring and not self.checking:
+            ring = self.file.replace(told)
+        ring = told if self.checking else ring
         while True:
             now = time.time()
-            decision = steps.decide(ring, self.step, self.goal, now, values["max_age"], self.new())
-            due = steps.next_due(ring)
-            if (
-                decision.do != "wait"
-                or due is None
-                or self.goal != "rollout"
-                or due - now > values["wait"]
-                or self.checking
-            ):
+            decision = gate.ask(ring, self.wish(), now)
+            moment = soak.next_due(ring)
+            left = moment - now if moment is not None else 0.0
+            if decision.do != "wait" or self.goal != "rollout" or left > self.fleet.values["wait"] or self.checking:
                 break
-            self.say(f"{self.step}: waiting for the soak, {words(due - now)} to go")
-            time.sleep(min(COUNTDOWN, max(0.0, due - now)) + 0.01)
+            self.say(f"{self.phase}: waiting for the soak, {words(left)} to go")
+            time.sleep(min(COUNTDOWN, max(0.0, left)) + 0.01)
         if decision.do == "refuse":
-            raise Refused(f"{self.step} is not possible: {decision.text}. {NOTHING_CHANGED}")
+            raise Refused(f"{self.phase} is not possible: {decision.text}. {gate.NOTHING_CHANGED}")
         if decision.do in ("skip", "wait"):
-            self.say(f"{self.step}: {decision.text}")
+            if decision.text:
+                self.say(f"{self.phase}: {decision.text}")
             return {"go": False, "look": False, "known": [], "text": decision.text}
         return self.look(ring)
 
-    def new(self) -> bool:
-        """Whether a new rollout was asked for, in a run that found none in flight."""
-        return bool(self.fleet.values["new"] and self._task.args.get("begin", True))
+    def told(self, ring: Ring) -> Ring:
+        """Return the keyring with what the operator says about hosts and keys: who is gone, who is set aside, what has leaked."""
+        values, now = self.fleet.values, time.time()
+        ring = members.release(ring, values["release"], self.fleet.members, now)
+        if values["waive"]:
+            if values["waive_reason"] is None or values["waive_for"] is None:
+                raise FleetError(
+                    f"app_keys_waive asserts that {', '.join(values['waive'])} serve no traffic: say why with app_keys_waive_reason, and until "
+                    "when with app_keys_waive_for (a duration, like 3d)"
+                )
+            joining = [host for host in values["waive"] if host in self.fleet.members]
+            ring = members.register(ring, joining, now)
+            ring = members.waive(ring, values["waive"], values["waive_reason"], values["waive_for"], now)
+        leaked = values["compromised"]
+        if leaked is None:
+            return ring
+        marked = steps.mark_compromised(ring, leaked, now)
+        if marked is not ring:
+            self.confirm(leaked, emergency.cost(ring, leaked))
+        return marked
+
+    def confirm(self, leaked: str, cost: str) -> None:
+        """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
+        if self.checking and (self._task.args.get("do") != "ask" or self.phase not in ("current", self.goal)):
+            return  # said in the first phase: in check mode the mark is not there in the next
+        self.say(cost)
+        confirmed = self.fleet.values["confirm"]
+        if self.checking or confirmed == leaked:
+            return
+        if confirmed is not None:
+            raise Refused(
+                f"app_keys_confirm is {confirmed}, and app_keys_compromised is {leaked}. {gate.NOTHING_CHANGED}"
+            )
+        try:
+            typed = self._display.prompt_until(
+                f"Type {leaked} to roll it without a soak, or anything else to leave it: "
+            )
+        except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive) as error:
+            typed = error
+        if not isinstance(typed, bytes) or typed.decode(errors="replace").strip() != leaked:
+            raise Refused(f"{leaked} was not confirmed: {HOW_TO_CONFIRM.format(key=leaked)}. {gate.NOTHING_CHANGED}")
+
+    def wish(self) -> Wish:
+        """Return what this phase asks of the rules."""
+        values = self.fleet.values
+        profile = variables.profile_of(values)
+        length, fresh = None, None
+        if self._task.args.get("do") == "open" and self.phase in ("prepare", "promote", "rollback"):
+            # Asked for at prepare already: nobody should find out in the middle.
+            length = soak.length(values["soak"], values["framework"], profile.soak)
+            fresh = {"id": steps.next_id(self.load()), "secret": new_key(profile.key)}
+        return Wish(
+            phase=self.phase,
+            goal=self.goal,
+            nonce=secrets.token_hex(8),
+            max_age=values["max_age"],
+            # A new rollout was asked for, in a run that found none in flight.
+            new=bool(values["new"] and self._task.args.get("begin", True)),
+            soak=length,
+            new_key=fresh,
+            checking=self.checking,
+        )
 
     def do_count(self) -> Dict[str, Any]:
         """Say whether the fleet has to be looked at before the closing count."""
@@ -110,91 +169,36 @@ class ActionModule(FleetAction):
 
     def look(self, ring: Ring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
-        proven = self.count(ring).complete and not self.soaking(ring)
-        return {"go": True, "look": not proven, "known": rings.order(ring).known}
+        evidence = self.evidence()
+        proven = proofs.count(ring, self.fleet.members, evidence, self.survey()).complete
+        return {
+            "go": True,
+            "look": not proven or bool(gate.soaking(ring, self.phase, evidence, time.time())),
+            "known": rings.order(ring).known,
+        }
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open."""
-        ring = self.load()
-        count = self.count(ring)
-        if self.step in ("current", ring["step"]["name"]) and (
-            self.step == "current" or ring["step"]["closed"] is None
-        ):
-            return self.resume(ring, count)
-        headline = f"{self.step} is not safe yet"
-        if not count.complete:
-            raise Refused(wording.refusal(ring, headline, count, count.findings, NOTHING_CHANGED))
-        now = time.time()
-        closed = ring if ring["step"]["closed"] else steps.close_step(ring, now)
-        values = self.fleet.values
-        decision = steps.decide(closed, self.step, self.goal, now, values["max_age"], self.new())
-        short = self.soaking(closed)
-        if short:
-            text = "\n".join(
-                [
-                    f"{self.step}: waiting for the soak on {len(short)} of {len(self.fleet.members)} hosts",
-                    *wording.table(short),
-                ]
-            )
-            return self.stay(text)
-        if decision.do != "open":
-            if closed is not ring and not self.checking:
-                self.file.replace(closed)
-            return self.stay(f"{self.step}: {decision.text}")
-        opened = self.opened(closed, now)
-        if self.checking:
-            return self.stay(
-                f"{self.step} would open: {wording.counted(ring, count)}, and {len(self.fleet.members)} hosts would be visited"
-            )
-        opened = self.file.replace(opened)
-        self.say(
-            f"{self.step} is open: {wording.counted(ring, count)}; key {opened['step']['key']}{self.soak_text(opened)}"
-        )
-        return {"changed": True, "go": True, "members": self.visits(opened)}
-
-    def resume(self, ring: Ring, count: Count) -> Dict[str, Any]:
-        """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
-        name = ring["step"]["name"]
-        blocked = proofs.not_visitable(ring, self.fleet.members, self.evidence(), self.survey())
-        if blocked:
-            raise Refused(wording.refusal(ring, f"{name} cannot go on", count, blocked, NOTHING_CHANGED))
-        if count.complete:
-            self.finish(ring, count)
-            return {"go": False, "text": "nothing to do"}
-        text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"
-        if self.checking:
-            return self.stay("\n".join([f"{text}. They would be visited:", *wording.table(count.findings)]))
-        joining = steps.register(ring, self.fleet.members, time.time())
-        if joining is not ring:
-            self.file.replace(joining)
-        self.say(text)
-        return {"go": True, "members": self.visits(ring)}
-
-    def visits(self, ring: Ring) -> List[str]:
-        """The members in the order in which they are visited."""
-        return proofs.visiting_order(ring, self.fleet.members, self.evidence())
+        ring = self.told(self.load()) if self.checking else self.load()
+        verdict = gate.opening(ring, self.wish(), self.fleet.members, self.evidence(), self.survey())
+        return self.carry_out(ring, verdict)
 
     def do_batch(self) -> Dict[str, Any]:
         """Let a batch begin only if nothing was lost in those before it; first say whose evidence has grown old."""
         ring = self.load()
-        stale = proofs.stale(self.fleet.members, self.evidence(), self.survey())
+        evidence, survey = self.evidence(), self.survey()
+        stale = proofs.stale(self.fleet.members, evidence, survey)
         if stale and not self._task.args.get("final", True):
             batch = list(self.task_vars["ansible_play_batch"])
             shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
             return {"look": True, "stale": shares, "known": rings.order(ring).known}
         visited = [member for member in self.fleet.members if self.visited_at(member) == ring["step"]["counter"]]
-        findings = proofs.batch_findings(
-            ring,
-            self.fleet.members,
-            self.evidence(),
-            self.survey(),
-            self.lost(),
-            visited,
-            self.task_vars["ansible_play_batch"],
-        )
+        batch = self.task_vars["ansible_play_batch"]
+        findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visited, batch)
         if findings:
+            count = proofs.count(ring, self.fleet.members, evidence, survey)
             raise Refused(
-                wording.refusal(ring, f"{ring['step']['name']} stops here", self.count(ring), findings, STOPPED)
+                wording.refusal(ring, f"{ring['step']['name']} stops here", count, findings, gate.stopped(ring))
             )
         return {"look": False, "stale": {}}
 
@@ -206,55 +210,27 @@ class ActionModule(FleetAction):
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven."""
         ring = self.load()
-        count = self.count(ring)
-        if not count.complete:
-            raise Refused(
-                wording.refusal(ring, f"{ring['step']['name']} is not complete", count, count.findings, STOPPED)
-            )
-        return {"changed": self.finish(ring, count)}
+        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey()))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""
         ring = self.load()
-        count = self.count(ring)
-        text = wording.status(ring, count, self.evidence(), time.time())
+        count = proofs.count(ring, self.fleet.members, self.evidence(), self.survey())
+        text = wording.status(ring, count, self.evidence(), time.time(), self.fleet.values["max_age"])
         self.say(text)
         return {"status": text, "proven": count.proven, "keyring": rings.public(ring)}
 
-    def finish(self, ring: Ring, count: Count) -> bool:
-        """Close the step after a complete count, once."""
-        counter = ring["step"]["counter"]
-        done = ring["step"]["closed"] is not None and all(
-            member["proven"] == counter for member in ring["members"].values()
-        )
-        name = ring["step"]["name"]
-        if not done and not self.checking:
-            ring = self.file.replace(steps.close_step(ring, time.time()))
-        self.say(f"{name}: {wording.counted(ring, count)}; {steps.next_text(ring, time.time())}")
-        return not done and not self.checking
-
-    def opened(self, ring: Ring, now: float) -> Ring:
-        """Return the keyring with the step open, with what this step needs."""
-        profile = variables.profile_of(self.fleet.values)
-        key, soak = None, None
-        if self.step == "prepare":
-            key = {"id": steps.next_id(ring), "secret": new_key(profile.key)}
-        if self.step in ("prepare", "promote"):
-            # Asked for at prepare already: nobody should find out in the middle.
-            soak = steps.soak_of(self.fleet.values["soak"], self.fleet.values["framework"], profile.soak)
-        ring = steps.register(ring, self.fleet.members, now)
-        return steps.open_step(ring, self.step, now, secrets.token_hex(8), key, soak)
-
-    def soaking(self, ring: Ring) -> Dict[str, List[Finding]]:
-        """The members on whose own clocks a key that is due has not soaked long enough."""
-        return proofs.soak_findings(self.evidence(), steps.due(ring, time.time())) if self.step == "retire" else {}
-
-    def soak_text(self, ring: Ring) -> str:
-        """Say how long the soak will be, and who says so."""
-        if ring["step"]["name"] != "promote":
-            return ""
-        soak = next(key["soak"] for key in ring["keys"] if key["fingerprint"] == ring["step"]["before"])
-        return f"; the soak will be {words(float(soak['seconds']))} ({soak['source']})"
+    def carry_out(self, ring: Ring, verdict: Verdict) -> Dict[str, Any]:
+        """Write the keyring as the gate says, then tell."""
+        if verdict.do == "refuse":
+            raise Refused(verdict.text)
+        changed = verdict.ring is not ring and not self.checking
+        if changed:
+            self.file.replace(verdict.ring)
+        # A rollout that finds the fleet as it should be says so once, in the phase that is next.
+        if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.do == "visit":
+            self.say(verdict.text)
+        return {"changed": changed, "go": verdict.do == "visit", "members": list(verdict.visit), "text": verdict.text}
 
     def lost(self) -> Dict[str, List[Finding]]:
         """The hosts that have dropped out of the play, with what Ansible said."""
@@ -263,8 +239,3 @@ class ActionModule(FleetAction):
             host: [Finding(self.absent(host), "mend it: its visit failed, or Ansible lost the host")]
             for host in sorted(gone)
         }
-
-    def stay(self, text: str) -> Dict[str, Any]:
-        """Say something and open nothing."""
-        self.say(text)
-        return {"go": False, "text": text}

@@ -11,11 +11,14 @@ from typing import Any, Dict, List
 
 from ..module_utils.host.arguments import APPLICATION
 from ..module_utils.host.reveal import PAD_LENGTH, unseal
-from ..module_utils.rules import adoption, steps, variables, wording
+from ..module_utils.rules import adoption, next_step, soak, steps, variables, wording
 from ..module_utils.rules import ring as rings
+from ..module_utils.rules.adoption import Adoption
+from ..module_utils.rules.durations import stamp
 from ..module_utils.rules.fingerprint import fingerprint
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils import fleet as fleets
+from ..plugin_utils.action import LOOK
 from ..plugin_utils.fleet import FleetError
 from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
@@ -34,38 +37,42 @@ class ActionModule(FleetAction):
         if state not in ("planned", "adopted"):
             raise FleetError(f"state is {state!r}; it is one of planned, adopted and shown")
         if self.file.exists():
+            if self.fleet.values["recover"]:
+                raise FleetError(
+                    f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first. {UNWRITTEN}"
+                )
             ring = self.load()
             if state == "planned":
                 self.say(
-                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {steps.next_text(ring, time.time())}"
+                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {next_step.next_text(ring, time.time())}"
                 )
             return {"go": False, "source": task_vars["inventory_hostname"]}
-        plan = adoption.judge(self.fleet.members, self.evidence(), self.survey())
+        plan = adoption.judge(self.fleet.members, self.evidence(), self.survey(), self.fleet.values["recover"])
         findings = plan.findings
-        if not findings:
-            how = self.app_check()
-            if how != "trust":
-                checks = {
-                    member: self.result_of(member, "__app_keys_look").get("app_check") for member in self.fleet.members
-                }
-                findings = adoption.check_findings(self.fleet.members, checks)
+        if not findings and self.app_check() != "trust":
+            checks = {member: self.result_of(member, LOOK).get("app_check") for member in self.fleet.members}
+            findings = adoption.check_findings(self.fleet.members, checks)
         if findings:
             total = len(self.fleet.members)
             head = (
                 f"the keys of {self.fleet.name} cannot be adopted: {total - len(findings)} of {total} hosts are ready"
             )
             return {"failed": True, "msg": "\n".join([head, *wording.table(findings), UNWRITTEN])}
-        soak = self.soak()
-        what = f"the key {plan.fingerprints[0]}" if plan.fingerprints else "a first key"
+        length = self.soak()
+        what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
         if state == "planned":
             return {"go": True, "source": plan.source or task_vars["inventory_hostname"]}
+        standing = f"; {adoption.standing(plan)}" if adoption.standing(plan) else ""
         if self.checking:
-            self.say(f"adopt: a keyring would be written to {self.file.path}, with {what}")
+            self.say(f"adopt: a keyring would be written to {self.file.path}, with {what}{standing}")
             return {"go": False}
-        ring = self.file.create(self.first(plan.fingerprints, soak, task_vars, plan.source))
+        ring = self.file.create(self.first(plan, length, task_vars))
         self.say(
-            f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts"
+            f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts{standing}"
         )
+        weak = [key["fingerprint"] for key in ring["keys"] if "weak" in key["marks"]]
+        if weak:
+            self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
         return {"changed": True, "go": True}
 
     def needs_nonce(self) -> bool:
@@ -90,34 +97,41 @@ class ActionModule(FleetAction):
         """Return the soak of keys that the fleet accepts besides; without one a first rollout would stop in the middle."""
         values = self.fleet.values
         try:
-            return steps.soak_of(values["soak"], values["framework"], variables.profile_of(values).soak)
+            return soak.length(values["soak"], values["framework"], variables.profile_of(values).soak)
         except rings.RingError as error:
             raise FleetError(f"{error}. {UNWRITTEN}") from None
 
-    def first(self, fingerprints: List[str], soak: Dict[str, Any], task_vars: Dict[str, Any], source: Any) -> Ring:
+    def first(self, plan: Adoption, length: Dict[str, Any], task_vars: Dict[str, Any]) -> Ring:
         """Return the keyring that is to be written."""
         values = self.fleet.values
-        origin, keys = "adopted", []
-        if fingerprints:
-            keys = self.fetch(fingerprints, source, task_vars)
+        if plan.accepts:
+            keys = self.fetch([*plan.accepts, *plan.gone], str(plan.source), task_vars)
         else:
-            origin, keys = "generated", [new_key(variables.profile_of(values).key)]
+            keys = [new_key(variables.profile_of(values).key)]
         weak = [f"{fingerprint(key)}: {rings.weakness(key)}" for key in keys if rings.weakness(key)]
         if weak and not values["allow_weak"]:
             raise FleetError(
                 f"the fleet's key is too weak: {'; '.join(weak)}. {UNWRITTEN} To adopt it all the same, give -e app_keys_allow_weak=true "
                 "and roll at once"
             )
+        accepted = max(1, len(plan.accepts))
         return steps.adopt(
             name=self.fleet.name,
-            ring_id=secrets.token_hex(8),
+            # A keyring that is recovered is the one that was lost, a step later: its hosts go on from there.
+            ring_id=plan.ring or secrets.token_hex(8),
             nonce=secrets.token_hex(8),
-            secrets=keys,
-            origin=origin,
-            members=self.fleet.members,
+            start=steps.Start(
+                secrets=keys[:accepted],
+                gone=keys[accepted:],
+                signing=plan.signing,
+                spreading=plan.spreading,
+                origin="generated" if not plan.accepts else "recovered" if plan.ring else "adopted",
+                counter=plan.counter + 1,
+            ),
+            fleet=self.fleet.members,
             form={"framework": values["framework"], "settings": values["settings"]},
-            soak=soak,
-            app_check={"how": self.app_check(), "at": steps.stamp(time.time())},
+            soak=length,
+            app_check={"how": self.app_check(), "at": stamp(time.time())},
             now=time.time(),
         )
 

@@ -39,6 +39,13 @@ options:
       - Units that take the keys when they are restarted. Default is the variable C(app_keys_service).
     type: list
     elements: str
+  service_scope:
+    description:
+      - Whose units they are, of the V(system) or of the V(user) that Ansible becomes on the host, whose service manager has to run.
+      - A user cannot write C(/var/lib), so O(state_dir) has to be given with V(user).
+      - Default is the variable C(app_keys_service_scope), and else V(system).
+    type: str
+    choices: [system, user]
   restart_command:
     description:
       - The same where there is no service manager. A text goes to C(/bin/sh), a list is executed as it is.

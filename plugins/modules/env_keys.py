@@ -16,7 +16,8 @@ description:
   - One visit of one host, as a transaction. It rewrites the key settings in the env file and nothing else, restarts the application,
     and proves every worker in two looks. A visit that cannot prove the host puts the settings of before back where the open step allows that.
   - Only a step that the gate has opened is ever written. The settings come straight from the keyring, on the controller, and never pass through a variable.
-  - The host refuses a visit that is late, or that comes from a copy of the keyring.
+  - The host refuses a visit that is late, or that comes from a copy of the keyring. A host that has no record yet is held against the
+    records of others.
   - A value that the keyring does not know is never overwritten.
 extends_documentation_fragment:
   - phased.keys.application
@@ -58,6 +59,10 @@ options:
   secrets:
     description: Given by the action plugin, straight from the keyring.
     type: dict
+  vouched:
+    description: Given by the action plugin. Whether the record of another host says that the keyring is the one of the fleet.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Says what would change.
@@ -80,6 +85,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+joining:
+  description: The host has no record and was left alone. One of RV(vouchers) has to be looked at first, as the role does.
+  returned: when a host joins
+  type: bool
+vouchers:
+  description: Members whose records tell whether the keyring is the one that the fleet was last rolled with.
+  returned: when a host joins
+  type: list
+  elements: str
 needed:
   description: Whether the host had to be changed, or in check mode has to be.
   returned: always
@@ -123,6 +137,7 @@ def main() -> None:
             "token": {"type": "dict", "no_log": False},
             "step": {"type": "str"},
             "secrets": {"type": "dict", "no_log": True},
+            "vouched": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -137,6 +152,7 @@ def main() -> None:
             converge=params["converge"],
             replace=params["replace"] or [],
             secrets=params["secrets"],
+            vouched=params["vouched"],
         )
         result = visit(request, module.check_mode)
     except (VariableError, Locked, UnitsUnavailable, OSError, ValueError) as error:

@@ -16,6 +16,8 @@ description:
   - Holds the evidence of the whole fleet against the rules, and is the only thing that opens a step of a rollout.
   - Members that are unreachable, skipped, outside C(--limit), vanished from the inventory, or whose evidence is missing, of
     another survey or too old, are not proven. A refusal counts the proven members and names each other with what was seen and what to do.
+  - What the operator says about hosts and keys (C(app_keys_release), C(app_keys_waive), C(app_keys_compromised)) goes into the keyring first,
+    and into its journal.
   - It is written for the playbooks of this collection. Evidence is what their tasks registered in the same run.
 options:
   do:
@@ -32,10 +34,10 @@ options:
     choices: [fleet, ask, open, batch, count, close, status]
   step:
     description:
-      - The step that is meant. V(current) is the one that the keyring is at.
+      - The phase that is meant. V(current) is the step that the keyring is at; V(retire) and V(rollback) may open a withdraw.
     type: str
     default: current
-    choices: [current, prepare, promote, retire]
+    choices: [current, prepare, promote, retire, rollback]
   goal:
     description:
       - What the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.

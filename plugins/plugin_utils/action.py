@@ -19,6 +19,7 @@ from .keyring_file import KeyringFile, KeyringFileError
 LOOK = "__app_keys_look"
 VISIT = "__app_keys_visit"
 AGAIN = "__app_keys_again"
+VOUCHERS = "__app_keys_vouchers"
 
 
 class HostAction(ActionBase):
@@ -64,9 +65,9 @@ def same_form(ring: Ring, values: Mapping[str, Any]) -> None:
         )
 
 
-def keyring_of(path: str, loader: Any, name: str, values: Mapping[str, Any]) -> Ring:
-    """Return the keyring at `path` for an application with these variables."""
-    ring = KeyringFile(path, loader).load(name)
+def keyring_of(file: KeyringFile, name: str, values: Mapping[str, Any]) -> Ring:
+    """Return the keyring for an application with these variables."""
+    ring = file.load(name)
     same_form(ring, values)
     return ring
 

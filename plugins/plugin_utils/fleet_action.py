@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+import functools
+import time
+from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
@@ -69,9 +71,7 @@ class FleetAction(ActionBase):
 
     def load(self) -> Ring:
         """Return the keyring."""
-        ring = self.file.load(self.fleet.name)
-        action.same_form(ring, self.fleet.values)
-        return ring
+        return action.keyring_of(self.file, self.fleet.name, self.fleet.values)
 
     def result_of(self, host: str, name: str) -> Mapping[str, Any]:
         """Return what a host registered under `name` in this run; registered results are in no fact cache."""
@@ -81,11 +81,8 @@ class FleetAction(ActionBase):
     def evidence(self) -> Dict[str, Any]:
         """Return the newest evidence of every member of which there is any."""
         found: Dict[str, Any] = {}
-        for host in self.fleet.members:
-            results = [(host, self.result_of(host, name)) for name in (action.LOOK, action.VISIT)]
-            # Looks that this host took at others, when their evidence had grown old.
-            results += [(again["item"], again) for again in self.result_of(host, action.AGAIN).get("results") or []]
-            for member, result in results:
+        for member in self.fleet.members:
+            for result in self.results(member):
                 if result.get("unreachable"):
                     # Whatever it showed before: it may be another host by now, or the same one with other keys.
                     found[member] = NEVER_AGAIN
@@ -101,19 +98,32 @@ class FleetAction(ActionBase):
             now=action.boot_time(),
             max_age=self.fleet.values["evidence_max_age"],
             absent={member: self.absent(member) for member in self.fleet.members},
+            clock=time.time(),
+            cut_off=[member for member in self.fleet.members if self.unreachable(member)],
         )
+
+    def results(self, host: str) -> List[Mapping[str, Any]]:
+        """Return what tasks of this run said of a host: its visit, its look, and looks that others took at it."""
+        return [self.result_of(host, action.VISIT), self.result_of(host, action.LOOK), *self.again.get(host, [])]
+
+    @functools.cached_property
+    def again(self) -> Dict[str, List[Mapping[str, Any]]]:
+        """Looks that hosts of a batch took at others, whose evidence had grown old; by the host that was looked at."""
+        found: Dict[str, List[Mapping[str, Any]]] = {}
+        for looker in self.fleet.members:
+            for result in self.result_of(looker, action.AGAIN).get("results") or []:
+                found.setdefault(result["item"], []).append(result)
+        return found
+
+    def unreachable(self, host: str) -> bool:
+        """Whether Ansible could not reach a host, so that nothing was done there since its evidence."""
+        return any(seen.get("unreachable") for seen in self.results(host))
 
     def absent(self, host: str) -> str:
         """Say why there is no evidence of a host."""
         if host not in self.task_vars["ansible_play_hosts_all"]:
             return "is outside --limit, and was not looked at"
-        again = [
-            result
-            for other in self.fleet.members
-            for result in self.result_of(other, action.AGAIN).get("results") or []
-            if result["item"] == host
-        ]
-        for seen in (self.result_of(host, action.VISIT), self.result_of(host, action.LOOK), *again):
+        for seen in self.results(host):
             if seen.get("unreachable"):
                 return f"unreachable ({str(seen.get('msg', '')).strip()})"
             if seen.get("failed"):

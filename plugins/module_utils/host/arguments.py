@@ -16,6 +16,7 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
     "env_file": {"type": "list", "elements": "path"},
     "env_format": {"type": "str", "choices": list(env_text.FORMATS)},
     "service": {"type": "list", "elements": "str"},
+    "service_scope": {"type": "str", "choices": ["system", "user"]},
     "restart_command": {"type": "raw"},
     "processes": {"type": "raw"},
     "proof": {"type": "str", "choices": ["environ", "process_age"]},

@@ -38,7 +38,7 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
 def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]:
     """Return what is to be seen at this moment."""
     # First the units: one that restarts in between would show its new state with the processes of before.
-    shown = units.show(_unit_names(app)) if _unit_names(app) else []
+    shown = units.show(_unit_names(app), scope=app["service_scope"]) if _unit_names(app) else []
     table = processes.table()
     if 1 not in table:
         raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")

@@ -29,7 +29,10 @@ TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable)
 
 
 class Request(NamedTuple):
-    """What a visit is asked for: the application's variables, the step's order and token, and the secrets it writes."""
+    """What a visit is asked for: the application's variables, the step's order and token, and the secrets it writes.
+
+    vouched   whether the record of another host says that the keyring is the fleet's; asked only of a host that has none
+    """
 
     app: Mapping[str, Any]
     order: Order
@@ -39,6 +42,7 @@ class Request(NamedTuple):
     converge: bool
     replace: Sequence[str]
     secrets: Mapping[str, str]
+    vouched: bool
 
 
 def visit(request: Request, check: bool) -> Dict[str, Any]:
@@ -82,6 +86,8 @@ class _Visit:
         refuse = self.refusal() or plan.refuse
         if refuse:
             return self.result(self.before, [refuse])
+        if self.joins(plan):
+            return self.joining()
         written = [file["path"] for file in self.before["files"]] if plan.write else []
         self.did.update(written=written, restarted=plan.restart)
         return {**self.result(self.before, []), "changed": plan.write or plan.restart}
@@ -99,6 +105,8 @@ class _Visit:
             return self.result(self.before, [refuse])
         if not plan.write and not plan.restart:
             return self.confirm()
+        if self.joins(plan):
+            return self.joining()
         # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
         self.note("visiting", self.before["record"] or {})
         failure = None
@@ -113,6 +121,14 @@ class _Visit:
         if found:
             return self.fall_back(found, old_texts)
         return self.result(self.proven(after), [])
+
+    def joins(self, plan: rules.Plan) -> bool:
+        """Whether this host has no record to tell the keyring from a copy by, and nobody has vouched for it."""
+        return self.before["record"] is None and not self.request.vouched and (plan.write or plan.restart)
+
+    def joining(self) -> Dict[str, Any]:
+        """Change nothing until another host has vouched for the keyring."""
+        return {**self.result(self.before, []), "changed": False, "needed": True, "proven": False, "joining": True}
 
     def confirm(self) -> Dict[str, Any]:
         """Record a host that needs no change; a deploy that finds nothing to do leaves not even that."""
@@ -172,7 +188,7 @@ class _Visit:
         stopped = [unit["name"] for unit in self.before["units"] if unit["active"] == "inactive"]
         running = [name for name in self.app["service"] if units.full_name(name) not in stopped]
         if running:
-            units.restart(running, max(1.0, deadline - time.monotonic()))
+            units.restart(running, max(1.0, deadline - time.monotonic()), scope=self.app["service_scope"])
         if self.app["restart_command"]:
             units.run(self.app["restart_command"], max(1.0, deadline - time.monotonic()))
 
@@ -204,7 +220,7 @@ class _Visit:
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
         """After a failed proof put our old settings back where the step admits them, and say what is true now."""
         safe = all(
-            not file["problem"] and rules.may_restore(self.request.order, file["signs"], file["accepts"])
+            not file["problem"] and self.request.order.may_restore(file["signs"], file["accepts"])
             for file in self.before["files"]
         )
         if not self.did["written"]:
@@ -235,7 +251,7 @@ class _Visit:
         values: Dict[str, Dict[str, Optional[str]]] = {}
         for path in self.did["written"]:
             held = keys_of(app, old_texts[path] or "")
-            if not held or not rules.may_restore(self.request.order, held.signs, held.accepts):
+            if not held or not self.request.order.may_restore(held.signs, held.accepts):
                 raise ValueError(f"{path} held settings that this step does not admit")
             old = env_text.read(old_texts[path] or "", app["env_format"], names)
             values[path] = {name: old.get(name) for name in names}

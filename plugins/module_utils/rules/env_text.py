@@ -314,6 +314,8 @@ _SHELL_DEEPER = dict.fromkeys(("if", "while", "until", "for", "case", "{"), 1)
 _SHELL_DEEPER.update(dict.fromkeys(("fi", "done", "esac", "}"), -1))
 _SHELL_DEEPER.update(dict.fromkeys(("then", "else", "elif", "do", "!"), 0))
 
+_COMPOUND = "is part of a compound command, and not set in every case"
+
 
 class _Word(NamedTuple):
     raw: str
@@ -327,6 +329,7 @@ def _shell(text: str) -> Iterator[Assignment]:
     words: List[_Word] = []
     depth, parentheses, pos, before, ended = 0, 0, 0, "", "\n"
     redirected = False
+    held: List[Assignment] = []  # of the list of commands that is being read: one that ends with & is another process's
     while ended:
         gap = _SHELL_GAP.match(text, pos)
         pos = gap.end() if gap else pos
@@ -349,11 +352,14 @@ def _shell(text: str) -> Iterator[Assignment]:
             continue
         for item in _shell_command(words):
             if depth or parentheses or before in ("&&", "||", "|") or ended in ("&", "|", "("):
-                item = item._replace(problem="is part of a compound command, and not set in every case")
+                item = item._replace(problem=_COMPOUND)
             elif redirected:
                 item = item._replace(problem="stands beside a redirection, which may fail")
-            yield item
+            held.append(item)
         before = before if ended == "\n" and not words else ended
+        if before not in ("&&", "||", "|"):
+            yield from (item._replace(problem=_COMPOUND) if ended == "&" else item for item in held)
+            held = []
         words, redirected = [], False
         # A pattern of `case` closes what was never opened.
         parentheses = max(0, parentheses + (ended == "(") - (ended == ")"))

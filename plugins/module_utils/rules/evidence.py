@@ -7,11 +7,12 @@ Unknown is unsafe: only evidence that is there, of this survey, fresh and comple
 
 from __future__ import annotations
 
+import math
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from . import members, soak
 from . import ring as rings
-from . import soak
-from .durations import stamp, words
+from .durations import epoch, stamp, words
 from .ring import Order, Ring
 
 Evidence = Mapping[str, Any]
@@ -25,62 +26,107 @@ class Finding(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """One look at the fleet: its nonce, the controller's monotonic time now, and how old evidence may be (seconds).
+    """One look at the fleet.
 
-    `absent` says of members without evidence why there is none.
+    nonce    of this run: evidence with another is not counted
+    now      the controller's monotonic time, and `max_age` how old evidence may be (both in seconds)
+    absent   says of members without evidence why there is none
+    clock    the controller's wall clock (epoch), by which waivers end
+    cut_off  the members that Ansible could not reach
     """
 
     nonce: str
     now: float
     max_age: float
     absent: Mapping[str, str]
+    clock: float = math.inf
+    cut_off: Collection[str] = ()
 
 
 class Count(NamedTuple):
-    """The members that are proven, those of them on which nothing runs, and the findings of all others."""
+    """The members that are proven, those of them on which nothing runs, the findings of all others, and who is set aside."""
 
     proven: List[str]
     findings: Dict[str, List[Finding]]
     idle: Sequence[str] = ()
+    waived: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether the proven members are the fleet; a fleet of no hosts is not."""
+        """Whether the proven members are the fleet, but for those that are waived; a fleet of no hosts is not."""
         return bool(self.proven) and not self.findings
 
 
 def count(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Count:
     """Count the members that are proven at the open step.
 
-    `fleet` is what the inventory says; members that only the keyring knows count too, and are not proven.
+    `fleet` is what the inventory says; members that only the keyring knows count too, and are not proven. A waiver
+    stands in for evidence that is not there, never for evidence that is.
     """
     asked = rings.order(ring)
     claimed = claimed_workers(evidence)
-    proven, findings = [], {}
-    for member in sorted(set(fleet) | set(ring["members"])):
-        if member not in fleet:
-            found = [Finding("is a member by the keyring and not in the inventory", GONE)]
-        else:
-            found = usable(member, evidence.get(member), survey) or judge(ring, asked, evidence[member], claimed)
+    waivers = waived(ring, survey)
+    proven, findings, aside = [], {}, []
+    for member in everybody(ring, fleet):
+        found = unknown_state(ring, member, fleet, evidence, survey)
+        if found and member in waivers and member not in evidence:
+            aside.append(member)
+            continue
+        found = found or judge(ring, asked, evidence[member], claimed)
         if found:
             findings[member] = found
         else:
             proven.append(member)
-    return Count(proven, findings, [member for member in proven if not evidence[member]["workers"]])
+    return Count(proven, findings, [member for member in proven if not evidence[member]["workers"]], aside)
 
 
 def not_visitable(
     ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
 ) -> Dict[str, List[Finding]]:
-    """Find the members that a visit could not mend: no step goes on while there is one."""
+    """Find the members that a visit could not mend: no step goes on while there is one that is not excused."""
     findings = {}
-    for member in sorted(set(fleet) | set(ring["members"])):
-        found = [Finding("is a member by the keyring and not in the inventory", GONE)]
-        if member in fleet:
-            found = usable(member, evidence.get(member), survey) or late(ring, evidence[member])
-        if found:
+    for member in everybody(ring, fleet):
+        found = unknown_state(ring, member, fleet, evidence, survey) or late(ring, evidence[member])
+        if found and not excused(ring, member, fleet, evidence, survey):
             findings[member] = found
     return findings
+
+
+def everybody(ring: Ring, fleet: Collection[str]) -> List[str]:
+    """Return the members by the inventory and by the keyring together."""
+    return sorted(set(fleet) | set(ring["members"]))
+
+
+def unknown_state(
+    ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[str, Evidence], survey: Survey
+) -> List[Finding]:
+    """Find why nothing is known of a member."""
+    if member not in fleet:
+        return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
+    found = usable(member, evidence.get(member), survey)
+    ended = [
+        waiver for waiver in ring["waivers"] if waiver["member"] == member and epoch(waiver["until"]) <= survey.clock
+    ]
+    if found and ended and member not in evidence:
+        found.append(Finding(f"its waiver ran out at {ended[0]['until']}", WAIVE.format(member=member)))
+    return found
+
+
+def waived(ring: Ring, survey: Survey) -> List[str]:
+    """Return the members that are set aside now."""
+    return [waiver["member"] for waiver in members.open_waivers(ring, survey.clock)]
+
+
+def excused(ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[str, Evidence], survey: Survey) -> bool:
+    """Whether the others may be visited though nothing is known of this member: it is waived, or the open step excuses it.
+
+    Somebody who vanished from the inventory is never excused by the step: the inventory may be the wrong one.
+    """
+    if member in evidence:
+        return False
+    since = ring["step"]["excuses"]
+    proven = ring["members"].get(member, {}).get("proven") or 0
+    return member in waived(ring, survey) or (since is not None and member in fleet and proven >= since)
 
 
 def batch_findings(
@@ -98,13 +144,15 @@ def batch_findings(
     be admissible still, but for those that this `batch` mends: while there are such, it is made of them alone.
     `lost` are hosts that dropped out of the play.
     """
-    findings = dict(lost)
     asked = rings.order(ring)
     claimed = claimed_workers(evidence)
+    findings: Dict[str, List[Finding]] = {}
     mending = bool(batch) and all(member in evidence and inadmissible(asked, evidence[member]) for member in batch)
-    for member in sorted(set(fleet) | set(ring["members"])):
-        found = usable(member, evidence.get(member), survey)
-        if not found and member in fleet:
+    for member in everybody(ring, [*fleet, *lost]):
+        if excused(ring, member, fleet, evidence, survey) and (member not in lost or member in survey.cut_off):
+            continue
+        found = list(lost.get(member, ())) or unknown_state(ring, member, fleet, evidence, survey)
+        if not found:
             seen = evidence[member]
             record = seen["record"]
             at_this_step = record is not None and record["counter"] == ring["step"]["counter"]
@@ -114,15 +162,40 @@ def batch_findings(
                 found = judge(ring, asked, {**seen, "others": []}, claimed)
             else:
                 found = late(ring, seen) or ([] if mending or member in batch else inadmissible(asked, seen))
-        if found and member not in findings:
+        if found:
             findings[member] = found
     return findings
 
 
+def visits(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> List[str]:
+    """Return the members that are to be visited now, in their order: those that can be reached and are not proven yet."""
+    unproven = count(ring, fleet, evidence, survey).findings
+    return [member for member in visiting_order(ring, fleet, evidence) if member in unproven and member in evidence]
+
+
 def visiting_order(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> List[str]:
-    """Return the fleet in the order of its visits: first those that are not safe beside the others."""
+    """Return the fleet in the order of its visits: first those that are not safe beside the others, then the first member.
+
+    The first member decides between two steps that were opened at once from two copies of a keyring: it takes the one that
+    reaches it first, and whoever comes second stops there. So it is visited alone (see `batch_sizes`).
+    """
     asked = rings.order(ring)
-    return sorted(fleet, key=lambda member: not (member in evidence and inadmissible(asked, evidence[member])))
+    first = first_member(ring)
+
+    def place(member: str) -> Tuple[bool, bool]:
+        return not (member in evidence and inadmissible(asked, evidence[member])), member != first
+
+    return sorted(fleet, key=place)
+
+
+def first_member(ring: Ring) -> str:
+    """Return the member that is visited first at every step."""
+    return str(min(ring["members"]))
+
+
+def batch_sizes(serial: Sequence[Any]) -> List[Any]:
+    """Return the batches of `app_keys_serial`, of which the first is one host."""
+    return list(serial) if str(serial[0]) == "1" else [1, *serial]
 
 
 def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
@@ -221,7 +294,8 @@ def late(ring: Ring, evidence: Evidence) -> List[Finding]:
     return [
         Finding(
             f"has seen step {record['counter']} ({record['step']}), and this keyring is at {step['counter']} ({step['name']})",
-            "this keyring is a copy or a backup: use the one that the fleet was last rolled with",
+            "this keyring is a copy or a backup: use the one that the fleet was last rolled with; if that is lost, move this one away and run "
+            "phased.keys.adopt -e app_keys_recover=true",
         )
     ]
 
@@ -346,7 +420,14 @@ def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
 
 MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
 AGAIN = "see that Ansible reaches it, and run again on the whole fleet"
-GONE = "put it back into the inventory: its workers may still be running"
+GONE = (
+    "put it back into the inventory, for its workers may still be running; if it is gone for good, "
+    "release it with -e app_keys_release={member}"
+)
+WAIVE = (
+    "visit it; if it still serves no traffic, set it aside for another reason: -e app_keys_waive={member} -e app_keys_waive_reason=... "
+    "-e app_keys_waive_for=..."
+)
 STALE = "it reloaded without a new environment, or was not restarted"
 UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
 PROBLEMS = {

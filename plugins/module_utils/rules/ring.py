@@ -12,7 +12,7 @@ import math
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
-from .durations import epoch
+from .durations import epoch, stamp
 from .fingerprint import PATTERN, fingerprint
 
 KIND = "phased.keys/keyring"
@@ -28,6 +28,11 @@ NAME = re.compile(r"\A[a-z0-9_-]+\Z")
 STATES = ("staged", "primary", "retiring", "dropping", "retired", "withdrawn")
 ENDED = ("retired", "withdrawn")
 STEPS = ("adopt", "prepare", "promote", "retire", "rollback", "withdraw")
+# What a key may be marked with, for good:
+# weak          too short or too plain, and adopted all the same because that was asked for
+# rolled_back   taken back before it had signed, or by a rollback: it never signs again
+# compromised   it has leaked: it never signs again, and its soak is waived
+MARKS = ("weak", "rolled_back", "compromised")
 
 # A key of fewer characters, or of fewer different ones, can be guessed. Django's own check
 # (security.W009) wants 50 and 5; shorter keys of other origin are in use and are adopted with advice.
@@ -56,6 +61,7 @@ class Order(NamedTuple):
     may_sign, must_accept, may_accept   the settings that are safe while the step is open: a
                      deploy leaves them alone, and a failed visit may go back to them
     known            every key that the keyring ever held: what else a host holds is not ours to overwrite
+    leaked           the known keys that are marked as compromised: no failed visit brings one back
     """
 
     signs: str
@@ -64,6 +70,7 @@ class Order(NamedTuple):
     must_accept: List[str]
     may_accept: List[str]
     known: List[str]
+    leaked: List[str]
 
     def wants(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
         """Whether these settings are the ones that the step is to bring about."""
@@ -73,10 +80,25 @@ class Order(NamedTuple):
         """Whether these settings are safe beside every other that the step allows."""
         return signs in self.may_sign and set(self.must_accept) <= set(accepts) <= set(self.may_accept)
 
+    def may_restore(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
+        """Whether a failed visit may put these settings back: safe ones that use no leaked key where the step does not."""
+        brought_back = ({signs} - {self.signs}) | (set(accepts) - set(self.accepts))
+        return self.admits(signs, accepts) and not brought_back & set(self.leaked)
+
 
 def token(ring: Ring) -> Token:
     """Return the token of the open step."""
     return Token(ring["ring"], ring["step"]["counter"], ring["step"]["nonce"])
+
+
+def is_open(ring: Ring) -> bool:
+    """Whether the last step still waits for its closing count."""
+    return bool(ring["step"]["closed"] is None)
+
+
+def find(ring: Ring, fingerprint: Optional[str]) -> Optional[Dict[str, Any]]:
+    """Return the key with this fingerprint; None where the keyring never held it."""
+    return next((key for key in ring["keys"] if key["fingerprint"] == fingerprint), None)
 
 
 def primary(ring: Ring) -> Dict[str, Any]:
@@ -91,19 +113,23 @@ def in_state(ring: Ring, *states: str) -> List[Dict[str, Any]]:
 
 def order(ring: Ring) -> Order:
     """Return what the open step asks of every host."""
+    step = ring["step"]
     signs = primary(ring)["fingerprint"]
     accepts = [signs] + _names(in_state(ring, "staged", "retiring"))
-    before = ring["step"].get("before")
-    # While the hosts are on their way from one signing key to the other, both sign somewhere.
-    under_way = before is not None and ring["step"]["closed"] is None
-    must: Set[str] = set(accepts) - set(_names(in_state(ring, "staged")))
+    may_sign, must_accept = [signs], set(accepts) - set(_names(in_state(ring, "staged")))
+    if is_open(ring):
+        # While the hosts are on their way from one signing key to another, both sign somewhere, and
+        # what is on its way to every host is not accepted everywhere.
+        may_sign += [key for key in step["signing"] if key != signs]
+        must_accept -= set(step["spreading"])
     return Order(
         signs=signs,
         accepts=accepts,
-        may_sign=[signs, before] if under_way else [signs],
-        must_accept=sorted(must),
+        may_sign=may_sign,
+        must_accept=sorted(must_accept),
         may_accept=sorted(set(accepts) | set(_names(in_state(ring, "dropping")))),
         known=sorted(key["fingerprint"] for key in ring["keys"]),
+        leaked=sorted(key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]),
     )
 
 
@@ -148,13 +174,16 @@ def check(ring: Any, name: Optional[str] = None) -> Ring:
     _fields(ring["step"], "the open step", STEP_FIELDS)
     if ring["step"]["name"] not in STEPS:
         raise RingError(f"the open step is {ring['step']['name']!r}; known are {', '.join(STEPS)}")
-    if "closed" not in ring["step"]:
-        raise RingError("the open step does not say whether it is closed")
+    for field in ("closed", "excuses"):
+        if field not in ring["step"]:
+            raise RingError(f"the open step has no {field}, not even null")
     if ring["step"]["closed"] is not None:
         _moment(ring["step"]["closed"], "the open step")
     _check_keys(ring["keys"])
     for member, entry in ring["members"].items():
         _fields(entry, f"member {member}", {"since": str})
+    for waiver in ring["waivers"]:
+        _fields(waiver, "a waiver", WAIVER_FIELDS)
     return dict(ring)
 
 
@@ -162,8 +191,16 @@ FIELDS = {
     "name": str, "ring": str, "revision": int, "framework": str, "settings": dict, "keys": list, "step": dict,
     "members": dict, "waivers": list, "app_check": dict, "journal": list,
 }  # fmt: skip
-STEP_FIELDS = {"name": str, "counter": int, "nonce": str, "key": str, "opened": str}
-KEY_FIELDS = {"id": str, "fingerprint": str, "state": str, "origin": str, "times": dict, "marks": list}
+# signing: keys that may sign somewhere while the step is open. spreading: keys that are not accepted everywhere yet.
+# excuses (a counter, or null): a member that was proven then or later does not hold up the others, reachable or not.
+STEP_FIELDS = {
+    "name": str, "counter": int, "nonce": str, "key": str, "opened": str, "signing": list, "spreading": list,
+}  # fmt: skip
+# since: counter of the step that brought the key; a member that was proven then or later accepts it.
+KEY_FIELDS = {
+    "id": str, "fingerprint": str, "state": str, "origin": str, "times": dict, "marks": list, "since": int,
+}  # fmt: skip
+WAIVER_FIELDS = {"member": str, "reason": str, "since": str, "until": str}
 
 
 def _check_keys(keys: Sequence[Any]) -> None:
@@ -183,7 +220,7 @@ def _check_keys(keys: Sequence[Any]) -> None:
             _moment(moment, label)
         if key["state"] not in ENDED:
             _check_secret(key, label)
-        if key["state"] in ("retiring", "dropping"):
+        if key["state"] == "retiring":
             _check_soak(key.get("soak"), label)
     for state in ("primary", "staged"):
         found = [key["fingerprint"] for key in keys if key["state"] == state]
@@ -216,8 +253,8 @@ def _fields(entry: Any, label: str, fields: Mapping[str, type]) -> None:
     for field, kind in fields.items():
         if not isinstance(entry.get(field), kind) or isinstance(entry.get(field), bool):
             raise RingError(f"{label} has no usable {field}")
-    for field in ("opened", "since"):
-        if field in fields:
+    for field in ("opened", "since", "until"):
+        if fields.get(field) is str:
             _moment(entry[field], label)
 
 
@@ -226,6 +263,11 @@ def _moment(text: Any, label: str) -> None:
         epoch(text)
     except (TypeError, ValueError):
         raise RingError(f"{label} has a time that is none: {text!r}") from None
+
+
+def note(ring: Ring, now: float, event: str, **details: Any) -> None:
+    """Add an entry to the journal of a keyring that is being changed."""
+    ring["journal"].append({"at": stamp(now), "event": event, "counter": ring["step"]["counter"], **details})
 
 
 def _names(keys: Sequence[Mapping[str, Any]]) -> List[str]:

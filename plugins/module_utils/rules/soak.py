@@ -1,20 +1,59 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long a host has certainly not signed with a key, by its own clock.
+"""When the soak of a retiring key is over: by the controller's clock, and by the clock of every host.
 
 The controller's time alone can be cheated: a tool that puts yesterday's env file back for an hour
 makes the host sign with the old key in between, and nobody on the controller sees it.
+A key that is marked as compromised has no soak: it is let go of as soon as nothing signs with it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from .durations import stamp, words
+from . import ring as rings
+from .durations import epoch, seconds, stamp, words
+from .ring import Ring, RingError
 
 # In a record's `stopped`: since then the host has certainly not signed with any key but the one that it signs with.
 ANY = "any"
+
+
+def length(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[str, Any]:
+    """Return the soak in seconds with its source; RingError where nobody has said how long it is."""
+    if value is not None:
+        return {"seconds": seconds(value, "app_keys_soak"), "source": "app_keys_soak"}
+    if framework_soak is None:
+        raise RingError(
+            f"nothing says how long something signed may live: {framework} sets no end. "
+            "Set app_keys_soak to the longest life of anything that the application signs or encrypts, for example 30d"
+        )
+    return {"seconds": seconds(framework_soak, "soak"), "source": f"the default of {framework}"}
+
+
+def over_at(key: Mapping[str, Any]) -> Optional[float]:
+    """Return the moment at which a retiring key's soak is over by the controller's clock; None while it has not begun."""
+    if "soaking" not in key["times"]:
+        return None
+    if "compromised" in key["marks"]:
+        return 0.0  # and not when its soak began: times are written in whole seconds, and nobody waits for the next one
+    return epoch(key["times"]["soaking"]) + float(key["soak"]["seconds"])
+
+
+def due(ring: Ring, now: float) -> List[Dict[str, Any]]:
+    """Return the retiring keys whose soak is over by the controller's clock."""
+    return [key for key, over in _soaking(ring) if over <= now]
+
+
+def next_due(ring: Ring) -> Optional[float]:
+    """Return the earliest moment at which a key may be let go of; None where nothing soaks."""
+    return min((over for _key, over in _soaking(ring)), default=None)
+
+
+def _soaking(ring: Ring) -> List[Tuple[Dict[str, Any], float]]:
+    found = [(key, over_at(key)) for key in rings.in_state(ring, "retiring")]
+    return [(key, over) for key, over in found if over is not None]
 
 
 class Clock(NamedTuple):
@@ -59,6 +98,8 @@ def stopped(evidence: Mapping[str, Any], fingerprint: str) -> float:
 
 def shortfall(evidence: Mapping[str, Any], key: Mapping[str, Any]) -> Optional[str]:
     """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
+    if "compromised" in key["marks"]:
+        return None
     soaked = evidence["now"] - stopped(evidence, key["fingerprint"])
     missing = float(key["soak"]["seconds"]) - soaked
     if missing <= 0:

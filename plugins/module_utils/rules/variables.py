@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from . import env_text
 from .durations import seconds
+from .fingerprint import PATTERN
 from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
 from .ring import NAME
 
@@ -106,6 +107,21 @@ def _texts(value: Any, name: str) -> List[str]:
     return [_text(item, name) for item in (value if isinstance(value, list) else [value])]
 
 
+def _names(value: Any, name: str) -> List[str]:
+    """Hosts by name: a list, or one text with commas, as on a command line."""
+    texts = _texts(value.split(",") if isinstance(value, str) else value, name)
+    return [text.strip() for text in texts]
+
+
+def _fingerprint(value: Any, name: str) -> str:
+    # A fingerprint of digits alone comes from YAML as a number.
+    if not PATTERN.match(str(value)):
+        raise VariableError(
+            f"{name} is {value!r}; a fingerprint has 16 hexadecimal digits, as phased.keys.status shows it"
+        )
+    return str(value)
+
+
 def _mapping(value: Any, name: str) -> Dict[str, Any]:
     if not isinstance(value, Mapping):
         raise VariableError(f"{name} must be a mapping, not {value!r}")
@@ -191,6 +207,7 @@ VARIABLES: Dict[str, Variable] = {
     "env_group": Variable(None, lambda value, name: str(value)),
     "env_mode": Variable(None, _mode),
     "service": Variable([], _texts),
+    "service_scope": Variable("system", _one_of("system", "user")),
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
     "proof": Variable("environ", _one_of("environ", "process_age")),
@@ -210,6 +227,13 @@ VARIABLES: Dict[str, Variable] = {
     "new": Variable(False, _truth, fleet=True),
     "replace": Variable([], _texts, fleet=True),
     "allow_weak": Variable(False, _truth, fleet=True),
+    "recover": Variable(False, _truth, fleet=True),
+    "release": Variable([], _names, fleet=True),
+    "waive": Variable([], _names, fleet=True),
+    "waive_reason": Variable(None, _text, fleet=True),
+    "waive_for": Variable(None, _duration, fleet=True),
+    "compromised": Variable(None, _fingerprint, fleet=True),
+    "confirm": Variable(None, _fingerprint, fleet=True),
     "allow_key_in_file": Variable(False, _truth),
 }
 

@@ -11,7 +11,7 @@ from typing import Any, Collection, List, Mapping, NamedTuple, Optional
 
 from . import evidence as proofs
 from .durations import stamp
-from .ring import Order, Token
+from .ring import Order, Ring, Token
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = ("unreadable", "overwritten", "not_a_list")
@@ -45,6 +45,30 @@ def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
             f"{stamp(record['at'])}. Use the copy that the fleet was last rolled with"
         )
     return None
+
+
+class Voucher(NamedTuple):
+    """Whether other hosts' records say that this is the fleet's keyring: `ok`; they say no: `refuse` says why; nobody said: neither."""
+
+    ok: bool
+    refuse: Optional[str] = None
+
+
+def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, Any]]]) -> Voucher:
+    """Say whether a host without a record may be written from this keyring.
+
+    It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own. Before any host was
+    proven with a new keyring, the first member by name is visited first: of two keyrings it takes one.
+    """
+    told = {member: record for member, record in records.items() if record is not None and member != host}
+    for member, record in told.items():
+        late = proofs.late(ring, {"record": record})
+        if late:
+            return Voucher(
+                False, f"{host} has no record, and {member} {late[0].seen}. Nothing was changed: {late[0].do}"
+            )
+    begun = any(entry["proven"] for entry in ring["members"].values())
+    return Voucher(bool(told) or (not begun and host == proofs.first_member(ring)))
 
 
 def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collection[str] = ()) -> Plan:
@@ -96,11 +120,6 @@ def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
     """
     return int(seen["lasting"]) or (look["record"] or {}).get("workers", 0)
-
-
-def may_restore(order: Order, signs: Optional[str], accepts: Collection[str]) -> bool:
-    """Say whether a failed visit may put these settings back: only where the step admits them."""
-    return order.admits(signs, list(accepts))
 
 
 def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) -> Optional[str]:

@@ -1,18 +1,18 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a count of the fleet is said to a person: the refusal and the status."""
+"""How a count of the fleet is said to a person: the refusal, the plan and the status."""
 
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 
+from . import members, soak, visit
 from . import ring as rings
-from . import soak
 from .durations import stamp, words
 from .evidence import Count, Finding
-from .ring import Ring
-from .steps import next_text, over_at
+from .next_step import next_text
+from .ring import Order, Ring
 
 SEEN_WIDTH = 52
 DO_WIDTH = 52
@@ -30,10 +30,19 @@ DOES = {
 def counted(ring: Ring, count: Count) -> str:
     """Say how many members do what the open step asks."""
     step = ring["step"]
-    total = len(count.proven) + len(count.findings)
+    total = len(count.proven) + len(count.findings) + len(count.waived)
     does = DOES[step["name"]].format(key=step["key"])
     idle = f" ({len(count.idle)} of them on disk alone: nothing runs there)" if count.idle else ""
-    return f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}"
+    text = f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}"
+    waivers = {waiver["member"]: waiver for waiver in ring["waivers"]}
+    for member in count.waived:
+        text += f"; {member} is set aside until {waivers[member]['until']}, asserted to serve no traffic ({waivers[member]['reason']})"
+    return text
+
+
+def later(hosts: Collection[str]) -> str:
+    """Say which hosts are left out for now."""
+    return f"; left out, and to be visited by a later run: {', '.join(sorted(hosts))}" if hosts else ""
 
 
 def refusal(ring: Ring, headline: str, count: Count, findings: Mapping[str, Sequence[Finding]], tail: str) -> str:
@@ -59,10 +68,46 @@ def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
     return lines
 
 
-def status(ring: Ring, count: Count, evidence: Mapping[str, Mapping[str, Any]], now: float) -> str:
-    """Return the state of the fleet: the keys, who signs with what and accepts what, and what is next."""
+def plan(
+    ring: Ring,
+    hosts: Sequence[str],
+    evidence: Mapping[str, Mapping[str, Any]],
+    names: Optional[Mapping[str, str]] = None,
+) -> List[str]:
+    """Say line by line what a visit of the open step would change on each of these hosts; `names` stand for fingerprints."""
+    asked = rings.order(ring)
+    width = max((len(host) for host in hosts), default=0)
+    return [f"  {host:<{width}}  {change(asked, evidence[host], names or {})}" for host in hosts if host in evidence]
+
+
+def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Say what a visit would change on one host."""
+    todo = visit.plan(asked, seen, converge=True)
+    if todo.refuse:
+        return f"would refuse: {todo.refuse}"
+    parts = []
+    for file in seen["files"]:
+        if not todo.write or (not file["problem"] and asked.wants(file["signs"], file["accepts"])):
+            continue
+        steps = [f"signs with {_named(asked.signs, names)} instead of {file['signs'] or 'none'}"] * (
+            file["signs"] != asked.signs
+        )
+        gained = [key for key in asked.accepts if key not in file["accepts"]]
+        lost = [key for key in file["accepts"] if key not in asked.accepts]
+        steps += [f"accepts {_named(key, names)}" for key in gained]
+        steps += [f"accepts {key} no longer" for key in lost]
+        parts.append(f"write {file['path']}: {', '.join(steps)}")
+    if todo.restart:
+        parts.append(f"restart {seen['restart'] or 'the application'}")
+    return "; ".join(parts) or "nothing to change"
+
+
+def status(
+    ring: Ring, count: Count, evidence: Mapping[str, Mapping[str, Any]], now: float, max_age: Optional[float] = None
+) -> str:
+    """Return the state of the fleet: the keys, who signs with what and accepts what, what would change, and what is next."""
     step = ring["step"]
-    state = f"open since {step['opened']}" if step["closed"] is None else f"closed at {step['closed']}"
+    state = f"open since {step['opened']}" if rings.is_open(ring) else f"closed at {step['closed']}"
     lines = [f"{ring['name']}: {step['name']} {state}; {counted(ring, count)}", "", "keys"]
     lines += [
         f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}" for key in rings.in_state(ring, *rings.STATES)
@@ -72,14 +117,33 @@ def status(ring: Ring, count: Count, evidence: Mapping[str, Mapping[str, Any]], 
     lines += [f"  {member:<{width}}  {_host_state(seen)}" for member, seen in sorted(evidence.items())]
     if count.findings:
         lines += ["", f"not proven: {len(count.findings)}", *table(count.findings)]
-    return "\n".join([*lines, "", f"next: {next_text(ring, now)}"])
+        unproven = [member for member in count.findings if member in evidence]
+        lines += [
+            "",
+            f"what phased.keys.rollout would change for {step['name']}",
+            *plan(ring, unproven, evidence),
+        ] * bool(unproven)
+    waivers = [
+        f"  {waiver['member']}  until {waiver['until']}{'' if waiver in members.open_waivers(ring, now) else ' (over)'}: {waiver['reason']}"
+        for waiver in ring["waivers"]
+    ]
+    lines += ["", "set aside, asserted to serve no traffic", *waivers] * bool(waivers)
+    return "\n".join([*lines, "", f"next: {next_text(ring, now, max_age)}"])
+
+
+def _named(key: str, names: Mapping[str, str]) -> str:
+    return names.get(key, key)
 
 
 def _key_state(key: Mapping[str, Any], now: float) -> str:
-    over = over_at(key) if key["state"] == "retiring" else None
+    over = soak.over_at(key) if key["state"] == "retiring" else None
+    marks = f" ({', '.join(key['marks'])})" if key["marks"] else ""
     if over is None:
-        return str(key["state"])
+        return f"{key['state']}{marks}"
+    if "compromised" in key["marks"]:
+        return f"retiring, without a soak{marks}"
     length = f"soak {words(float(key['soak']['seconds']))}, {key['soak']['source']}"
+    length += f"; {', '.join(key['marks'])}" if key["marks"] else ""
     return (
         f"retiring until {stamp(over)}, {words(over - now)} to go ({length})"
         if over > now

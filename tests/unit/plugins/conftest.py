@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import soak
 
 HERE = Path(__file__).resolve().parent
 for folder in (HERE, HERE.parents[1] / "fleet"):
@@ -60,7 +60,7 @@ class Walk:
             fleet.restart()
             for step in ("adopt", "prepare", "promote", "retire"):
                 if step == "retire":
-                    time.sleep(max(0.0, steps.next_due(fleet.ring()) - time.time()))
+                    time.sleep(max(0.0, soak.next_due(fleet.ring()) - time.time()))
                 self._runs[step] = fleet.run(step)
                 if self._runs[step].code:
                     break

@@ -96,20 +96,22 @@ def test_promote_is_refused_while_a_host_is_unreachable_whatever_facts_were_cach
     refused(fleet, **facts, ANSIBLE_STRATEGY="free").lists("web2", "unreachable", "Connection refused")
 
 
-def test_no_later_batch_begins_when_a_host_of_the_first_is_lost(after: After) -> None:
-    fleet = after("prepare", ("web1", "web2", "web3"))
+def test_no_later_batch_begins_when_a_host_of_an_earlier_one_is_lost(after: After) -> None:
+    # web1 alone, then two, then the last.
+    fleet = after("prepare", ("web1", "web2", "web3", "web4"))
     fleet.over_ssh()
     fleet.vars.update(app_keys_soak="1h", app_keys_serial=[2])
-    # web1 is there for the survey, and gone once the gate has written the keyring.
-    shutil.copy(fleet.keyring, fleet[0].folder / "down-after")
+    # web2 is there for the survey, and gone once the gate has written the keyring.
+    shutil.copy(fleet.keyring, fleet[1].folder / "down-after")
     before, new = fleet.unchanged(), fleet.key("staged")
-    run = fleet.run("rollout").ended(-1).says("promote is open: 3 of 3 hosts accept")
-    run.says("promote stops here: ").lists("web1", "unreachable", "Connection refused").says(
+    run = fleet.run("rollout").ended(-1).says("promote is open: 4 of 4 hosts accept")
+    run.says("promote stops here: ").lists("web2", "unreachable", "Connection refused").says(
         "No further host is visited."
     )
     assert fleet.key("primary") == new
-    assert fleet[1].has(new, [fleet.old])
-    for host in (fleet[0], fleet[2]):
+    assert fleet[0].has(new, [fleet.old])
+    assert fleet[2].has(new, [fleet.old])
+    for host in (fleet[1], fleet[3]):
         assert fleet.unchanged()[1][host.name] == before[1][host.name]
 
 

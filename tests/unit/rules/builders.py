@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 
@@ -37,7 +37,7 @@ DONE = {"adopted": "adopt", "prepared": "prepare", "promoted": "promote", "retir
 def adopt(members: Sequence[str] = FLEET, secrets: Sequence[str] = (SECRETS[1],), now: float = T0) -> Dict[str, Any]:
     """A keyring with the step adopt open; keys after the first are accepted by the fleet already."""
     return steps.adopt(
-        "shop", "ring-1", "n1", secrets, "adopted", members, {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, now
+        "shop", "ring-1", "n1", steps.Start(secrets, "adopted"), members, {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, now
     )  # fmt: skip
 
 
@@ -45,14 +45,14 @@ def opened(ring: Mapping[str, Any], step: str, now: float, number: int = 2) -> D
     """The keyring with `step` open; prepare stages the key `SECRETS[number]`."""
     key = {"id": steps.next_id(ring), "secret": SECRETS[number]} if step == "prepare" else None
     nonce = f"n{ring['step']['counter'] + 1}"
-    return steps.open_step(dict(ring), step, now, nonce, key, SOAK if step == "promote" else None)
+    return steps.open_step(dict(ring), step, now, nonce, key, SOAK if step in ("promote", "rollback") else None)
 
 
 def at(name: str, members: Sequence[str] = FLEET) -> Dict[str, Any]:
     """The keyring of a first rollout from OLD to NEW: at an open step, or after it ("promoted")."""
     last = DONE.get(name, name)
     ring = adopt(members)
-    for step in steps.ROLLOUT:
+    for step in next_step.ROLLOUT:
         if step != "adopt":
             ring = opened(ring, step, OPENED[step])
         if step == last and name not in DONE:

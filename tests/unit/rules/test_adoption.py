@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption
+from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from builders import (
     FLEET,
+    FP,
     NEW,
     NEXT,
     NONCE,
     OLD,
+    SECRETS,
+    SOAK,
+    T0,
     at,
     env_file,
     fleet_of,
@@ -19,6 +24,7 @@ from builders import (
     outsider,
     record,
     seen,
+    states,
     survey,
     texts,
     unit,
@@ -47,7 +53,9 @@ def judge(fleet=FLEET, look=None, default=None, **odd):
 
 
 def test_a_fleet_that_agrees_is_adopted_with_its_key():
-    assert judge() == ([OLD], "web-1", {})
+    plan = judge()
+    assert (plan.accepts, plan.source, plan.findings) == ([OLD], "web-1", {})
+    assert (plan.signing, plan.spreading, plan.gone, plan.ring, plan.counter) == ([OLD], [], [], None, 0)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +68,7 @@ def test_a_fleet_that_agrees_is_adopted_with_its_key():
     ],
 )
 def test_the_signing_key_comes_first_and_accepted_ones_come_along(keys, expected):
-    assert judge(default=lambda: host(*keys)).fingerprints == expected
+    assert judge(default=lambda: host(*keys)).accepts == expected
 
 
 def test_the_order_in_which_hosts_list_what_they_accept_does_not_matter():
@@ -68,15 +76,17 @@ def test_the_order_in_which_hosts_list_what_they_accept_does_not_matter():
 
 
 def test_a_fleet_without_any_key_gets_a_fresh_one():
-    assert judge(default=nothing) == ([], None, {})
+    assert judge(default=nothing) == adoption.Adoption()
 
 
 def test_a_fresh_host_among_others_takes_their_key_and_is_not_asked_for_it():
-    assert judge(web_1=nothing()) == ([OLD], "web-2", {})
+    plan = judge(web_1=nothing())
+    assert (plan.accepts, plan.source, plan.findings) == ([OLD], "web-2", {})
 
 
 def test_an_idle_host_with_a_file_is_as_good():
-    assert judge(default=lambda: idle(RING, record=None)) == ([OLD], "web-1", {})
+    plan = judge(default=lambda: idle(RING, record=None))
+    assert (plan.accepts, plan.source, plan.findings) == ([OLD], "web-1", {})
 
 
 def test_1_a_fleet_of_no_hosts_is_an_error():
@@ -95,7 +105,7 @@ def test_1_a_fleet_of_no_hosts_is_an_error():
 def test_1_unknown_is_unsafe_at_adopt_too(entry, said):
     plan = judge(web_2=entry)
     assert texts(plan.findings) == [said]
-    assert (plan.fingerprints, plan.source) == ([], None)
+    assert (plan.accepts, plan.source) == ((), None)
 
 
 @pytest.mark.parametrize("state", ["proven", "visiting", "unproven"])
@@ -105,26 +115,152 @@ def test_4_a_host_that_was_rolled_with_a_keyring_is_not_adopted_into_another(sta
     assert "use that keyring" in finding.do
 
 
+# --- in the middle of somebody's rotation --------------------------------------
+
+
+def test_hosts_that_refuse_what_others_sign_are_named_one_by_one():
+    plan = judge(web_2=host(NEW))
+    assert set(plan.findings) == set(FLEET)
+    (file, *_workers) = plan.findings["web-2"]
+    assert file.seen == f"/etc/shop.env signs with {NEW} and does not accept {OLD}, with which web-1 signs"
+    assert file.do == f"let it accept {OLD} too, restart it, then run phased.keys.adopt again"
+    assert (plan.accepts, plan.source) == ((), None)
+
+
 @pytest.mark.parametrize(
-    "entry, said",
+    "entry",
     [
-        (host(NEW), f"signs with {NEW}"),
-        (host(OLD, NEW), f"signs with {OLD} and accepts {NEW}"),
-        (host(OLD, files=[env_file(NEW)]), f"signs with {NEW}"),
-        (host(OLD, workers=[worker(1, OLD), worker(2, NEW)]), f"signs with {NEW}"),
+        host(OLD, files=[env_file(NEW)]),
+        host(OLD, files=[env_file(NEW, OLD)]),
+        host(OLD, workers=[worker(1, OLD), worker(2, NEW)]),
+        host(OLD, workers=[worker(1, OLD), worker(2, NEW, OLD)]),
     ],
 )
-def test_a_fleet_that_does_not_agree_is_refused_host_by_host(entry, said):
-    plan = judge(web_2=entry)
+def test_a_host_whose_workers_and_file_do_not_accept_each_other_is_refused(entry):
+    assert texts(judge(("web-1",), web_1=entry).findings, "web-1")
+
+
+@pytest.mark.parametrize(
+    "odd, signs, spreading",
+    [
+        # Taught to some hosts, or let go of on some: every host is to accept it, and it soaks.
+        ({"web_2": host(OLD, NEW)}, OLD, [NEW]),
+        ({"web_1": host(OLD, NEW), "web_2": host(OLD, NEW)}, OLD, [NEW]),
+    ],
+)
+def test_a_key_that_some_hosts_accept_besides_is_taught_to_all(odd, signs, spreading):
+    plan = judge(**odd)
+    assert (plan.findings, plan.accepts, plan.spreading) == ({}, [signs, NEW], spreading)
+
+
+def both(signs, accepts, changed=1.0, **changes):
+    return host(signs, accepts, files=[env_file(signs, accepts, changed=changed)], **changes)
+
+
+@pytest.mark.parametrize(
+    "hosts, signs",
+    [
+        ([both(NEW, OLD), both(OLD, NEW), both(OLD, NEW)], OLD),
+        ([both(NEW, OLD), both(NEW, OLD), both(OLD, NEW)], NEW),
+        ([both(NEW, OLD, changed=2.0), both(OLD, NEW)], NEW),
+        ([both(NEW, OLD), both(OLD, NEW, changed=2.0)], OLD),
+    ],
+)
+def test_hosts_that_sign_with_different_keys_that_all_accept_go_where_most_are_or_the_newest_file(hosts, signs):
+    fleet = FLEET[: len(hosts)]
+    plan = judge(fleet, **{member.replace("-", "_"): entry for member, entry in zip(fleet, hosts)})
+    assert (plan.findings, plan.accepts[0], plan.signing) == ({}, signs, sorted([OLD, NEW]))
+    assert "some hosts sign with" in adoption.standing(plan)
+
+
+def test_keys_that_no_single_host_holds_cannot_be_read():
+    plan = judge(web_1=host(OLD, NEW), web_2=host(OLD, NEXT))
     assert set(plan.findings) == set(FLEET)
-    assert said in texts(plan.findings)[0]
-    assert texts(plan.findings, "web-1") == [f"signs with {OLD}"]
-    assert plan.fingerprints == []
+    assert "give one host all of" in plan.findings["web-1"][0].do
 
 
-def test_one_host_whose_worker_and_file_differ_is_refused():
-    plan = judge(("web-1",), web_1=host(OLD, files=[env_file(NEW)]))
-    assert set(texts(plan.findings, "web-1")[0].split("; ")) == {f"signs with {OLD}", f"signs with {NEW}"}
+def start(plan, secrets):
+    return steps.Start(
+        secrets=[secrets[key] for key in plan.accepts], origin="adopted", gone=[secrets[key] for key in plan.gone],
+        signing=plan.signing, spreading=plan.spreading, counter=plan.counter + 1,
+    )  # fmt: skip
+
+
+def taken_over(plan):
+    secrets = dict(zip(FP, SECRETS))
+    form = {"framework": "django", "settings": {}}
+    return steps.adopt(
+        "shop", plan.ring or "ring-1", "n9", start(plan, secrets), FLEET, form, SOAK, {"how": "trust"}, T0
+    )
+
+
+def test_while_a_takeover_is_open_all_that_was_found_is_safe_and_afterwards_only_what_is_wanted():
+    ring = taken_over(judge(web_1=both(NEW, OLD), web_2=both(OLD, NEW), web_3=host(OLD, NEW, NEXT)))
+    order = rings.order(ring)
+    assert (order.signs, set(order.accepts)) == (OLD, {OLD, NEW, NEXT})
+    for signs, accepts in ((NEW, [NEW, OLD]), (OLD, [OLD, NEW]), (OLD, [OLD, NEW, NEXT])):
+        assert order.admits(signs, accepts)
+    assert not order.admits(OLD, [OLD])
+    order = rings.order(steps.close_step(ring, T0 + 60))
+    assert not order.admits(NEW, [NEW, OLD, NEXT])
+    assert not order.admits(OLD, [OLD, NEW])
+    assert rings.check(ring) == ring
+
+
+# --- a keyring that was lost ---------------------------------------------------
+
+
+def lost(name, *keys, **changes):
+    """A host as the step of a lost keyring left it."""
+    return seen(at(name), *keys, **changes)
+
+
+def recover(**hosts):
+    fleet = [member.replace("_", "-") for member in hosts]
+    return adoption.judge(fleet, dict(zip(fleet, hosts.values())), survey(), recover=True)
+
+
+def test_7_a_lost_keyring_is_rebuilt_from_what_the_hosts_hold_a_step_later():
+    plan = recover(web_1=lost("promoted"), web_2=lost("promoted"))
+    assert (plan.ring, plan.counter, plan.accepts) == ("ring-1", 3, [NEW, OLD])
+    ring = taken_over(plan)
+    assert (ring["ring"], ring["step"]["counter"]) == ("ring-1", 4)
+    assert states(ring) == {NEW: "primary", OLD: "retiring"}
+
+
+@pytest.mark.parametrize(
+    "one, two, accepts, gone",
+    [
+        (lost("prepare"), lost("adopted"), [OLD, NEW], []),
+        (lost("promote"), lost("prepared"), [NEW, OLD], []),
+        (lost("retire"), lost("promoted"), [NEW], [OLD]),
+    ],
+)
+def test_7_in_the_middle_of_a_step_the_fleet_goes_on_with_what_the_last_step_proved(one, two, accepts, gone):
+    for plan in (recover(web_1=one, web_2=two), recover(web_1=two, web_2=one)):
+        assert (plan.findings, plan.accepts, plan.gone) == ({}, accepts, gone)
+
+
+def test_7_a_key_that_was_being_let_go_of_is_not_taught_again():
+    ring = taken_over(recover(web_1=lost("retire"), web_2=lost("promoted")))
+    order = rings.order(ring)
+    assert (order.accepts, order.may_accept) == ([NEW], sorted([NEW, OLD]))
+    assert states(steps.close_step(ring, T0 + 60)) == {OLD: "retired", NEW: "primary"}
+
+
+def test_7_hosts_of_two_keyrings_are_not_made_one():
+    other = lost("promoted", record=record(at("promoted"), ring="ring-2"))
+    assert texts(recover(web_1=lost("promoted"), web_2=other).findings) == ["was rolled with the keyring ring-2"]
+
+
+def test_7_without_any_record_there_is_nothing_to_recover():
+    (finding,) = recover(web_1=lost("promoted", record=None)).findings["web-1"]
+    assert finding.do == "run phased.keys.adopt without app_keys_recover"
+
+
+def test_7_a_lost_keyring_is_not_replaced_unasked():
+    (finding,) = judge(web_2=host(record=record(RING))).findings["web-2"]
+    assert "if it is lost, give -e app_keys_recover=true" in finding.do
 
 
 @pytest.mark.parametrize("kind", ["unreadable", "overwritten", "absent", "empty", "not_a_list", "stale"])

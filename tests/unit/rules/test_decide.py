@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, soak, steps
 from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SECRETS, SOAK, adopt, at, opened, rolled, states
 
 SOON = CLOSED["promote"] + DAY
@@ -42,7 +42,7 @@ LATER = CLOSED["retire"] + HOUR
     ],
 )
 def test_3_one_step_at_a_time(name, step, now, do):
-    assert steps.decide(at(name), step, step, now).do == do
+    assert next_step.decide(at(name), step, step, now).do == do
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_3_one_step_at_a_time(name, step, now, do):
 )
 def test_5_a_rollout_finishes_what_is_in_flight(name, now, expected):
     ring = at(name)
-    assert [steps.decide(ring, step, "rollout", now).do for step in ("prepare", "promote", "retire")] == expected
+    assert [next_step.decide(ring, step, "rollout", now).do for step in ("prepare", "promote", "retire")] == expected
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_5_a_rollout_finishes_what_is_in_flight(name, now, expected):
     ],
 )
 def test_5_a_re_run_never_rotates_twice_unless_old_enough_or_asked(age, max_age, new, do):
-    decision = steps.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] + age, max_age, new)
+    decision = next_step.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] + age, max_age, new)
     assert decision.do == do
     if do == "skip":
         assert "nothing to do" in decision.text
@@ -90,16 +90,16 @@ def test_5_a_re_run_never_rotates_twice_unless_old_enough_or_asked(age, max_age,
 
 @pytest.mark.parametrize("name", ["prepare", "promote", "retire"])
 def test_5_a_new_rollout_that_is_asked_for_waits_for_the_step_in_flight(name):
-    decision = steps.decide(at(name), "prepare", "rollout", LATER, new=True)
+    decision = next_step.decide(at(name), "prepare", "rollout", LATER, new=True)
     assert decision.do == ("resume" if name == "prepare" else "skip")
 
 
 def test_5_asked_for_while_a_key_is_staged_no_second_is_made():
-    assert steps.decide(at("prepared"), "prepare", "rollout", LATER, new=True).do == "skip"
+    assert next_step.decide(at("prepared"), "prepare", "rollout", LATER, new=True).do == "skip"
 
 
 def test_a_new_rollout_may_be_asked_for_during_the_soak_of_the_last():
-    assert steps.decide(at("promoted"), "prepare", "rollout", SOON, new=True).do == "open"
+    assert next_step.decide(at("promoted"), "prepare", "rollout", SOON, new=True).do == "open"
 
 
 def test_5_a_rollout_with_a_key_that_still_soaks_has_not_ended():
@@ -108,21 +108,21 @@ def test_5_a_rollout_with_a_key_that_still_soaks_has_not_ended():
     ring = steps.close_step(opened(ring, "retire", OVER), OVER)
     assert states(ring)[OLD] == "retired"
     assert states(ring)[NEW] == "retiring"
-    assert steps.decide(ring, "prepare", "rollout", OVER + 2 * DAY).do == "skip"
+    assert next_step.decide(ring, "prepare", "rollout", OVER + 2 * DAY).do == "skip"
 
 
 def test_10_retire_opens_for_the_key_that_is_due_while_another_soaks_on():
     ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
-    assert steps.decide(ring, "retire", "retire", OVER - 1).do == "wait"
-    assert steps.decide(ring, "retire", "retire", OVER).do == "open"
+    assert next_step.decide(ring, "retire", "retire", OVER - 1).do == "wait"
+    assert next_step.decide(ring, "retire", "retire", OVER).do == "open"
     ring = steps.close_step(opened(ring, "retire", OVER), OVER)
-    assert steps.decide(ring, "retire", "rollout", OVER + DAY).do == "wait"
-    assert steps.decide(ring, "retire", "rollout", OVER + 10 * DAY).do == "open"
+    assert next_step.decide(ring, "retire", "rollout", OVER + DAY).do == "wait"
+    assert next_step.decide(ring, "retire", "rollout", OVER + 10 * DAY).do == "open"
 
 
 def test_no_retire_while_a_key_is_on_its_way_in():
     ring = opened(at("promoted"), "prepare", OVER + 1, 3)
-    decision = steps.decide(ring, "retire", "retire", OVER + 2)
+    decision = next_step.decide(ring, "retire", "retire", OVER + 2)
     assert decision.do == "refuse"
     assert "a staged key is on its way: promote it first" in decision.text
 
@@ -137,13 +137,16 @@ def test_no_retire_while_a_key_is_on_its_way_in():
     ],
 )
 def test_a_refusal_says_what_to_do(name, step, said):
-    assert said in steps.decide(at(name), step, step, LATER).text
+    assert said in next_step.decide(at(name), step, step, LATER).text
 
 
-def test_a_retire_before_the_adoption_is_complete_is_told_so():
-    decision = steps.decide(adopt(secrets=SECRETS[1:3]), "retire", "retire", LATER)
-    assert decision.do == "refuse"
-    assert "no key is retiring" not in decision.text
+def test_a_retire_before_the_adoption_is_complete_waits_for_a_soak_that_begins_with_it():
+    ring = adopt(secrets=SECRETS[1:3])
+    assert (
+        next_step.decide(ring, "retire", "retire", LATER).do == "open"
+    )  # the gate counts, and closes the adoption first
+    closed = steps.close_step(ring, LATER)
+    assert next_step.decide(closed, "retire", "retire", LATER).do == "wait"
 
 
 @pytest.mark.parametrize(
@@ -157,13 +160,13 @@ def test_a_retire_before_the_adoption_is_complete_is_told_so():
     ],
 )
 def test_a_decision_says_why(name, step, now, said):
-    assert said in steps.decide(at(name), step, "rollout", now).text
+    assert said in next_step.decide(at(name), step, "rollout", now).text
 
 
 def test_what_is_left_of_the_soak_is_counted_from_now():
     ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
     ring = steps.close_step(opened(ring, "retire", OVER), OVER)
-    assert "in 9d" in steps.decide(ring, "promote", "rollout", OVER + DAY).text
+    assert "in 9d" in next_step.decide(ring, "promote", "rollout", OVER + DAY).text
 
 
 @pytest.mark.parametrize(
@@ -178,12 +181,12 @@ def test_what_is_left_of_the_soak_is_counted_from_now():
     ],
 )
 def test_what_comes_next_is_said_in_one_line(name, now, said):
-    assert said in steps.next_text(at(name), now)
+    assert said in next_step.next_text(at(name), now)
 
 
 @pytest.mark.parametrize(
     "name, moment", [("adopted", None), ("promote", None), ("promoted", OVER), ("retire", None), ("retired", None)]
 )
 def test_10_the_soak_is_over_its_length_after_promotes_closing_count(name, moment):
-    assert steps.next_due(at(name)) == moment
+    assert soak.next_due(at(name)) == moment
     assert OPENED["promote"] + SOAK["seconds"] < OVER

@@ -212,6 +212,7 @@ REFUSED = [
     ("shell", "cat | A=hidden7f3a\n", "not_literal"),
     ("shell", "test -n x || \n A=hidden7f3a\n", "not_literal"),
     ("shell", "test -n x && A=hidden7f3a\n", "not_literal"),
+    ("shell", "A=hidden7f3a && test -n x &\n", "not_literal"),
     ("shell", "if true; then A=hidden7f3a; fi\n", "not_literal"),
     ("shell", "case x in x) A=hidden7f3a;; esac\n", "not_literal"),
     ("shell", "f() { A=hidden7f3a; }\n", "not_literal"),

@@ -15,8 +15,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps, visit
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps, visit
 from builders import (
     DAY,
     FLEET,
@@ -132,7 +132,7 @@ def test_3_the_check_itself_finds_a_promote_that_was_not_prepared():
     rollout.close(T0)
     rollout.ring["keys"].append({**opened(rollout.ring, "prepare", T0)["keys"][-1]})
     rollout.ring["keys"][-1]["state"] = "withdrawn"
-    rollout.ring["step"].update(before=NEW, closed=None)
+    rollout.ring["step"].update(signing=[NEW, OLD], closed=None)
     with pytest.raises(AssertionError, match="is signed with, and a host accepts"):
         rollout.check()
 
@@ -145,13 +145,13 @@ def test_3_the_invariant_holds_whatever_is_asked_for_and_when(seed):
     counters = [1]
     for _turn in range(120):
         now = rollout.now + dice.choice([60.0, HOUR, DAY, 3 * DAY, 15 * DAY])
-        step = dice.choice(steps.ROLLOUT)
-        decision = steps.decide(rollout.ring, step, dice.choice([step, "rollout"]), now, DAY, dice.random() < 0.3)
+        step = dice.choice(next_step.ROLLOUT)
+        decision = next_step.decide(rollout.ring, step, dice.choice([step, "rollout"]), now, DAY, dice.random() < 0.3)
         if decision.do == "open" and len(rollout.ring["keys"]) < 6:
             if rollout.ring["step"]["closed"] is None:
                 rollout.close(now)
             # The gate asks again after it has closed the step before.
-            if steps.decide(rollout.ring, step, step, now).do == "open":
+            if next_step.decide(rollout.ring, step, step, now).do == "open":
                 rollout.do(step, now, 1 + len(rollout.ring["keys"]))
                 counters.append(rollout.ring["step"]["counter"])
         elif dice.random() < 0.5 and rollout.ring["step"]["closed"] is None:

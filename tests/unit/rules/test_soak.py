@@ -9,8 +9,7 @@ import math
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import soak
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import soak_findings
-from ansible_collections.phased.keys.plugins.module_utils.rules.soak import ANY
-from ansible_collections.phased.keys.plugins.module_utils.rules.steps import due
+from ansible_collections.phased.keys.plugins.module_utils.rules.soak import ANY, due
 from builders import (
     ALIEN,
     CLOSED,

@@ -7,8 +7,8 @@ from __future__ import annotations
 import copy
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import members, next_step, soak, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import stamp
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 from builders import (
@@ -77,7 +77,7 @@ def test_7_closing_any_other_step_destroys_nothing(step):
 
 
 def test_4_the_counter_only_grows_by_one_with_each_step_and_each_has_a_nonce_of_its_own():
-    tokens = [rings.token(at(step)) for step in steps.ROLLOUT]
+    tokens = [rings.token(at(step)) for step in next_step.ROLLOUT]
     ring = at("retired")
     for number in (3, 4, 5):
         ring = steps.close_step(opened(ring, "prepare", OVER + DAY, number), OVER + DAY)
@@ -93,7 +93,7 @@ def test_4_the_counter_only_grows_by_one_with_each_step_and_each_has_a_nonce_of_
 def test_4_closing_and_registering_leave_the_token_as_it_is(name):
     ring = at(name)
     assert rings.token(steps.close_step(ring, T0 + DAY)) == rings.token(ring)
-    assert rings.token(steps.register(ring, ["web-9"], T0 + DAY)) == rings.token(ring)
+    assert rings.token(members.register(ring, ["web-9"], T0 + DAY)) == rings.token(ring)
 
 
 @pytest.mark.parametrize("name", ["adopted", "prepared", "promoted", "retire"])
@@ -101,7 +101,7 @@ def test_7_the_keyring_that_was_given_stays_as_it_was(name):
     ring = at(name)
     before = copy.deepcopy(ring)
     steps.close_step(ring, OVER)
-    steps.register(ring, ["web-9"], OVER)
+    members.register(ring, ["web-9"], OVER)
     step = {"adopted": "prepare", "prepared": "promote", "promoted": "retire", "retire": "prepare"}[name]
     opened(ring, step, OVER, 3)
     assert ring == before
@@ -114,15 +114,15 @@ def test_10_the_soak_begins_with_promotes_closing_count_and_not_with_its_opening
 
 def test_10_a_second_count_of_a_closed_promote_neither_shortens_nor_lengthens_the_soak():
     ring = steps.close_step(at("promoted"), CLOSED["promote"] + 3 * DAY)
-    assert steps.next_due(ring) == OVER
+    assert soak.next_due(ring) == OVER
 
 
 def test_10_each_retiring_key_has_a_clock_of_its_own():
     ring = rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3)
-    assert [steps.over_at(key) for key in rings.in_state(ring, "retiring")] == [OVER + 5 * DAY, OVER]
-    assert steps.due(ring, OVER - 1) == []
-    assert [key["fingerprint"] for key in steps.due(ring, OVER)] == [OLD]
-    assert [key["fingerprint"] for key in steps.due(ring, OVER + 5 * DAY)] == [NEW, OLD]
+    assert [soak.over_at(key) for key in rings.in_state(ring, "retiring")] == [OVER + 5 * DAY, OVER]
+    assert soak.due(ring, OVER - 1) == []
+    assert [key["fingerprint"] for key in soak.due(ring, OVER)] == [OLD]
+    assert [key["fingerprint"] for key in soak.due(ring, OVER + 5 * DAY)] == [NEW, OLD]
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_10_retire_drops_only_keys_whose_soak_is_over(now, dropped):
 
 def test_10_a_key_whose_promote_is_not_closed_is_never_due():
     ring = at("promote")
-    assert steps.due(ring, 9e9) == []
-    assert steps.next_due(ring) is None
+    assert soak.due(ring, 9e9) == []
+    assert soak.next_due(ring) is None
 
 
 def test_10_the_length_of_a_soak_is_that_of_its_promote_with_its_source():
@@ -174,8 +174,12 @@ def test_a_key_that_cannot_be_written_as_a_fallback_is_refused_when_it_is_adopte
         opened(steps.close_step(adopt(secrets=[secret]), CLOSED["adopt"]), "prepare", OPENED["prepare"])
 
 
-def test_only_the_promote_that_is_open_remembers_the_key_before():
-    assert [at(name)["step"]["before"] for name in ("adopt", "prepare", "promote", "retire")] == [None, None, OLD, None]
+@pytest.mark.parametrize(
+    "name, signing, spreading",
+    [("adopt", [OLD], []), ("prepare", [OLD], [NEW]), ("promote", sorted([OLD, NEW]), []), ("retire", [NEW], [])],
+)
+def test_a_step_remembers_which_keys_may_sign_and_which_are_on_their_way(name, signing, spreading):
+    assert (at(name)["step"]["signing"], at(name)["step"]["spreading"]) == (signing, spreading)
 
 
 @pytest.mark.parametrize("name, key", [("adopt", OLD), ("prepare", NEW), ("promote", NEW), ("retire", OLD)])
@@ -185,23 +189,23 @@ def test_the_open_step_names_its_key(name, key):
 
 
 def test_closing_writes_down_which_members_were_proven_at_which_step():
-    ring = steps.register(at("promoted"), ["web-9"], T0 + DAY)
+    ring = members.register(at("promoted"), ["web-9"], T0 + DAY)
     assert [entry["proven"] for entry in ring["members"].values()] == [3, 3, 3, None]
     assert [entry["proven"] for entry in steps.close_step(ring, T0 + DAY)["members"].values()] == [3] * 4
 
 
 def test_5_a_joiner_that_is_counted_later_does_not_make_the_last_rollout_younger():
-    ring = steps.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
+    ring = members.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
     again = steps.close_step(ring, CLOSED["retire"] + DAY)
     assert again["step"]["closed"] == ring["step"]["closed"]
 
 
 @pytest.mark.parametrize(
-    "members, joined", [(FLEET, []), (["web-9"], ["web-9"]), ([*FLEET, "web-8", "web-9"], ["web-8", "web-9"]), ([], [])]
+    "joining, joined", [(FLEET, []), (["web-9"], ["web-9"]), ([*FLEET, "web-8", "web-9"], ["web-8", "web-9"]), ([], [])]
 )
-def test_11_joiners_are_registered_and_members_stay_as_they_are(members, joined):
+def test_11_joiners_are_registered_and_members_stay_as_they_are(joining, joined):
     ring = at("promoted")
-    new = steps.register(ring, members, T0 + DAY)
+    new = members.register(ring, joining, T0 + DAY)
     assert list(new["members"]) == [*FLEET, *joined]
     assert {member: new["members"][member] for member in FLEET} == ring["members"]
     assert all(new["members"][member] == {"since": stamp(T0 + DAY), "proven": None} for member in joined)
@@ -211,7 +215,7 @@ def test_11_joiners_are_registered_and_members_stay_as_they_are(members, joined)
 def test_the_journal_tells_what_happened_in_its_order():
     events = [(entry["event"], entry["counter"]) for entry in at("retired")["journal"]]
     assert events == [
-        ("adopted with a key that was adopted", 1),
+        ("begun with a key that was adopted", 1),
         ("registered", 1),
         ("adopt closed: all 3 members are proven", 1),
         ("prepare opened", 2),
@@ -235,8 +239,8 @@ def test_adopt_starts_with_the_fleets_keys_and_its_members():
 
 def test_10_keys_that_an_adopted_fleet_accepts_besides_soak_from_the_closing_count_on():
     ring = adopt(secrets=SECRETS[1:3])
-    assert steps.next_due(ring) is None
-    assert steps.next_due(steps.close_step(ring, CLOSED["adopt"])) == CLOSED["adopt"] + SOAK["seconds"]
+    assert soak.next_due(ring) is None
+    assert soak.next_due(steps.close_step(ring, CLOSED["adopt"])) == CLOSED["adopt"] + SOAK["seconds"]
 
 
 @pytest.mark.parametrize(
@@ -250,12 +254,12 @@ def test_10_keys_that_an_adopted_fleet_accepts_besides_soak_from_the_closing_cou
     ],
 )
 def test_the_soak_is_what_the_operator_says_or_else_the_frameworks(value, framework_soak, expected):
-    assert steps.soak_of(value, "django", framework_soak) == expected
+    assert soak.length(value, "django", framework_soak) == expected
 
 
 def test_a_soak_that_nobody_has_said_is_asked_for():
     with pytest.raises(RingError, match="airflow sets no end. Set app_keys_soak to the longest life"):
-        steps.soak_of(None, "airflow", None)
+        soak.length(None, "airflow", None)
 
 
 def test_a_new_key_is_staged_beside_those_that_are_there():

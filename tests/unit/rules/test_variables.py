@@ -178,11 +178,16 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 
 FLEET_WIDE = [
     "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "serial", "keyring", "new", "replace", "allow_weak",
+    "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
     "settings": {"primary": "X"},
     "new": True,
     "allow_weak": True,
+    "recover": True,
+    "waive_for": "3d",
+    "compromised": "0123456789abcdef",
+    "confirm": "0123456789abcdef",
     "serial": 5,
     "soak": "1d",
     "wait": "1d",

@@ -302,7 +302,7 @@ def test_5_a_deploy_is_content_with_what_is_admissible(keys, converge, proven):
 )  # fmt: skip
 def test_8_settings_of_before_come_back_only_where_the_step_admits_them(name, keys, allowed):
     signs = keys[0] if keys else None
-    assert visit.may_restore(rings.order(at(name)), signs, keys) is allowed
+    assert rings.order(at(name)).may_restore(signs, keys) is allowed
 
 
 def test_a_visit_is_not_about_processes_that_nobody_named():

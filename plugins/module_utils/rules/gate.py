@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: evidence of the whole fleet in, a verdict out. Nothing else opens or closes a step.
+
+`opening` asks `next_step` whether the step is next and `evidence` whether the fleet is proven, and says what the keyring
+becomes (`steps`); `closing` is the closing count. Whoever calls them writes the keyring, and then has the hosts visited.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from . import evidence as proofs
+from . import members, next_step, soak, steps, wording
+from . import ring as rings
+from .durations import words
+from .evidence import Count, Evidence, Finding, Survey
+from .next_step import Decision
+from .ring import Ring
+
+NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
+STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is mended."
+
+
+class Wish(NamedTuple):
+    """What a playbook asks the gate for.
+
+    phase, goal   a phase (or `current`: whatever the keyring is at), and what the whole playbook is to reach
+    max_age, new  when a rollout begins anew (seconds; or because it was asked for)
+    soak          of the key that is not to sign any more: seconds and source
+    new_key       what a prepare would stage: id and secret
+    nonce         of the step that may open
+    checking      check mode: say what would happen
+    """
+
+    phase: str
+    goal: str
+    nonce: str = ""
+    max_age: float = next_step.MAX_AGE
+    new: bool = False
+    soak: Optional[Mapping[str, Any]] = None
+    new_key: Optional[Mapping[str, str]] = None
+    checking: bool = False
+
+
+class Verdict(NamedTuple):
+    """What the gate says: `do` is refuse, stay or visit; `ring` the keyring to write (the same object: nothing to write);
+    `text` what a person is told; `visit` the members to visit, in their order."""
+
+    do: str
+    ring: Ring
+    text: str
+    visit: Sequence[str] = ()
+
+
+def ask(ring: Ring, wish: Wish, now: float) -> Decision:
+    """Say whether a phase has anything to do, before the fleet is looked at."""
+    if wish.phase == "current":
+        return Decision("resume", "")
+    return next_step.decide(ring, wish.phase, wish.goal, now, wish.max_age, wish.new)
+
+
+def opening(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
+    """Open the phase's step if it is next and every member is proven, or go on with one that is open."""
+    count = proofs.count(ring, fleet, evidence, survey)
+    decision = ask(ring, wish, survey.clock)
+    if decision.do == "resume":
+        return _go_on(ring, wish, count, fleet, evidence, survey)
+    if decision.do == "open" and takes_back(ring, decision.step):
+        return _open(ring, decision.step, wish, fleet, evidence, survey)
+    if not count.complete:
+        text = wording.refusal(ring, f"{wish.phase} is not safe yet", count, count.findings, NOTHING_CHANGED)
+        return Verdict("refuse", ring, text)
+    closed = closed_ring(ring, count, survey.clock)
+    decision = ask(closed, wish, survey.clock)
+    short = soaking(closed, wish.phase, evidence, survey.clock)
+    if short:
+        head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(fleet)} hosts"
+        return Verdict("stay", closed, "\n".join([head, *wording.table(short)]))
+    if decision.do == "open":
+        return _open(closed, decision.step, wish, fleet, evidence, survey)
+    return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
+
+
+def closing(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
+    """Count the fleet after the last batch, and close the step if every member is proven."""
+    count = proofs.count(ring, fleet, evidence, survey)
+    if count.complete:
+        return _finished(ring, count, survey.clock)
+    name = ring["step"]["name"]
+    return Verdict(
+        "refuse", ring, wording.refusal(ring, f"{name} is not complete", count, count.findings, stopped(ring))
+    )
+
+
+def takes_back(ring: Ring, step: str) -> bool:
+    """Whether opening this step takes a rollout back: that needs no proof of the whole fleet, since incidents do not wait."""
+    return step == "rollback" or (step == "withdraw" and bool(rings.in_state(ring, "staged")))
+
+
+def closed_ring(ring: Ring, count: Count, now: float) -> Ring:
+    """Return the keyring after a complete count; the same object where nothing changes by it."""
+    ring = members.end_waivers(ring, count.proven, now)
+    counter = ring["step"]["counter"]
+    counted = [ring["members"][member]["proven"] for member in count.proven if member in ring["members"]]
+    sealed = [key for key in rings.in_state(ring, *rings.ENDED) if key["secret"] is not None]
+    if not rings.is_open(ring) and set(counted) <= {counter} and not (sealed and not count.waived):
+        return ring
+    return steps.close_step(ring, now)
+
+
+def soaking(ring: Ring, phase: str, evidence: Mapping[str, Evidence], now: float) -> Dict[str, List[Finding]]:
+    """Find the members on whose own clocks a key that is due has not soaked long enough."""
+    return proofs.soak_findings(evidence, soak.due(ring, now)) if phase == "retire" else {}
+
+
+def stopped(ring: Ring) -> str:
+    """Say what holds after a stop between batches, and how to go on."""
+    return STOPPED.format(playbook="adopt" if ring["step"]["name"] == "adopt" else "rollout")
+
+
+def _open(
+    ring: Ring, step: str, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
+) -> Verdict:
+    ring = members.register(ring, fleet, survey.clock)
+    opened = steps.open_step(ring, step, survey.clock, wish.nonce, wish.new_key, wish.soak)
+    count = proofs.count(ring, fleet, evidence, survey)
+    # Where the whole fleet was proven there is none; a rollback does not ask for that.
+    blocked = proofs.not_visitable(opened, fleet, evidence, survey)
+    visit = proofs.visits(opened, fleet, evidence, survey)
+    if blocked or not visit:
+        head = f"{step} is not safe yet" if blocked else f"{step}: no host can be visited"
+        return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
+    proven = wording.counted(ring, count)
+    if takes_back(ring, step):
+        everybody = proofs.everybody(opened, fleet)
+        proven = (
+            f"{len(visit)} of {len(everybody)} hosts can be visited now{wording.later(set(everybody) - set(visit))}"
+        )
+    if wish.checking:
+        fresh = {opened["step"]["key"]: "a new key"} if step == "prepare" else {}
+        head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
+        return Verdict("stay", ring, "\n".join([head, *wording.plan(opened, visit, evidence, fresh)]))
+    text = f"{step} is open: {proven}; key {opened['step']['key']}{_soak_text(opened)}"
+    return Verdict("visit", opened, text, visit)
+
+
+def _go_on(
+    ring: Ring,
+    wish: Wish,
+    count: Count,
+    fleet: Sequence[str],
+    evidence: Mapping[str, Evidence],
+    survey: Survey,
+) -> Verdict:
+    """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
+    if count.complete:
+        return _finished(ring, count, survey.clock)
+    name = ring["step"]["name"]
+    blocked = proofs.not_visitable(ring, fleet, evidence, survey)
+    visit = proofs.visits(ring, fleet, evidence, survey)
+    if blocked or not visit:
+        # Whoever is not proven and holds up nobody cannot be visited either: only the closing count waits for it.
+        head = f"{name} cannot go on" if blocked else f"{name} is not complete"
+        return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
+    text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"
+    if wish.checking:
+        lines = [
+            f"{text}. They would be visited:",
+            *wording.table(count.findings),
+            *wording.plan(ring, visit, evidence),
+        ]
+        return Verdict("stay", ring, "\n".join(lines))
+    return Verdict("visit", members.register(ring, fleet, survey.clock), text, visit)
+
+
+def _finished(ring: Ring, count: Count, now: float) -> Verdict:
+    closed = closed_ring(ring, count, now)
+    return Verdict(
+        "stay", closed, f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}"
+    )
+
+
+def _soak_text(ring: Ring) -> str:
+    """Say how long the soak of the key that was to sign until now will be, and who says so."""
+    if ring["step"]["name"] not in ("promote", "rollback"):
+        return ""
+    retiring = [key for key in rings.in_state(ring, "retiring") if key["fingerprint"] in ring["step"]["signing"]]
+    if "compromised" in retiring[0]["marks"]:
+        return f"; {retiring[0]['fingerprint']} is compromised and has no soak"
+    return f"; the soak will be {words(float(retiring[0]['soak']['seconds']))} ({retiring[0]['soak']['source']})"

@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who belongs to the fleet: members that join, that leave, and that are set aside for a while.
+
+A member stays one until it is released by name, since its workers may still be running. One that cannot be
+reached may be waived: somebody asserts, with a reason and an end, that it serves no traffic.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Collection, Dict, List, Mapping, Sequence
+
+from .durations import epoch, stamp
+from .ring import Ring, RingError, note
+
+
+def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
+    """Return the keyring with these members too; a member that is there already stays as it is."""
+    joining = [member for member in joining if member not in ring["members"]]
+    if not joining:
+        return ring
+    ring = copy.deepcopy(ring)
+    for member in joining:
+        ring["members"][member] = {"since": stamp(now), "proven": None}
+    note(ring, now, "registered", members=joining)
+    return ring
+
+
+def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float) -> Ring:
+    """Return the keyring without these members. RingError for one that is in the inventory, or that never was a member."""
+    released = {name for entry in ring["journal"] if entry["event"] == "released" for name in entry["members"]}
+    for name in names:
+        if name in fleet:
+            raise RingError(
+                f"app_keys_release names {name}, which is in the inventory: take it out of the inventory first, or the next visit would write it"
+            )
+        if name not in ring["members"] and name not in released:
+            raise RingError(
+                f"app_keys_release names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
+            )
+    leaving = [name for name in dict.fromkeys(names) if name in ring["members"]]
+    if not leaving:
+        return ring
+    ring = copy.deepcopy(ring)
+    for name in leaving:
+        del ring["members"][name]
+    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in leaving]
+    note(ring, now, "released", members=leaving)
+    return ring
+
+
+def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: float) -> Ring:
+    """Return the keyring with these members set aside for `length` seconds. RingError for one that is no member.
+
+    A waiver for the same reason stays as it is: running the command again neither prolongs it nor opens it again.
+    """
+    for name in names:
+        if name not in ring["members"]:
+            raise RingError(
+                f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
+            )
+    same = {waiver["member"] for waiver in ring["waivers"] if waiver["reason"] == reason}
+    aside = [name for name in dict.fromkeys(names) if name not in same]
+    if not aside:
+        return ring
+    ring = copy.deepcopy(ring)
+    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in aside]
+    for name in aside:
+        ring["waivers"].append({"member": name, "reason": reason, "since": stamp(now), "until": stamp(now + length)})
+    note(ring, now, "waived: asserted to serve no traffic", members=aside, reason=reason, until=stamp(now + length))
+    return ring
+
+
+def end_waivers(ring: Ring, proven: Collection[str], now: float) -> Ring:
+    """Return the keyring without the waivers of members that were proven again."""
+    ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in proven]
+    if not ended:
+        return ring
+    ring = copy.deepcopy(ring)
+    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in ended]
+    note(ring, now, "proven again, its waiver has ended", members=ended)
+    return ring
+
+
+def open_waivers(ring: Ring, now: float) -> List[Dict[str, Any]]:
+    """Return the waivers that have not run out."""
+    return [waiver for waiver in ring["waivers"] if epoch(waiver["until"]) > now]
+
+
+def vouchers(ring: Ring, host: str, fleet: Collection[str]) -> List[str]:
+    """Return the members whose records can tell whether this is the keyring that the fleet was last rolled with.
+
+    `host` itself has no record, and so cannot. Those that were proven last come first: had the fleet gone on
+    with another keyring, they would have been visited from it.
+    """
+    entries: Mapping[str, Any] = ring["members"]
+    known = [member for member in entries if member != host and member in fleet and entries[member].get("proven")]
+    return sorted(known, key=lambda member: (-entries[member]["proven"], member))

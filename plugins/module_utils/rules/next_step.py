@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which step may come next: one function for each step, and `decide`, which a playbook asks.
+
+Each `why_no_...` returns None where the step may start, and else says why not. They take the proof of the
+fleet for granted: `gate` asks them together with the evidence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from . import ring as rings
+from . import soak
+from .durations import epoch, stamp, words
+from .ring import Ring
+
+# The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
+# before every host had its record is finished before anything else.
+ROLLOUT = ("adopt", "prepare", "promote", "retire")
+# A playbook's phase, and the steps that it opens or goes on with.
+PHASES = {
+    "adopt": ("adopt",),
+    "prepare": ("prepare",),
+    "promote": ("promote",),
+    "retire": ("retire", "withdraw"),
+    "rollback": ("rollback", "withdraw"),
+}
+MAX_AGE = 86400.0
+
+
+class Decision(NamedTuple):
+    """What is to be done about a phase: `do` is open, resume, skip, wait or refuse, `text` says why, and `step` is what opens."""
+
+    do: str
+    text: str
+    step: str = ""
+
+
+def why_no_prepare(ring: Ring) -> Optional[str]:
+    """A new key may come in when no other is on its way in."""
+    if rings.in_state(ring, "staged"):
+        return "a key is staged already: promote it first, or take it back with phased.keys.rollback"
+    return None
+
+
+def why_no_promote(ring: Ring) -> Optional[str]:
+    """A staged key may sign when every worker of every member accepts it, which the gate counts."""
+    staged = rings.in_state(ring, "staged")
+    if not staged:
+        return "no key is staged: run phased.keys.prepare first"
+    if "compromised" in staged[0]["marks"]:
+        return f"{staged[0]['fingerprint']} is marked as compromised and never signs: run phased.keys.rollback"
+    return None
+
+
+def why_no_retire(ring: Ring) -> Optional[str]:
+    """Keys may be let go of when none is on its way in, nothing signs with them, and their soak is over."""
+    if leaked_staged(ring):
+        return None
+    if rings.in_state(ring, "staged"):
+        return "a staged key is on its way: promote it first"
+    if not rings.in_state(ring, "retiring"):
+        return "no key is retiring: there is nothing to let go of"
+    return None
+
+
+def why_no_rollback(ring: Ring) -> Optional[str]:
+    """The last rollout may be taken back until a retire has opened for the key that signed before."""
+    if rings.in_state(ring, "staged"):
+        return None
+    new = rings.primary(ring)
+    before = rings.find(ring, new.get("after"))
+    if before is None:
+        return "this keyring has promoted no key yet: there is nothing to go back to"
+    old = before["fingerprint"]
+    if "compromised" in before["marks"]:
+        return f"the key before, {old}, is marked as compromised and never signs again"
+    if "rolled_back" in before["marks"]:
+        return f"the key before, {old}, was itself rolled back and never signs again"
+    if before["state"] != "retiring":
+        since = before["times"].get("dropping", ring["step"]["opened"])
+        return f"retire has opened for {old} at {since}: some hosts may accept it no longer, and there is no way back to it"
+    return None
+
+
+WHY_NOT = {
+    "prepare": why_no_prepare,
+    "promote": why_no_promote,
+    "retire": why_no_retire,
+    "rollback": why_no_rollback,
+}
+
+
+def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_AGE, new: bool = False) -> Decision:
+    """Say what is to be done about `phase` by a playbook whose goal is `goal` (a phase, or `rollout`).
+
+    `max_age` (seconds) and `new` say when a rollout begins anew.
+    """
+    current = ring["step"]
+    if rings.is_open(ring) and current["name"] in PHASES[phase]:
+        return Decision("resume", f"{current['name']} is open since {current['opened']}", current["name"])
+    if phase == "adopt":
+        return Decision("skip", "the keyring is adopted")
+    if phase == "rollback" and current["name"] in PHASES[phase]:
+        done = f"done, every member was proven at {current['closed']} ({current['name']})"
+        return Decision("skip", f"{done}; {next_text(ring, now)}")
+    if goal == "rollout" and _not_yet(ring, phase):
+        return Decision("skip", f"{current['name']} is already open")
+    why = WHY_NOT[phase](ring)
+    if why and goal == "rollout" and at_rest(ring):
+        return Decision("skip", "")  # the phase before has said that nothing is in flight
+    if why and current["name"] == phase:
+        return Decision("skip", f"done, every member was proven at {current['closed']}")
+    if why and goal == "rollout":
+        return Decision("skip", next_text(ring, now))
+    if why:
+        state = "still open" if rings.is_open(ring) else f"closed at {current['closed']}"
+        return Decision("refuse", f"{why}. The last step is {current['name']}, {state}")
+    if phase == "prepare" and goal == "rollout":
+        return _begin(ring, now, max_age, new)
+    if phase == "retire":
+        return _let_go(ring, now)
+    if phase == "rollback":
+        return Decision(
+            "open", "the rollout is taken back", "withdraw" if rings.in_state(ring, "staged") else "rollback"
+        )
+    return Decision("open", f"{phase} is next", phase)
+
+
+def leaked_staged(ring: Ring) -> List[Dict[str, Any]]:
+    """Return the staged key if it is marked as compromised: it is taken back at once, for it has never signed."""
+    return [key for key in rings.in_state(ring, "staged") if "compromised" in key["marks"]]
+
+
+def let_go(ring: Ring, now: float) -> List[Dict[str, Any]]:
+    """Return the keys that the next retire or withdraw lets go of; a staged one only where nothing else may be."""
+    return soak.due(ring, now) if not rings.in_state(ring, "staged") else rings.in_state(ring, "staged")
+
+
+def at_rest(ring: Ring) -> bool:
+    """Whether no rollout is in flight."""
+    return not rings.is_open(ring) and not rings.in_state(ring, "staged", "retiring", "dropping")
+
+
+def may_begin(ring: Ring, wait: float, now: float) -> bool:
+    """Whether a run that is asked for a new rollout finds none that it has to finish first.
+
+    Keys that soak longer than the run would wait for are no hindrance: soaks may overlap. One that it
+    would wait for (`wait`, seconds) belongs to a rollout that a run before this one did not end.
+    """
+    if rings.is_open(ring) or rings.in_state(ring, "staged", "dropping"):
+        return False
+    moment = soak.next_due(ring)
+    return moment is None or moment - now > wait
+
+
+def next_text(ring: Ring, now: float, max_age: Optional[float] = None) -> str:
+    """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due."""
+    step = ring["step"]
+    if rings.is_open(ring):
+        return f"{step['name']} is open since {step['opened']}: run phased.keys.rollout to finish it"
+    if leaked_staged(ring):
+        return "the staged key is compromised, and is taken back: run phased.keys.rollout"
+    if rings.in_state(ring, "staged"):
+        return "promote is next: run phased.keys.rollout, or phased.keys.promote"
+    moment = soak.next_due(ring)
+    if moment is None:
+        rest = "nothing is in flight"
+        if max_age is None or step["name"] == "adopt":
+            return rest
+        begin = epoch(step["closed"]) + max_age
+        return f"{rest}; the next rollout is due at {stamp(begin)}" + (
+            f", in {words(begin - now)}" if begin > now else ""
+        )
+    name = _letting_go(ring, moment)
+    if moment <= now:
+        return f"the soak is over: run phased.keys.rollout, or phased.keys.{PLAYBOOKS[name]}"
+    return f"{name} is due in {words(moment - now)}, at {stamp(moment)}: run phased.keys.rollout again then"
+
+
+# The playbook that opens a step.
+PLAYBOOKS = {"retire": "retire", "withdraw": "retire"}
+
+
+def _letting_go(ring: Ring, now: float) -> str:
+    """What the step is called that lets go of keys: withdraw, if all of them were taken back."""
+    keys = let_go(ring, now)
+    taken_back = [key for key in keys if key["state"] == "staged" or "rolled_back" in key["marks"]]
+    return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
+
+
+def _not_yet(ring: Ring, phase: str) -> bool:
+    """Whether a rollout has to finish the open step before this phase has its turn."""
+    name = ring["step"]["name"]
+    position = ROLLOUT.index(name) if name in ROLLOUT else len(ROLLOUT)
+    return rings.is_open(ring) and ROLLOUT.index(phase) < position
+
+
+def _begin(ring: Ring, now: float, max_age: float, new: bool) -> Decision:
+    """Whether a rollout starts: a re-run and a deploy never rotate twice."""
+    signs = rings.primary(ring)
+    if "compromised" in signs["marks"]:
+        return Decision("open", f"the key that signs, {signs['fingerprint']}, is marked as compromised", "prepare")
+    if new:
+        return Decision("open", "a new rollout was asked for with app_keys_new", "prepare")
+    if rings.in_state(ring, "retiring"):
+        return Decision("skip", "a rollout is in flight")
+    if ring["step"]["name"] == "adopt":
+        return Decision("open", "no rollout has been done yet", "prepare")
+    age = now - epoch(ring["step"]["closed"] or ring["step"]["opened"])
+    if age > max_age:
+        return Decision("open", f"the last rollout ended {words(age)} ago, more than app_keys_max_age", "prepare")
+    return Decision(
+        "skip",
+        f"nothing to do: the last rollout ended at {ring['step']['closed']}, {words(max(0, age))} ago, and "
+        f"app_keys_max_age is {words(max_age)}. To start a new one all the same, give -e app_keys_new=true",
+    )
+
+
+def _let_go(ring: Ring, now: float) -> Decision:
+    if leaked_staged(ring):
+        return Decision("open", "the staged key is compromised", "withdraw")
+    moment = soak.next_due(ring)
+    if moment is None or moment <= now:
+        return Decision("open", "retire is next", _letting_go(ring, now))
+    return Decision("wait", f"waiting for the soak: {next_text(ring, now)}", _letting_go(ring, moment))

@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must hold: in every state, and whenever a keyring changes. Nothing here asks the rules; it is what they are for."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Set, Tuple
+
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
+
+from .world import SOAK_TICKS, Book, Host, Run, State, Violation, Worker, name_of, wall
+
+
+def serving(state: State) -> List[Tuple[str, Worker]]:
+    """Return every process that the load balancer may ask."""
+    found = []
+    for host in state.hosts:
+        if host.serves:
+            found += [(host.name, worker) for worker in host.workers]
+            found += [(host.name, host.outsider)] if host.outsider else []
+    return found
+
+
+def settle(state: State) -> State:
+    """Let every serving worker sign something, drop what has expired, and see that all is accepted."""
+    workers = serving(state)
+    signed = {worker.signs for _name, worker in workers}
+    accepted = set(workers[0][1].accepts).intersection(*(worker.accepts for _name, worker in workers)) if workers else signed
+    alive: Dict[str, int] = {key: until for key, until in state.alive if until > state.now}
+    alive.update({key: state.now + SOAK_TICKS for key in signed})
+    if accepted.issuperset(alive):
+        return state._replace(alive=tuple(sorted(alive.items())))
+    given_up = exempt(state)
+    for name, worker in workers:
+        for key in signed - set(worker.accepts):
+            signer = next(other for other, its in workers if its.signs == key)
+            raise Violation(f"a worker of {name} does not accept {name_of(key)}, with which a worker of {signer} signs")
+        for key in set(alive) - set(worker.accepts) - given_up:
+            raise Violation(f"a worker of {name} does not accept {name_of(key)}, and what it signed is still alive")
+    return state._replace(alive=tuple(sorted(alive.items())))
+
+
+def exempt(state: State) -> Set[str]:
+    """Return the keys that have leaked and whose letting go has opened: what they signed may end."""
+    found = set()
+    for book in state.books:
+        for key in book.ring["keys"] if book else ():
+            if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn"):
+                found.add(key["fingerprint"])
+    return found
+
+
+def changed(state: State, old: Optional[Book], new: Book, run: Optional[Run]) -> None:
+    """See that a keyring became what it may become; `run` is the playbook that wrote it."""
+    if old is None:
+        return
+    before, after = _keys(old.ring), _keys(new.ring)
+    signs, signed = _primary(new.ring), _primary(old.ring)
+    marks = after[signs]["marks"]
+    if "rolled_back" in marks:
+        raise Violation(f"{name_of(signs)} was rolled back, and is to sign")
+    if signs != signed and "compromised" in marks:
+        raise Violation(f"{name_of(signs)} is compromised, and becomes the key that signs")
+    for key, entry in after.items():
+        if entry["secret"] is None and before.get(key, entry)["secret"] is not None:
+            _destroyed(state, new, key)
+    if [key["state"] for key in new.ring["keys"]].count("staged") > 1:
+        raise Violation("two keys are on their way in at once")
+    if len(after) > len(before):
+        _begins(old.ring, run)
+    if new.ring["step"]["closed"] and (not old.ring["step"]["closed"] or old.static[3] != new.static[3]):
+        _closes(state, new)
+
+
+def _closes(state: State, book: Book) -> None:
+    """A step closes over the whole fleet: every member does what it asks, in each worker and on disk."""
+    ring = book.ring
+    names = {s: {key["fingerprint"] for key in ring["keys"] if key["state"] == s} for s in ("staged", "retiring", "dropping")}
+    signs, aside = _primary(ring), waived(book, state)
+    for host in state.hosts:
+        if host.name not in ring["members"] or host.name in aside or _elsewhere(host, book):
+            continue
+        what = f"{ring['step']['name']} closes, and {host.name}"
+        for holder in [host.file, *host.workers]:
+            wants = {signs} | names["staged"] | names["retiring"]
+            if holder.signs != signs or not wants <= set(holder.accepts) or set(holder.accepts) & names["dropping"]:
+                raise Violation(f"{what} does not do what it asks")
+        record = host.record
+        if record is None or record[:4] != (ring["ring"], *book.static[3][1:3], ring["step"]["name"]):
+            raise Violation(f"{what} was not visited at this step")
+        if record.state != "proven":
+            raise Violation(f"{what} was left by its last visit without a proof")
+
+
+def _elsewhere(host: Host, book: Book) -> bool:
+    """Whether another copy of the keyring has gone on with this host since it was looked at: then this one gets no further."""
+    counter, nonce = book.static[3][1:3]
+    record = host.record
+    return record is not None and (record.counter > counter or (record.counter == counter and record.nonce != nonce))
+
+
+def waived(book: Book, state: State) -> Set[str]:
+    """Return who is set aside by the controller's clock."""
+    return {waiver["member"] for waiver in book.ring["waivers"] if epoch(waiver["until"]) > wall(state)}
+
+
+def _destroyed(state: State, book: Book, key: str) -> None:
+    for name, worker in serving(state):
+        if key in worker.accepts:
+            raise Violation(f"the secret of {name_of(key)} is destroyed, and a worker of {name} still has it")
+    if waived(book, state):
+        raise Violation(f"the secret of {name_of(key)} is destroyed while somebody is set aside")
+
+
+def _begins(ring: Ring, run: Optional[Run]) -> None:
+    """A rollout begins when it is asked for in a run that found none in flight, after adopt, or because the key has leaked."""
+    keys = _keys(ring)
+    if run is None or run.playbook == "prepare" or "compromised" in keys[_primary(ring)]["marks"]:
+        return
+    if run.new and not run.flight:
+        return
+    if not run.new and ring["step"]["name"] == "adopt" and all(key["state"] != "retiring" for key in keys.values()):
+        return
+    raise Violation("a re-run begins a second rollout that nobody has asked for")
+
+
+def _keys(ring: Ring) -> Dict[str, Dict[str, object]]:
+    return {key["fingerprint"]: key for key in ring["keys"]}
+
+
+def _primary(ring: Ring) -> str:
+    return next(str(key["fingerprint"]) for key in ring["keys"] if key["state"] == "primary")

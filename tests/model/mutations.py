@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guards of the rules, each with what the rules are without it, and the profiles of which one must notice.
+
+A mutation is a list of (file, old text, new text). An old text that is not there exactly once is an error: somebody changed
+the guard, and has to say here what the rules are without it now. Where two guards stand behind each other, both go.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Tuple
+
+Edit = Tuple[str, str, str]
+
+
+class Mutation(NamedTuple):
+    """A guard, how it is taken away, and where that shows."""
+
+    name: str
+    edits: Tuple[Edit, ...]
+    profiles: Tuple[str, ...]
+
+
+def _m(name: str, profiles: str, *edits: Edit) -> Mutation:
+    return Mutation(name, edits, tuple(profiles.split(", ")))
+
+
+EVIDENCE, VISIT, RING, STEPS = "evidence.py", "visit.py", "ring.py", "steps.py"
+NEXT, GATE, SOAK, ADOPTION, MEMBERS = "next_step.py", "gate.py", "soak.py", "adoption.py", "members.py"
+
+MUTATIONS = [
+    # --- evidence ---
+    _m("evidence of another survey counts", "facts",
+       (EVIDENCE, 'if not survey.nonce or evidence["nonce"] != survey.nonce:', "if False:")),
+    _m("old evidence counts", "rewrites", (EVIDENCE, "if not 0 <= age <= survey.max_age:", "if False:")),
+    _m("a host with a visit in flight is taken as it is", "crashes",
+       (EVIDENCE, 'if evidence["visit"] is not None:', "if False:")),
+    _m("a member without evidence is left out", "outages",
+       (EVIDENCE, "if found and member in waivers and member not in evidence:", "if found and member not in evidence:")),
+    _m("a member that vanished from the inventory is forgotten", "leavers",
+       (EVIDENCE, 'return sorted(set(fleet) | set(ring["members"]))', "return sorted(set(fleet))")),
+    _m("a record later than the keyring is no matter", "copied",
+       (EVIDENCE, 'if record["counter"] < step["counter"] or', "if True or")),
+    _m("a record of another keyring is no matter", "strangers",
+       (EVIDENCE, 'if record["ring"] != ring["ring"]:', "if False:"), (VISIT, 'if record["ring"] != token.ring:', "if False:")),
+    _m("a host need not have been visited at the step", "rollback",
+       (EVIDENCE, 'if record["counter"] != step["counter"]:', "if False:")),
+    _m("a visit need not have ended in a proof", "restarts",
+       (EVIDENCE, 'if record["state"] != "proven":', "if False:")),
+    _m("one good worker is enough", "restarts",
+       (EVIDENCE, 'for worker in evidence["workers"]:\n        if worker["problem"]:\n            key =',
+        'for worker in evidence["workers"][-1:]:\n        if worker["problem"]:\n            key =')),
+    _m("what the file says is no matter", "files",
+       (EVIDENCE, 'if asked.wants(file["signs"], file["accepts"]):', "if True:")),
+    _m("processes outside are no matter", "outsiders",
+       (EVIDENCE, 'for other in evidence["others"]:', "for other in ():")),
+    _m("workers that come and go are enough", "restarts",
+       (EVIDENCE, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
+    _m("a batch begins whatever was lost", "restarts, outages",
+       (EVIDENCE, "found = list(lost.get(member, ())) or unknown_state", "found = unknown_state"),
+       (EVIDENCE, 'found = judge(ring, asked, {**seen, "others": []}, claimed)', "found = []")),
+    _m("a batch begins beside a host that is not safe beside it", "harm",
+       (EVIDENCE, "[] if mending or member in batch else inadmissible(asked, seen)", "[]"),
+       (EVIDENCE, "return not (member in evidence and inadmissible(asked, evidence[member])), member != first",
+        "return True, member != first")),
+    _m("hosts that are not safe are not mended first", "harm",
+       (EVIDENCE, "return not (member in evidence and inadmissible(asked, evidence[member])), member != first",
+        "return True, member != first")),
+    _m("the first batch is as large as any", "race",
+       (EVIDENCE, 'return list(serial) if str(serial[0]) == "1" else [1, *serial]', "return list(serial)")),
+    _m("a waiver stands in for evidence that is there", "waivers",
+       (EVIDENCE, "if found and member in waivers and member not in evidence:",
+        "found = found or judge(ring, asked, evidence[member], claimed)\n        if found and member in waivers:")),
+    # --- visits ---
+    _m("the fence lets a lower counter pass", "crashes", (VISIT, 'if record["counter"] > token.counter:', "if False:")),
+    _m("the fence lets another nonce pass", "race, operators",
+       (VISIT, 'if record["counter"] == token.counter and record["nonce"] != token.nonce:', "if False:")),
+    _m("the fence lets another keyring pass", "strangers", (VISIT, 'if record["ring"] != token.ring:', "if False:")),
+    _m("keys that the keyring does not know are overwritten", "aliens",
+       (VISIT, "if key not in order.known and key not in replace:", "if False:")),
+    _m("fewer workers than before are enough", "restarts", (VISIT, 'if look["lasting"] < before["lasting"]:', "if False:")),
+    _m("a host joins though others say that the keyring is late", "copied", (VISIT, "        if late:\n", "        if False:\n")),
+    _m("a host joins though nobody vouches", "joiners, copied",
+       (VISIT, "return Voucher(bool(told) or", "return Voucher(True or"), (VISIT, "        if late:\n", "        if False:\n")),
+    # --- orders ---
+    _m("any settings may stay that sign with a key that signed once", "images",
+       (RING, "return signs in self.may_sign and", "return signs in self.known and")),
+    _m("settings may stay that do not accept what others sign with", "joiners",
+       (RING, "set(self.must_accept) <= set(accepts) <= set(self.may_accept)", "set(accepts) <= set(self.may_accept)")),
+    _m("settings may stay that accept what is gone", "images",
+       (RING, "set(self.must_accept) <= set(accepts) <= set(self.may_accept)", "set(self.must_accept) <= set(accepts)")),
+    _m("a failed visit puts anything back", "harm",
+       (RING, "return self.admits(signs, accepts) and not", "return not")),
+    _m("a failed visit brings a leaked key back", "leak",
+       (RING, "return self.admits(signs, accepts) and not brought_back & set(self.leaked)", "return self.admits(signs, accepts)")),
+    # --- the order of steps ---
+    _m("a step opens before the fleet was counted", "steps", (GATE, "    if not count.complete:\n", "    if False:\n")),
+    _m("a step closes before the fleet was counted", "crashes, restarts",
+       (GATE, "    if count.complete:\n        return _finished(ring, count, survey.clock)\n    name = ring[\"step\"][\"name\"]\n    return Verdict(",
+        "    if True:\n        return _finished(ring, count, survey.clock)\n    name = ring[\"step\"][\"name\"]\n    return Verdict(")),
+    _m("a key comes in while another is on its way", "steps",
+       (NEXT, 'if rings.in_state(ring, "staged"):\n        return "a key is staged already', 'if False:\n        return "a key is staged already'),
+       (RING, "if len(found) > 1:", "if False:")),
+    _m("a leaked key is promoted", "leak, emergency",
+       (NEXT, 'if "compromised" in staged[0]["marks"]:', "if False:"),
+       (STEPS, 'if not staged or "compromised" in staged[0]["marks"]:', "if not staged:"),
+       (NEXT, "    if leaked_staged(ring):\n        return None\n", "")),
+    _m("a rollback goes back to a leaked key", "leak", (NEXT, 'if "compromised" in before["marks"]:', "if False:")),
+    _m("a rollback goes back to what retire lets go of", "rollback", (NEXT, 'if before["state"] != "retiring":', "if False:")),
+    _m("a re-run begins another rollout", "crashes, emergency",
+       (NEXT, 'return Decision("skip", "a rollout is in flight")', 'return Decision("open", "", "prepare")')),
+    _m("a run that is asked for a new rollout begins it in the wake of another", "plain",
+       (NEXT, 'if rings.is_open(ring) or rings.in_state(ring, "staged", "dropping"):\n        return False', "if True:\n        return True")),
+    _m("promote moves the key when it closes", "rollback",
+       (STEPS, 'return _sign_with(ring, staged[0], given)', 'staged[0]["soak"] = dict(given.soak or {})\n    return staged[0]'),
+       (RING, 'signs = primary(ring)["fingerprint"]\n    accepts = [signs] + _names(in_state(ring, "staged", "retiring"))',
+        'early = step["name"] == "promote" and is_open(ring)\n    signs = step["key"] if early else primary(ring)["fingerprint"]\n'
+        '    accepts = [signs] + [key for key in _names(in_state(ring, "primary", "staged", "retiring")) if key != signs]'),
+       (STEPS, 'step["closed"] = step["closed"] or stamp(now)',
+        'moving = [key for key in rings.in_state(ring, "staged") if step["name"] == "promote" and not step["closed"]]\n'
+        '    for key in moving:\n        _sign_with(ring, key, _Opening(now, 0, None, key["soak"]))\n'
+        '    step["closed"] = step["closed"] or stamp(now)')),
+    _m("retire moves the key when it closes", "rollback",
+       (STEPS, '_move(key, "dropping", given.now)', 'key["going"] = True'),
+       (RING, 'accepts = [signs] + _names(in_state(ring, "staged", "retiring"))',
+        'accepts = [signs] + [key["fingerprint"] for key in in_state(ring, "staged", "retiring") if not key.get("going")]'),
+       (STEPS, 'for key in rings.in_state(ring, "dropping"):',
+        'for key in ring["keys"]:\n        if key.pop("going", False) and key["state"] in ("staged", "retiring"):\n'
+        '            _move(key, "dropping", now)\n    for key in rings.in_state(ring, "dropping"):')),
+    _m("what is on its way counts as accepted everywhere", "joiners, images",
+       (RING, 'must_accept -= set(step["spreading"])', "must_accept = set(accepts)")),
+    # --- soaks ---
+    _m("no soak by the controller's clock", "host clocks",
+       (SOAK, "0.0 if waived else float(key[\"soak\"][\"seconds\"])", "0.0")),
+    _m("no soak by the host's clock", "clocks", (SOAK, "if missing <= 0:", "if True:")),
+    _m("a file that another tool wrote does not break the clock", "rewrites",
+       (SOAK, 'if file["identity"] == written.get(file["path"]):', "if True:")),
+    _m("the soak goes on where a rollback had stopped it", "rollback",
+       (STEPS, 'before["times"].pop("soaking", None)', "pass"), (STEPS, 'key["times"].pop("soaking", None)', "pass")),
+    _m("the soak begins when promote opens", "clocks, plain",
+       (STEPS, 'before["times"].pop("soaking", None)', 'before["times"]["soaking"] = stamp(given.now)'),
+       (SOAK, "if missing <= 0:", "if True:")),
+    # --- members ---
+    _m("secrets are destroyed while a waiver is open", "waivers", (STEPS, "    if not waived:\n", "    if True:\n")),
+    _m("a waived member counts as proven", "waivers, waived", (STEPS, "        if name not in waived:\n", "        if True:\n")),
+    _m("a rollback excuses members that never heard of the new key", "incident, waived",
+       (STEPS, 'return int(rings.primary(ring)["since"]) if step == "rollback" else None', 'return 0 if step == "rollback" else None')),
+    _m("promote excuses members that are cut off", "outages",
+       (STEPS, 'return int(rings.primary(ring)["since"]) if step == "rollback" else None', "return 0"),
+       (GATE, "    if not count.complete:\n", "    if False:\n")),
+    # --- adoption ---
+    _m("adopt takes a fleet that has a keyring", "recovery", (ADOPTION, "if record is None or recover:", "if True:")),
+    _m("adopt takes hosts of which nothing is known", "recovery",
+       (ADOPTION, "found = usable(member, evidence.get(member), survey)", "found = []")),
+    _m("adopt takes hosts that refuse what others sign", "takeover", (ADOPTION, "for key in sorted(signing - set(holder[\"accepts\"])):", "for key in ():")),
+    _m("recovery begins at a step that hosts have seen", "recovery",
+       (ADOPTION, 'counter=max(record["counter"] for record in records)', 'counter=min(record["counter"] for record in records) - 1')),
+]  # fmt: skip

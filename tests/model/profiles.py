@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The explorations: which fleet, and how many faults of which kind may happen on one path."""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+
+from .invariants import settle
+from .world import FIRST, SOAK, T0, TICK, Book, File, Host, Record, State, Worker, secret
+
+
+class Profile(NamedTuple):
+    """One exploration.
+
+    joiners   hosts that are not in the inventory at first, and have keys of an image
+    image     the numbers of those keys
+    stranger  whether a joiner has the record of another keyring
+    """
+
+    name: str
+    faults: Dict[str, int]
+    hosts: Tuple[str, ...] = ("b", "c")
+    joiners: Tuple[str, ...] = ()
+    operators: int = 1
+    copies: int = 1
+    image: Tuple[int, ...] = (1,)
+    stranger: bool = False
+
+
+PROFILES = [
+    Profile("plain", {"new": 1, "slow": 1, "crash": 1}),
+    Profile("crashes", {"crash": 2, "reboot": 1}),
+    Profile("restarts", {"restart": 2, "crash": 1}),
+    Profile("outages", {"cut": 1, "lose": 1, "crash": 1, "unlist": 1}),
+    Profile("leavers", {"unlist": 1, "release": 1, "crash": 1}),
+    Profile("steps", {"prepare": 1, "promote": 1, "retire": 1, "crash": 1}),
+    Profile("rollback", {"rollback": 2, "crash": 1, "new": 1}),
+    Profile("incident", {"rollback": 1, "cut": 1, "crash": 1, "deploy": 1}),
+    Profile("operators", {"copy": 1, "runs of B": 2, "crash": 1, "deploy": 1}, operators=2, copies=2),
+    Profile("race", {"copy": 1, "runs of B": 1, "rollback": 1, "crash": 1}, operators=2, copies=2),
+    Profile("twins", {"runs of B": 2, "crash": 1}, operators=2),
+    Profile("backup", {"copy": 1, "restore": 1, "deploy": 1, "crash": 1}, copies=2),
+    Profile("joiners", {"join": 1, "deploy": 2, "crash": 1}, hosts=("b",), joiners=("a",)),
+    Profile("images", {"join": 1, "deploy": 2, "crash": 1}, hosts=("b",), joiners=("c",), image=(1, 2)),
+    Profile("copied", {"join": 1, "deploy": 1, "copy": 1}, hosts=("b",), joiners=("c",), copies=2),
+    Profile("strangers", {"join": 1, "deploy": 1}, hosts=("b",), joiners=("c",), stranger=True),
+    Profile("emergency", {"mark": 2, "crash": 1}),
+    Profile("leak", {"mark": 1, "restart": 1, "rollback": 1, "crash": 1}),
+    Profile("clocks", {"jump": 1, "crash": 1, "new": 1}),
+    Profile("host clocks", {"jump host": 1, "new": 1}, hosts=("b",)),
+    Profile("rewrites", {"rewrite": 2, "crash": 1, "slow": 1}),
+    Profile("files", {"rewrite": 1, "reboot": 1, "crash": 1}),
+    Profile("harm", {"harm": 1, "mishap": 1, "crash": 1}),
+    Profile("facts", {"facts": 1, "rewrite": 1, "crash": 1}),
+    Profile("outsiders", {"outsider": 1, "crash": 1}),
+    Profile("aliens", {"alien": 1, "crash": 1}),
+    Profile("waivers", {"cut": 1, "waive": 1, "crash": 1, "restart": 1}),
+    Profile("waived", {"cut": 2, "waive": 1, "crash": 1}),
+    Profile("recovery", {"lose keyring": 1, "recover": 2, "crash": 1}),
+]
+
+
+def start(profile: Profile) -> State:
+    """Return a fleet that was adopted with its first key, long ago."""
+    began = T0 - 100 * TICK
+    ring = steps.adopt(
+        "shop", "ring", "0.1", steps.Start([secret(0, 1)], "adopted"), profile.hosts,
+        {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, began,
+    )  # fmt: skip
+    ring = steps.close_step(ring, began)
+    file, worker = File(FIRST, (FIRST,), 1, -100), Worker(FIRST, (FIRST,), -100)
+    token = rings.token(ring)
+    record = Record(token.ring, token.counter, token.nonce, "adopt", "proven", -100, FIRST, 2, (), (1, -100))
+    fleet = [Host(name, True, True, True, file, (worker, worker), record) for name in profile.hosts]
+    keys = tuple(fingerprint(secret(0, number)) for number in profile.image)
+    other = record._replace(ring="another ring", file=(1, -100)) if profile.stranger else None
+    image = Host("", False, True, False, File(keys[0], keys, 1, -100), (Worker(keys[0], keys, -100),) * 2, other)
+    fleet += [image._replace(name=name) for name in profile.joiners]
+    books: Tuple[Optional[Book], ...] = (Book(ring, 0), *[None] * (profile.copies - 1))
+    state = State(
+        now=0, skew=0, hosts=tuple(sorted(fleet)), books=books, runs=(None,) * profile.operators, alive=(),
+        budget=tuple(sorted(profile.faults.items())),
+    )  # fmt: skip
+    return settle(state)
+
+
+def by_name(name: str) -> Profile:
+    """Return a profile by its name."""
+    return next(profile for profile in PROFILES if profile.name == name)

@@ -1,0 +1,339 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A playbook under way, as playbooks/parts/phase.yml and the actions do it, cut where the controller may die.
+
+    ask and look ──► open ──► batch ──► (wait for its visits) ──► batch ... ──► look ──► close ──► the next phase
+
+What a step asks, opens, refuses and closes is the gate's answer, and the gate is the real one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, gate, members, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Finding, Survey
+from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
+
+from . import invariants, visits
+from .looks import evidence, look
+from .world import EVIDENCE_MAX_AGE, SOAK, TICK, Book, Run, Seen, State, Violation, Visit
+from .world import host_at, put, secret, secrets_by_name, wall
+
+PHASES: Dict[str, Sequence[str]] = {
+    "rollout": ("current", "prepare", "promote", "retire"),
+    "rollback": ("rollback",),
+    "prepare": ("prepare",),
+    "promote": ("promote",),
+    "retire": ("retire",),
+    "adopt": ("current",),
+}
+# `rollout` does not begin by age in the model: only when it is asked to, or after adopt.
+FOREVER = 1e9
+# All hosts at once, but for the first batch, which the rules make one host.
+SERIAL = ["100%"]
+FACTS = "facts"
+
+
+def begin(state: State, who: int, playbook: str, new: bool = False) -> State:
+    """Start a playbook."""
+    ring = _ring(state, who)
+    may = next_step.may_begin(ring, 0.0, wall(state))
+    flight = ring["step"]["closed"] is None or any(key["state"] in ("staged", "dropping") for key in ring["keys"])
+    fleet = tuple(host.name for host in state.hosts if host.listed)
+    # A fact cache may hand over what a run before has seen.
+    run = Run(playbook, new, may, flight, fleet, f"run {who}", evidence=state.left)
+    return _ask(_run(state, who, run), who, run)
+
+
+def step(state: State, who: int) -> State:
+    """Do the next piece of the playbook that this operator runs."""
+    run = _of(state, who)
+    return {"open": _open, "batch": _batch, "count": _count, "close": _close}[run.stage](state, who, run)
+
+
+def write(state: State, who: int, ring: Ring, run: Optional[Run] = None) -> State:
+    """Write an operator's keyring."""
+    place = book_of(state, who)
+    old = state.books[place]
+    if old is not None and ring is old.ring:
+        return state
+    rings.check(ring, "shop")
+    book = Book(ring, old.lineage if old else state.lineages)
+    invariants.changed(state, old, book, run)
+    return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
+
+
+def book_of(state: State, who: int) -> int:
+    """Return which keyring file an operator uses: their own copy, or the one that all use."""
+    return who if who < len(state.books) else 0
+
+
+def _ring(state: State, who: int) -> Ring:
+    book = state.books[book_of(state, who)]
+    assert book is not None
+    return book.ring
+
+
+def _of(state: State, who: int) -> Run:
+    run = state.runs[who]
+    assert run is not None
+    return run
+
+
+def _run(state: State, who: int, run: Optional[Run]) -> State:
+    return state._replace(runs=tuple(run if number == who else other for number, other in enumerate(state.runs)))
+
+
+def end(state: State, who: int) -> State:
+    """End a run: its visits go on, and nobody waits for them."""
+    run = state.runs[who]
+    if run and any(name == FACTS for name, _left in state.budget):
+        state = state._replace(left=tuple((name, seen._replace(nonce="before")) for name, seen in run.evidence))
+    for host in state.hosts:
+        if any(visit.owner == who for visit in host.visits):
+            visits_left = tuple(v._replace(owner=None) if v.owner == who else v for v in host.visits)
+            state = put(state, host._replace(visits=visits_left))
+    return _run(state, who, None)
+
+
+def _next(state: State, who: int, run: Run) -> State:
+    if run.phase + 1 == len(PHASES[run.playbook]):
+        return end(state, who)
+    run = run._replace(phase=run.phase + 1, stage="ask", queue=(), waiting=())
+    return _ask(_run(state, who, run), who, run)
+
+
+def _wish(state: State, who: int, run: Run, phase: str) -> Wish:
+    ring = _ring(state, who)
+    book = state.books[book_of(state, who)]
+    assert book is not None
+    goal = "rollout" if run.playbook == "rollout" else run.playbook
+    fresh, length = None, None
+    if phase in ("prepare", "promote", "rollback"):
+        fresh = {"id": steps.next_id(ring), "secret": secret(book.lineage, len(ring["keys"]) + 1)}
+        length = SOAK
+    nonce = f"{book.lineage}.{ring['step']['counter'] + 1}"
+    return Wish(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
+
+
+def _looks(run: Run) -> Dict[str, Any]:
+    return {name: evidence(seen) for name, seen in run.evidence if name in run.fleet}
+
+
+def _survey(state: State, run: Run) -> Survey:
+    return Survey(run.nonce, state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state), run.cut)
+
+
+def _see(state: State, run: Run, names: Sequence[str]) -> Run:
+    """Look at hosts; of one that is not reached nothing is known any more."""
+    known = dict(run.evidence)
+    cut = set(run.cut)
+    for name in names:
+        host = host_at(state, name)
+        known.pop(name, None)
+        if host.reached:
+            known[name] = look(state, host, run.nonce)
+        else:
+            cut.add(name)
+    return run._replace(evidence=tuple(sorted(known.items())), cut=tuple(sorted(cut)))
+
+
+def _all(state: State, run: Run) -> Run:
+    return _see(state, run, [name for name in run.fleet if name not in run.lost])
+
+
+def _ask(state: State, who: int, run: Run) -> State:
+    # What only reads the keyring is one with what follows: others may do theirs before it or after it.
+    ring = _ring(state, who)
+    phase = PHASES[run.playbook][run.phase]
+    decision = gate.ask(ring, _wish(state, who, run, phase), wall(state))
+    if decision.do == "refuse":
+        return end(state, who)
+    if decision.do in ("skip", "wait"):
+        return _next(state, who, run)
+    seen = _looks(run)
+    complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
+    if not complete or gate.soaking(ring, phase, seen, wall(state)):
+        run = _all(state, run)
+    return _run(state, who, run._replace(stage="open"))
+
+
+def _open(state: State, who: int, run: Run) -> State:
+    ring = _ring(state, who)
+    wish = _wish(state, who, run, PHASES[run.playbook][run.phase])
+    try:
+        verdict = gate.opening(ring, wish, run.fleet, _looks(run), _survey(state, run))
+    except rings.RingError:
+        return end(state, who)
+    if verdict.do == "refuse":
+        return end(state, who)
+    if verdict.ring["step"]["closed"] and verdict.ring is not ring:
+        _lasts(state, run, verdict.ring)
+    state = write(state, who, verdict.ring, run)
+    if verdict.do != "visit":
+        return _next(state, who, run)
+    queue = _batches(list(verdict.visit))
+    return _run(state, who, run._replace(stage="batch" if queue else "count", queue=queue))
+
+
+def _batches(names: List[str]) -> Tuple[Tuple[str, ...], ...]:
+    """Cut the visits as Ansible does with `serial`."""
+    found = []
+    sizes = proofs.batch_sizes(SERIAL)
+    while names:
+        size = sizes.pop(0) if len(sizes) > 1 else sizes[0]
+        number = len(names) if size == "100%" else int(size)
+        found.append(tuple(names[:number]))
+        names = names[number:]
+    return tuple(found)
+
+
+def _batch(state: State, who: int, run: Run) -> State:
+    ring = _ring(state, who)
+    batch = [name for name in run.queue[0] if name not in run.lost]
+    old = proofs.stale(run.fleet, _looks(run), _survey(state, run))
+    run = _see(state, run, old) if old else run
+    seen = _looks(run)
+    lost = {name: [Finding("lost", "")] for name in run.lost}
+    counter = ring["step"]["counter"]
+    visited = [name for name in run.visited if (seen.get(name, {}).get("record") or {}).get("counter") == counter]
+    if proofs.batch_findings(ring, run.fleet, seen, _survey(state, run), lost, visited, batch):
+        return end(state, who)
+    flying = [name for name, seen_ in run.evidence if seen_.visiting and name not in batch]
+    if flying:
+        raise Violation(f"a batch begins while {', '.join(flying)} is being visited")
+    if run.hurt:
+        raise Violation("another host is visited after a visit that left its host with fewer workers than before")
+    run = run._replace(stage="wait", queue=run.queue[1:], waiting=tuple(batch))
+    state = _run(state, who, run)
+    # Of the survey the first record that is there says enough: see action/env_keys.py.
+    told = {name: look_["record"] for name, look_ in list(seen.items())[:1]}
+    for name in batch:
+        host = host_at(state, name)
+        known = _ring(state, who)
+        if name not in known["members"]:
+            state = write(state, who, members.register(known, [name], wall(state)), run)
+        sent = visits.send(state, host, _ring(state, who), who, True, told) if host.reached else None
+        if sent is not None:
+            state = sent
+        else:
+            state = lose(state, who, name, cut=not host.reached)
+    return _gone_on(state, who)
+
+
+def lose(state: State, who: int, name: str, cut: bool) -> State:
+    """Tell a run that it has lost a host: its visit failed, or, where the host is `cut` off, nobody knows."""
+    run = _of(state, who)
+    known = tuple((other, seen) for other, seen in run.evidence if other != name or not cut)
+    lost = tuple(sorted({*run.lost, name}))
+    cuts = tuple(sorted({*run.cut, name} if cut else run.cut))
+    waiting = tuple(other for other in run.waiting if other != name)
+    return _run(state, who, run._replace(evidence=known, lost=lost, cut=cuts, waiting=waiting))
+
+
+def deliver(state: State, name: str, visit: Visit, proven: bool) -> State:
+    """Hand a visit's result to the run that waits for it."""
+    who = visit.owner
+    if who is None or state.runs[who] is None:
+        return state
+    run = _of(state, who)
+    host = host_at(state, name)
+    if not host.reached:
+        state = lose(state, who, name, cut=True)
+        return _gone_on(state, who)
+    seen = look(state, host, run.nonce)._replace(visiting=False)
+    known = tuple(sorted({**dict(run.evidence), name: seen}.items()))
+    waiting = tuple(other for other in run.waiting if other != name)
+    run = run._replace(evidence=known, waiting=waiting, visited=tuple(sorted({*run.visited, name})))
+    run = run._replace(hurt=run.hurt or (visit.restart and visits.worse(visit.before, host)))
+    state = _run(state, who, run)
+    if not proven:
+        state = lose(state, who, name, cut=False)
+    return _gone_on(state, who)
+
+
+def _gone_on(state: State, who: int) -> State:
+    run = _of(state, who)
+    if run.waiting or run.stage != "wait":
+        return state
+    return _run(state, who, run._replace(stage="batch" if run.queue else "count"))
+
+
+def _count(state: State, who: int, run: Run) -> State:
+    ring = _ring(state, who)
+    phase = PHASES[run.playbook][run.phase]
+    seen = _looks(run)
+    complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
+    if complete and not gate.soaking(ring, phase, seen, wall(state)):
+        return _close(state, who, run)
+    return _run(state, who, _all(state, run)._replace(stage="close"))
+
+
+def _close(state: State, who: int, run: Run) -> State:
+    verdict = gate.closing(_ring(state, who), run.fleet, _looks(run), _survey(state, run))
+    if verdict.do == "refuse":
+        return end(state, who)
+    if verdict.ring is not _ring(state, who):
+        _lasts(state, run, verdict.ring)
+    return _next(write(state, who, verdict.ring, run), who, run)
+
+
+def _lasts(state: State, run: Run, ring: Ring) -> None:
+    """See that a step is not closed over a host on which the application does not run."""
+    for name, seen in run.evidence:
+        proven = ring["members"].get(name, {}).get("proven") == ring["step"]["counter"]
+        if proven and (seen.host.health != "ok" or not seen.host.workers) and seen.at == state.now:
+            raise Violation(f"{ring['step']['name']} closes, and the application of {name} does not run steadily")
+
+
+def recover(state: State, who: int, lost: bool = True) -> State:
+    """Make a keyring from the fleet, as `adopt` does (where one was `lost`, with app_keys_recover); the same state if it is refused."""
+    fleet = [host.name for host in state.hosts if host.listed]
+    seen: Dict[str, Seen] = {h.name: look(state, h, "adopt") for h in state.hosts if h.listed and h.reached}
+    looks = {name: evidence(one) for name, one in seen.items()}
+    survey = Survey("adopt", state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state))
+    plan = adoption.judge(fleet, looks, survey, recover=lost)
+    if plan.findings or not plan.accepts:
+        return state
+    _adopts(fleet, state, plan.ring)
+    known = secrets_by_name()
+    held = set(host_at(state, str(plan.source)).file.accepts)
+    if not {*plan.accepts, *plan.gone} <= held:
+        raise Violation(f"{plan.source} is asked for keys that it does not have")
+    start = steps.Start(
+        secrets=[known[key] for key in plan.accepts], gone=[known[key] for key in plan.gone], signing=plan.signing,
+        spreading=plan.spreading, origin="recovered", counter=plan.counter + 1,
+    )  # fmt: skip
+    lineage = state.lineages + 1
+    form = {"framework": "django", "settings": {}}
+    ring = steps.adopt(
+        "shop", plan.ring or "another ring", f"{lineage}.{plan.counter + 1}", start, fleet, form, SOAK, {"how": "trust"}, wall(state)
+    )
+    book = Book(rings.check(ring, "shop"), lineage)
+    return write_first(state, who, book)._replace(lineages=lineage)
+
+
+def write_first(state: State, who: int, book: Book) -> State:
+    """Put a keyring where there was none."""
+    place = book_of(state, who)
+    return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
+
+
+def _adopts(fleet: Sequence[str], state: State, ring: Optional[str]) -> None:
+    """See that a fleet may be adopted: all of it is known, it refuses nothing of its own, and has no other keyring."""
+    hosts = [host_at(state, name) for name in fleet]
+    signed = {holder.signs for host in hosts for holder in (host.file, *host.workers)}
+    for host in hosts:
+        if not host.reached or any(visit.stage != "sent" for visit in host.visits):
+            raise Violation(f"{host.name} is adopted, and nobody knows what it does")
+        if host.record and host.record.ring != ring:
+            raise Violation(f"a second keyring is begun for {host.name}, which was rolled with another")
+        if host.outsider or host.health != "ok":
+            raise Violation(f"{host.name} is adopted with processes of which nobody knows what they hold")
+        for holder in (host.file, *host.workers):
+            if signed - set(holder.accepts):
+                raise Violation(f"{host.name} is adopted, and refuses what another host signs")

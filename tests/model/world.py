@@ -1,0 +1,347 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of a small fleet, all of it plain values that are never changed in place.
+
+Time is counted in ticks. A tick is longer than evidence may be old and than a visit may last, and a soak is a
+few of them. Two states that differ only in absolute times, or in counters by a constant, are one: `canon`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
+from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Order, Ring, Token
+
+T0 = 1_700_000_000.0
+TICK = 1000.0
+EVIDENCE_MAX_AGE = 300.0
+PATH = "/etc/shop.env"
+NEVER = -99
+Keys = Tuple[str, ...]
+
+
+class Worker(NamedTuple):
+    """A process: what it was given when it started (in ticks of true time)."""
+
+    signs: str
+    accepts: Keys
+    started: int
+
+
+class File(NamedTuple):
+    """An env file; `ident` tells one writing from another, `changed` is when, by the host's clock."""
+
+    signs: str
+    accepts: Keys
+    ident: int
+    changed: int
+
+
+class Record(NamedTuple):
+    """What host/record.py keeps; times by the host's clock."""
+
+    ring: str
+    counter: int
+    nonce: str
+    step: str
+    state: str
+    at: int
+    signs: Optional[str]
+    workers: int
+    stopped: Tuple[Tuple[str, int], ...]
+    file: Optional[Tuple[int, int]]
+
+
+class Visit(NamedTuple):
+    """A visit on its way: it waits for the host's lock (`sent`), or has come to `stage`.
+
+    owner   the controller that waits for its result; None where that is dead, or has lost the host
+    """
+
+    owner: Optional[int]
+    token: Token
+    order: Order
+    step: str
+    converge: bool
+    vouched: bool
+    stage: str = "sent"
+    before: Optional["Seen"] = None
+    write: bool = False
+    restart: bool = False
+    failed: bool = False
+
+
+class Host(NamedTuple):
+    """One host.
+
+    listed   in the inventory        reached  Ansible reaches it      serves  the load balancer sends it requests
+    health   ok, down (its unit failed) or flapping (its workers come and go)
+    outsider a process that is not among the application's named ones and serves too
+    skew     of its clock, in ticks
+    """
+
+    name: str
+    listed: bool
+    reached: bool
+    serves: bool
+    file: File
+    workers: Tuple[Worker, ...]
+    record: Optional[Record] = None
+    visits: Tuple[Visit, ...] = ()
+    health: str = "ok"
+    outsider: Optional[Worker] = None
+    skew: int = 0
+
+
+class Seen(NamedTuple):
+    """A look at a host: the host as it was at a tick, in whose survey, and whether a visit was in flight."""
+
+    host: Host
+    at: int
+    nonce: str
+    visiting: bool
+
+
+class Book:
+    """A keyring file: the real dictionary, and the lineage of copies that it belongs to."""
+
+    __slots__ = ("ring", "lineage", "static", "times")
+
+    def __init__(self, ring: Ring, lineage: int) -> None:
+        # Of the journal the rules read only who was released; the rest would make each copy longer.
+        ring = {**ring, "journal": [entry for entry in ring["journal"] if entry["event"] == "released"]}
+        self.ring, self.lineage = ring, lineage
+        step = ring["step"]
+        times = []
+        keys = []
+        for key in ring["keys"]:
+            marks = tuple(sorted(key["marks"]))
+            after = key.get("after")
+            keys.append((key["fingerprint"], key["state"], marks, key["since"], after, key["secret"] is None))
+            if key["state"] == "retiring":
+                times.append((key["fingerprint"], key["times"].get("soaking")))
+        times += [(waiver["member"] + waiver["reason"], waiver["until"]) for waiver in ring["waivers"]]
+        names = ("name", "counter", "nonce", "key", "excuses")
+        asked = tuple(step[name] for name in names) + (tuple(step["signing"]), tuple(step["spreading"]))
+        members = tuple(sorted((name, entry["proven"]) for name, entry in ring["members"].items()))
+        self.static = (lineage, ring["ring"], tuple(keys), asked, step["closed"] is None, members)
+        self.times = tuple((name, None if text is None else int((epoch(text) - T0) // TICK)) for name, text in times)
+
+    def __hash__(self) -> int:
+        return hash((self.static, self.times))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Book) and (self.static, self.times) == (other.static, other.times)
+
+
+class Run(NamedTuple):
+    """A playbook under way: see `runs`. `flight`: whether it found a rollout in flight; `hurt`: a visit left its host worse."""
+
+    playbook: str
+    new: bool
+    begin: bool
+    flight: bool
+    fleet: Tuple[str, ...]
+    nonce: str
+    phase: int = 0
+    stage: str = "ask"
+    evidence: Tuple[Tuple[str, Seen], ...] = ()
+    queue: Tuple[Tuple[str, ...], ...] = ()
+    waiting: Tuple[str, ...] = ()
+    visited: Tuple[str, ...] = ()
+    lost: Tuple[str, ...] = ()
+    cut: Tuple[str, ...] = ()
+    hurt: bool = False
+
+
+class State(NamedTuple):
+    """Everything.
+
+    alive    the things that were signed: a key, and until when
+    copied   the counter at which the keyring was copied; lost: whether the one that was used is gone
+    left     evidence of the run before
+    """
+
+    now: int
+    skew: int
+    hosts: Tuple[Host, ...]
+    books: Tuple[Optional[Book], ...]
+    runs: Tuple[Optional[Run], ...]
+    alive: Tuple[Tuple[str, int], ...]
+    budget: Tuple[Tuple[str, int], ...]
+    lineages: int = 0
+    copied: Optional[int] = None
+    lost: bool = False
+    left: Tuple[Tuple[str, Seen], ...] = ()
+
+
+class Violation(Exception):
+    """What must never happen has happened."""
+
+
+SOAK_TICKS = 2
+SOAK = {"seconds": SOAK_TICKS * TICK, "source": "the model"}
+
+
+@lru_cache(maxsize=None)
+def secret(lineage: int, number: int) -> str:
+    """Return the secret that a lineage makes as its key number `number`; the first keys are everybody's."""
+    return f"not-a-secret-{'' if number <= 1 else lineage}-{number}-abcdefghijklmnopqrstuvwxyz"
+
+
+@lru_cache(maxsize=None)
+def name_of(key: Optional[str]) -> str:
+    """Return how a trace names a key: k2, or k2' and so on where a copy of the keyring made it."""
+    for number in range(7):
+        for lineage in range(6):
+            if key == fingerprint(secret(lineage, number)):
+                return f"k{number}" + "'" * (lineage if number > 1 else 0)
+    return str(key)
+
+
+ALIEN = fingerprint(secret(0, 0))
+FIRST = fingerprint(secret(0, 1))
+
+
+@lru_cache(maxsize=None)
+def secrets_by_name() -> Dict[str, str]:
+    """Return the secret behind every fingerprint of the model."""
+    made = [secret(lineage, number) for number in range(7) for lineage in range(6)]
+    return {fingerprint(text): text for text in made}
+
+
+def wall(state: State) -> float:
+    """The controller's wall clock."""
+    return T0 + (state.now + state.skew) * TICK
+
+
+def host_at(state: State, name: str) -> Host:
+    """Return a host by name."""
+    return next(host for host in state.hosts if host.name == name)
+
+
+def put(state: State, host: Host) -> State:
+    """Return the state with this host instead of the one of its name."""
+    return state._replace(hosts=tuple(host if old.name == host.name else old for old in state.hosts))
+
+
+def spend(state: State, what: str) -> State:
+    """Return the state with one fault less to come."""
+    return state._replace(budget=tuple((name, left - (name == what)) for name, left in state.budget))
+
+
+def left_of(state: State, what: str) -> int:
+    """Return how many faults of a kind may still happen."""
+    return next((left for name, left in state.budget if name == what), 0)
+
+
+def frozen(order: Order) -> Order:
+    """Return an order that can be hashed."""
+    return Order(*(field if isinstance(field, str) else tuple(field) for field in order))
+
+
+def age(moment: Optional[int], now: int) -> Optional[int]:
+    """Return a time as seen from now: what is older than any soak is all the same.
+
+    Never negative: -1 and -2 have the same hash in Python.
+    """
+    return None if moment is None else max(moment - now + SOAK_TICKS + 1, 0)
+
+
+@lru_cache(maxsize=200_000)
+def _host(host: Host, now: int, base: int) -> Tuple[Any, ...]:
+    clock = now + host.skew
+    record = host.record
+    kept: Any = None
+    same = True
+    if record:
+        stopped = tuple((key, age(at, clock)) for key, at in record.stopped if at > clock - SOAK_TICKS)
+        # When the record was written, and when workers started, matters once the file is another one.
+        same = record.file == host.file[2:] and not host.skew
+        kept = (record.ring, record.counter - base, record.nonce, record.step, record.state)
+        kept += (record.signs, record.workers, stopped, same, same or age(record.at, clock))
+    started = [worker.started == now if same else age(worker.started, now) for worker in host.workers]
+    workers = tuple((worker.signs, worker.accepts, since) for worker, since in zip(host.workers, started))
+    outside = host.outsider and host.outsider[:2]
+    state = (host.name, host.listed, host.reached, host.serves, host.health, outside)
+    return state + (host.file.signs, host.file.accepts, workers, kept, tuple(_visit(v, now, base) for v in host.visits))
+
+
+def _visit(visit: Visit, now: int, base: int) -> Tuple[Any, ...]:
+    return (*visit[:1], visit.token.counter - base, *visit[1:7], _seen(visit.before, now, base), *visit[8:])
+
+
+def _seen(seen: Optional[Seen], now: int, base: int) -> Any:
+    # What a soak makes of a look depends on the host's clock at that look.
+    return seen and (_host(seen.host, seen.at, base), age(seen.at, now), seen.visiting)
+
+
+def _run(run: Optional[Run], now: int, base: int) -> Any:
+    if run is None:
+        return None
+    looks = tuple((name, _seen(seen, now, base), seen.nonce == run.nonce) for name, seen in run.evidence)
+    return (*run[:5], *run[6:8], looks, *run[9:])
+
+
+def canon(state: State) -> Tuple[Any, ...]:
+    """Return what tells two states apart."""
+    now, clock = state.now, state.now + state.skew
+    books = tuple(book and (book.static, tuple((n, age(t, clock)) for n, t in book.times)) for book in state.books)
+    return (
+        tuple(_host(host, now, 0) for host in state.hosts),
+        books,
+        tuple(_run(run, now, 0) for run in state.runs),
+        tuple((key, until - now) for key, until in state.alive),
+        tuple((name, _seen(seen, now, 0)) for name, seen in state.left),
+        state.budget,
+        state.copied,
+        state.lost,
+    )
+
+
+def describe(state: State) -> str:
+    """Return the fleet and its keyrings in a few short lines."""
+    lines = []
+    for number, book in enumerate(state.books):
+        lines.append(f"keyring {'AB'[number]}: " + ("none" if book is None else _ring_text(book.ring)))
+    for host in state.hosts:
+        lines.append(f"{host.name}: {_host_text(host, state)}")
+    for number, run in enumerate(state.runs):
+        if run:
+            lines.append(f"operator {'AB'[number]}: {run.playbook}{' new' * run.new}, phase {run.phase}, {run.stage}")
+    alive = ", ".join(f"{name_of(key)} for {until - state.now}" for key, until in state.alive if until > state.now)
+    return "\n".join(lines + [f"alive: {alive or 'nothing'}; time {state.now}"])
+
+
+def _holds(keys: Any) -> str:
+    others = " ".join(name_of(key) for key in keys.accepts if key != keys.signs)
+    return f"{name_of(keys.signs)}" + (f"+{others.replace(' ', '+')}" if others else "")
+
+
+def _ring_text(ring: Ring) -> str:
+    step = ring["step"]
+    keys = ", ".join(f"{name_of(k['fingerprint'])} {'/'.join([k['state'], *k['marks']])}" for k in ring["keys"])
+    ended = "open" if rings.is_open(ring) else "closed"
+    aside = f"; waived: {', '.join(waiver['member'] for waiver in ring['waivers'])}" if ring["waivers"] else ""
+    return f"{step['counter']} {step['name']} {ended}; {keys}; members {' '.join(sorted(ring['members']))}{aside}"
+
+
+def _host_text(host: Host, state: State) -> str:
+    text = f"file {_holds(host.file)}; workers {' '.join(_holds(worker) for worker in host.workers) or 'none'}"
+    if host.record:
+        text += f"; record {host.record.counter} {host.record.step} {host.record.state}"
+    else:
+        text += "; no record"
+    odd = {"not in the inventory": not host.listed, "cut off": not host.reached, "serves nobody": not host.serves}
+    odd[host.health] = host.health != "ok"
+    text += "".join(f"; {words}" for words, is_so in odd.items() if is_so)
+    if host.outsider:
+        text += f"; outside {_holds(host.outsider)}"
+    for visit in host.visits:
+        who = "nobody" if visit.owner is None else "AB"[visit.owner]
+        text += f"; visit of {visit.token.counter} {visit.step} for {who}: {visit.stage}"
+    return text

@@ -1,0 +1,295 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate as a whole: a keyring, a wish and the fleet's evidence in, a verdict out."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import emergency, gate, members, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from builders import (
+    CLOSED,
+    DAY,
+    FLEET,
+    FP,
+    HOUR,
+    NEW,
+    NEXT,
+    OLD,
+    SECRETS,
+    SOAK,
+    T0,
+    at,
+    fleet_of,
+    opened,
+    rolled,
+    seen,
+    states,
+    survey,
+)
+
+NOW = CLOSED["promote"] + DAY
+OVER = CLOSED["promote"] + SOAK["seconds"]
+# The hosts' own clocks have soaked as well.
+SOAKED = T0 + 40 * DAY
+
+
+def wish(phase, goal="rollout", **changes):
+    new_key = {"id": "k9", "secret": SECRETS[3]}
+    return Wish(**{"phase": phase, "goal": goal, "nonce": "n-new", "soak": SOAK, "new_key": new_key, **changes})
+
+
+def ask(ring, phase, now=NOW, goal="rollout", evidence=None, fleet=FLEET, **changes):
+    found = fleet_of(ring) if evidence is None else evidence
+    for entry in found.values():
+        entry["now"] = SOAKED
+    return gate.opening(ring, wish(phase, goal, **changes), fleet, found, survey()._replace(clock=now))
+
+
+@pytest.mark.parametrize(
+    "name, phase, step",
+    [
+        ("adopt", "prepare", "prepare"),
+        ("adopted", "prepare", "prepare"),
+        ("prepare", "promote", "promote"),
+        ("prepared", "promote", "promote"),
+        ("prepared", "rollback", "withdraw"),
+        ("promote", "rollback", "rollback"),
+    ],
+)
+def test_3_a_step_opens_when_it_is_next_and_every_member_is_proven(name, phase, step):
+    verdict = ask(at(name), phase, goal=phase)
+    assert verdict.do == "visit"
+    assert (verdict.ring["step"]["name"], verdict.ring["step"]["closed"]) == (step, None)
+    assert verdict.ring["step"]["nonce"] == "n-new"
+    assert list(verdict.visit) == list(FLEET)
+    assert f"{step} is open" in verdict.text
+
+
+@pytest.mark.parametrize("name, phase", [("adopt", "prepare"), ("prepare", "promote"), ("promote", "retire")])
+@pytest.mark.parametrize("odd", [None, "stale"])
+def test_3_one_member_that_is_not_proven_is_enough_to_refuse(name, phase, odd):
+    ring = at(name)
+    evidence = fleet_of(ring, web_2=None if odd is None else seen(ring, FP[7]))
+    verdict = ask(ring, phase, evidence=evidence)
+    assert (verdict.do, verdict.ring) == ("refuse", ring)
+    assert verdict.text.startswith(f"{phase} is not safe yet: 2 of 3 hosts")
+    assert "web-2" in verdict.text
+    assert "Nothing was changed" in verdict.text
+
+
+def test_3_the_step_before_is_closed_in_the_same_write():
+    ring = ask(at("prepare"), "promote").ring
+    assert [entry["event"] for entry in ring["journal"][-2:]] == [
+        "prepare closed: all 3 members are proven",
+        "promote opened",
+    ]
+    assert all(member["proven"] == 2 for member in ring["members"].values())
+
+
+def test_12_a_rollback_opens_with_a_host_down_and_says_whom_it_leaves_for_later():
+    ring = at("promoted")
+    verdict = ask(ring, "rollback", goal="rollback", evidence=fleet_of(ring, web_2=None))
+    assert (verdict.do, list(verdict.visit)) == ("visit", ["web-1", "web-3"])
+    assert "2 of 3 hosts can be visited now; left out, and to be visited by a later run: web-2" in verdict.text
+    assert "the soak will be 14d" in verdict.text
+
+
+def test_12_a_rollback_that_only_waits_for_a_host_that_is_down_says_so():
+    ring = ask(at("promoted"), "rollback", goal="rollback").ring
+    verdict = ask(ring, "rollback", goal="rollback", evidence=fleet_of(ring, web_2=None))
+    assert (verdict.do, verdict.ring) == ("refuse", ring)
+    assert verdict.text.startswith("rollback is not complete: 2 of 3 hosts sign with")
+
+
+def test_12_with_no_host_in_reach_no_rollback_opens():
+    verdict = ask(at("promoted"), "rollback", goal="rollback", evidence={})
+    assert verdict.do == "refuse"
+    assert "rollback: no host can be visited: 0 of 3" in verdict.text
+
+
+def test_a_rollout_waits_for_the_soak_and_opens_retire_after_it():
+    assert ask(at("promoted"), "retire").do == "stay"
+    assert ask(at("promoted"), "retire", now=OVER).ring["step"]["name"] == "retire"
+
+
+def test_10_a_host_whose_own_clock_is_behind_is_waited_for():
+    ring = at("promoted")
+    evidence = fleet_of(ring)
+    for entry in evidence.values():
+        entry["record"]["stopped"] = {OLD: SOAKED - DAY}
+    verdict = ask(ring, "retire", now=OVER, evidence=evidence)
+    assert (verdict.do, verdict.ring["step"]["name"]) == ("stay", "promote")
+    assert "waiting for the soak on 3 of 3 hosts" in verdict.text
+
+
+def test_check_mode_says_for_every_host_what_would_change_and_writes_nothing():
+    ring = at("prepared")
+    verdict = ask(ring, "promote", checking=True)
+    assert (verdict.do, verdict.ring["step"]["name"]) == ("stay", "prepare")
+    assert "promote would open: 3 of 3 hosts" in verdict.text
+    for host in FLEET:
+        assert f"  {host}  write /etc/shop.env: signs with {NEW} instead of {OLD}; restart shop.service" in verdict.text
+
+
+def test_check_mode_does_not_name_a_key_that_is_not_there_yet():
+    text = ask(at("adopted"), "prepare", checking=True).text
+    assert "accepts a new key" in text
+    assert NEXT not in text
+
+
+def test_a_step_that_is_open_goes_on_with_those_that_are_not_proven():
+    ring = at("promote")
+    evidence = fleet_of(ring, web_2=seen(at("prepared")))
+    verdict = ask(ring, "current", evidence=evidence)
+    assert (verdict.do, list(verdict.visit)) == ("visit", ["web-2"])
+    assert "2 of 3 hosts" in verdict.text
+
+
+def test_the_closing_count_closes_once():
+    ring = at("promote")
+    look = survey()._replace(clock=NOW)
+    verdict = gate.closing(ring, FLEET, fleet_of(ring), look)
+    assert verdict.ring["step"]["closed"] is not None
+    again = gate.closing(verdict.ring, FLEET, fleet_of(verdict.ring), look)
+    assert (again.do, again.ring) == ("stay", verdict.ring)
+
+
+def test_a_host_that_was_set_aside_is_proven_again_and_its_waiver_ends():
+    ring = members.waive(at("promote"), ["web-2"], "dead disk", DAY, NOW - HOUR)
+    verdict = gate.closing(ring, FLEET, fleet_of(ring), survey()._replace(clock=NOW))
+    assert verdict.ring["waivers"] == []
+    assert [entry["event"] for entry in verdict.ring["journal"][-2:]] == [
+        "proven again, its waiver has ended", "promote closed: all 3 members are proven",
+    ]  # fmt: skip
+
+
+def test_a_sealed_secret_is_destroyed_by_the_first_count_without_a_waiver():
+    ring = members.waive(at("retire"), ["web-2"], "dead disk", DAY, NOW - HOUR)
+    look = survey()._replace(clock=NOW)
+    ring = gate.closing(ring, FLEET, fleet_of(ring, web_2=None), look).ring
+    assert rings.find(ring, OLD)["secret"]
+    ring = gate.closing(ring, FLEET, fleet_of(ring), look).ring
+    assert rings.find(ring, OLD)["secret"] is None
+
+
+# --- a key that has leaked -------------------------------------------------------
+
+
+def leaked(ring, key):
+    return steps.mark_compromised(ring, key, NOW)
+
+
+def run(ring, now=NOW):
+    """What a whole rollout does: the steps that it opens, and the keyring afterwards."""
+    taken = []
+    for phase in ("current", "prepare", "promote", "retire"):
+        verdict = ask(ring, phase, now=now)
+        assert verdict.do in ("visit", "stay"), verdict.text
+        ring = verdict.ring
+        if verdict.do == "visit":
+            taken.append(ring["step"]["name"])
+            ring = gate.closing(ring, FLEET, fleet_of(ring), survey()._replace(clock=now)).ring
+    return taken, ring
+
+
+@pytest.mark.parametrize(
+    "name, key, taken, after",
+    [
+        ("adopted", OLD, ["prepare", "promote", "retire"], {OLD: "retired", NEXT: "primary"}),
+        ("retired", NEW, ["prepare", "promote", "retire"], {OLD: "retired", NEW: "retired", NEXT: "primary"}),
+        ("promoted", OLD, ["retire"], {OLD: "retired", NEW: "primary"}),
+        ("promote", OLD, ["retire"], {OLD: "retired", NEW: "primary"}),
+        ("prepare", OLD, ["promote", "retire"], {OLD: "retired", NEW: "primary"}),
+        ("prepare", NEW, ["withdraw"], {OLD: "primary", NEW: "withdrawn"}),
+        ("prepared", NEW, ["withdraw"], {OLD: "primary", NEW: "withdrawn"}),
+        ("promoted", NEW, ["prepare", "promote", "retire"], {OLD: "retiring", NEW: "retired", NEXT: "primary"}),
+        ("promote", NEW, ["prepare", "promote", "retire"], {OLD: "retiring", NEW: "retired", NEXT: "primary"}),
+    ],
+)
+def test_14_a_leaked_key_is_gone_after_one_run_wherever_it_was_found(name, key, taken, after):
+    done, ring = run(leaked(at(name), key))
+    assert (done, states(ring)) == (taken, after)
+    assert "compromised" in rings.find(ring, key)["marks"]
+    assert rings.find(ring, key)["secret"] is None
+
+
+def test_14_other_keys_keep_their_soak():
+    ring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 4)
+    done, ring = run(leaked(ring, OLD))
+    assert (done, states(ring)[NEW]) == (["retire"], "retiring")
+
+
+def test_14_a_leaked_key_never_signs_again():
+    with pytest.raises(RingError, match="has not leaked"):
+        opened(leaked(at("prepared"), NEW), "promote", NOW)
+    assert "never signs again" in next_step.why_no_rollback(leaked(at("promoted"), OLD))
+    assert "never signs" in next_step.why_no_promote(leaked(at("prepared"), NEW))
+
+
+def test_8_no_failed_visit_brings_a_leaked_key_back():
+    order = rings.order(opened(leaked(at("prepared"), OLD), "promote", NOW))
+    assert order.admits(OLD, [OLD, NEW]) and not order.may_restore(OLD, [OLD, NEW])
+    order = rings.order(opened(leaked(at("promoted"), OLD), "retire", NOW))
+    assert order.admits(NEW, [NEW, OLD]) and not order.may_restore(NEW, [NEW, OLD])
+    # Where the step itself asks for nothing else, the settings of before are no worse than the new ones.
+    order = rings.order(opened(leaked(at("adopted"), OLD), "prepare", NOW, 2))
+    assert order.may_restore(OLD, [OLD])
+
+
+def test_14_a_key_is_marked_once_and_only_if_the_keyring_knows_it():
+    ring = leaked(at("promoted"), OLD)
+    assert leaked(ring, OLD) is ring
+    with pytest.raises(RingError, match="which this keyring never held; it holds"):
+        leaked(ring, FP[6])
+
+
+@pytest.mark.parametrize(
+    "name, key, said",
+    [
+        ("adopted", OLD, ["signs now", "every login", "password reset link", "whoever has the key can still use it"]),
+        ("promoted", OLD, ["its soak, which would last until 2023-11-29T00:23:20Z, is waived", "every login"]),
+        ("prepared", NEW, ["has never signed", "nothing that anybody holds ends"]),
+        ("retire", OLD, ["is being let go of already"]),
+        ("retired", OLD, ["is retired: no host is to accept it"]),
+    ],
+)
+def test_14_what_it_costs_is_said_by_what_the_key_did(name, key, said):
+    text = emergency.cost(at(name), key)
+    assert all(part in text for part in said), text
+
+
+def test_14_every_framework_says_what_ends_with_its_key():
+    from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import PROFILES
+
+    assert set(emergency.ENDS) == set(PROFILES)
+
+
+# --- rollouts that overlap their soaks -------------------------------------------
+
+
+def test_a_new_rollout_that_is_asked_for_does_not_wait_for_a_soak_to_end():
+    verdict = ask(at("promoted"), "prepare", new=True)
+    assert (verdict.do, states(verdict.ring)) == ("visit", {OLD: "retiring", NEW: "primary", NEXT: "staged"})
+    assert ask(at("promoted"), "prepare").do == "stay"
+
+
+@pytest.mark.parametrize(
+    "name, wait, may",
+    [
+        ("adopted", 0.0, True),
+        ("retired", 0.0, True),
+        ("prepare", 0.0, False),
+        ("prepared", 0.0, False),
+        ("promote", 0.0, False),
+        ("retire", 0.0, False),
+        ("promoted", 0.0, True),
+        # A run that would wait for the soak itself takes up the rollout that soaks.
+        ("promoted", 30 * DAY, False),
+    ],
+)
+def test_5_the_same_command_after_a_kill_does_not_begin_another_rollout(name, wait, may):
+    assert next_step.may_begin(at(name), wait, NOW) is may
+    assert not next_step.may_begin(at("promoted"), 0.0, OVER), "one that is due is finished first"

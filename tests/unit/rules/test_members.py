@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Members that leave, that are set aside, and that join: rules 1 and 11."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps, visit
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from builders import DAY, FLEET, HOUR, OLD, T0, adopt, at, fleet_of, opened, record, seen, survey, texts
+
+NOW = T0 + 20 * DAY
+WHY = "its disk is dead"
+
+
+def waived(ring=None, names=("web-2",), length=DAY, now=NOW):
+    return members.waive(ring or at("promoted"), names, WHY, length, now)
+
+
+# --- leaving --------------------------------------------------------------------
+
+
+def test_1_a_member_that_is_gone_is_released_by_name_and_the_journal_tells():
+    ring = members.release(at("promoted"), ["web-3"], FLEET[:2], NOW)
+    assert list(ring["members"]) == ["web-1", "web-2"]
+    assert (ring["journal"][-1]["event"], ring["journal"][-1]["members"]) == ("released", ["web-3"])
+    # The same command again finds nothing to do.
+    assert members.release(ring, ["web-3"], FLEET[:2], NOW) is ring
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [("web-1", "is in the inventory: take it out"), ("web-33", "is no member; members are web-1, web-2, web-3")],
+)
+def test_1_whoever_is_in_the_inventory_or_misspelt_is_not_released(name, said):
+    with pytest.raises(RingError, match=said):
+        members.release(at("promoted"), [name], FLEET[:2], NOW)
+
+
+# --- set aside ------------------------------------------------------------------
+
+
+def count(ring, now=NOW, **odd):
+    return proofs.count(ring, FLEET, fleet_of(ring, **odd), survey()._replace(clock=now))
+
+
+def test_a_waiver_stands_in_for_evidence_that_is_not_there():
+    found = count(waived(), web_2=None)
+    assert (found.proven, found.findings, found.waived, found.complete) == (["web-1", "web-3"], {}, ["web-2"], True)
+
+
+def test_a_waiver_hides_nothing_that_is_seen():
+    ring = waived()
+    found = count(ring, web_2=seen(ring, OLD))
+    assert (list(found.findings), found.waived) == (["web-2"], [])
+
+
+def test_a_waiver_that_has_run_out_blocks_again_and_says_so():
+    found = count(waived(), now=NOW + DAY, web_2=None)
+    assert not found.complete
+    assert "its waiver ran out at 2023-12-05T22:13:20Z" in texts(found.findings)
+
+
+def test_a_fleet_that_is_set_aside_as_a_whole_is_not_proven():
+    ring = waived(names=FLEET)
+    assert not count(ring, web_1=None, web_2=None, web_3=None).complete
+
+
+def test_the_same_command_again_does_not_prolong_a_waiver_and_another_reason_does():
+    ring = waived()
+    assert waived(ring, now=NOW + HOUR) is ring
+    again = members.waive(ring, ["web-2"], "a new disk is on its way", DAY, NOW + HOUR)
+    assert [waiver["reason"] for waiver in again["waivers"]] == ["a new disk is on its way"]
+
+
+def test_whoever_is_no_member_cannot_be_set_aside():
+    with pytest.raises(RingError, match="app_keys_waive names web-33, which is no member"):
+        waived(names=["web-33"])
+
+
+def test_the_journal_tells_what_was_asserted():
+    entry = waived()["journal"][-1]
+    assert (entry["event"], entry["members"], entry["reason"]) == (
+        "waived: asserted to serve no traffic",
+        ["web-2"],
+        WHY,
+    )
+    assert entry["until"] == "2023-12-05T22:13:20Z"
+
+
+def test_7_secrets_stay_sealed_while_a_waiver_is_open_and_are_destroyed_at_the_next_count_without():
+    ring = opened(at("promoted"), "retire", NOW)
+    closed = steps.close_step(waived(ring), NOW)
+    old = rings.find(closed, OLD)
+    assert (old["state"], old["secret"] is None) == ("retired", False)
+    assert closed["members"]["web-2"]["proven"] == 3, "it has to be visited before it counts again"
+    ended = members.end_waivers(closed, ["web-1", "web-2"], NOW)
+    assert ended["waivers"] == []
+    assert rings.find(steps.close_step(ended, NOW), OLD)["secret"] is None
+
+
+def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
+    ring = waived()
+    look = survey()._replace(clock=NOW)
+    assert proofs.not_visitable(ring, FLEET, fleet_of(ring, web_2=None), look) == {}
+    assert proofs.batch_findings(ring, FLEET, fleet_of(ring, web_2=None), look, {}, [], ["web-1"]) == {}
+    assert proofs.visits(opened(ring, "retire", NOW), FLEET, fleet_of(ring, web_2=None), look) == ["web-1", "web-3"]
+
+
+# --- joining --------------------------------------------------------------------
+
+
+def vouch(records, ring=None, host="web-9"):
+    return visit.vouched(ring or at("promoted"), host, records)
+
+
+def test_11_a_host_without_a_record_needs_another_that_has_one():
+    assert vouch({}) == (False, None)
+    assert vouch({"web-1": None}) == (False, None)
+    assert vouch({"web-9": record(at("promoted"))}) == (False, None), "its own does not count"
+    assert vouch({"web-1": record(at("promoted"))}) == (True, None)
+    assert vouch({"web-1": record(at("prepared"))}) == (True, None), "a host that lags behind shows no later step"
+
+
+@pytest.mark.parametrize("changes", [{"counter": 9}, {"nonce": "another"}, {"ring": "ring-2"}])
+def test_11_a_record_that_knows_more_than_the_keyring_refuses_the_joiner(changes):
+    ok, refuse = vouch({"web-1": record(at("promoted")), "web-2": record(at("promoted"), **changes)})
+    assert not ok
+    assert refuse.startswith("web-9 has no record, and web-2 ")
+    assert "Nothing was changed" in refuse
+
+
+def test_11_with_a_new_keyring_the_first_member_goes_first():
+    assert vouch({}, adopt(), "web-1").ok
+    assert not vouch({}, adopt(), "web-2").ok
+    assert vouch({"web-1": record(adopt())}, adopt(), "web-2").ok
+    assert not vouch({}, at("adopted"), "web-1").ok, "once hosts are proven they can be asked"
+
+
+def test_11_those_that_were_proven_last_are_asked_first():
+    ring = at("promoted")
+    ring["members"]["web-1"]["proven"] = 2
+    ring["members"]["web-4"] = {"since": "2023-11-14T22:13:20Z", "proven": None}
+    assert members.vouchers(ring, "web-9", ["web-9", *FLEET, "web-4"]) == ["web-2", "web-3", "web-1"]
+    assert members.vouchers(ring, "web-2", FLEET[:2]) == ["web-1"]
+
+
+def test_the_first_member_is_visited_first_and_alone():
+    ring = opened(at("promoted"), "retire", NOW)
+    assert proofs.visiting_order(ring, ["web-3", "web-1", "web-2"], fleet_of(ring)) == ["web-1", "web-3", "web-2"]
+    assert [proofs.batch_sizes(sizes) for sizes in ([1, "25%"], ["100%"], [5])] == [[1, "25%"], [1, "100%"], [1, 5]]

@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking a rollout back: when it may be, what it makes of the keys, and whom it does not wait for (rule 12)."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, soak, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from builders import (
+    CLOSED,
+    DAY,
+    FLEET,
+    HOUR,
+    NEW,
+    NEXT,
+    OLD,
+    SOAK,
+    adopt,
+    at,
+    fleet_of,
+    opened,
+    rolled,
+    seen,
+    states,
+    survey,
+)
+
+SOON = CLOSED["promote"] + HOUR
+
+
+def ask(ring, now=SOON):
+    return next_step.decide(ring, "rollback", "rollback", now)
+
+
+@pytest.mark.parametrize(
+    "name, do, step",
+    [
+        ("prepare", "open", "withdraw"),
+        ("prepared", "open", "withdraw"),
+        ("promote", "open", "rollback"),
+        ("promoted", "open", "rollback"),
+        ("adopt", "refuse", ""),
+        ("adopted", "refuse", ""),
+        ("retire", "refuse", ""),
+        ("retired", "refuse", ""),
+    ],
+)
+def test_12_a_rollout_is_taken_back_until_retire_opens(name, do, step):
+    decision = ask(at(name))
+    assert (decision.do, decision.step) == (do, step)
+
+
+@pytest.mark.parametrize("name", ["retire", "retired"])
+def test_12_once_retire_has_opened_the_reason_is_said(name):
+    assert f"retire has opened for {OLD}" in ask(at(name)).text
+    with pytest.raises(RingError, match="no key to go back to"):
+        opened(at(name), "rollback", SOON)
+
+
+def test_a_key_that_never_signed_is_let_go_of_at_once_and_never_used():
+    ring = opened(at("prepare"), "withdraw", SOON)
+    assert states(ring) == {OLD: "primary", NEW: "dropping"}
+    order = rings.order(ring)
+    assert (order.signs, order.accepts, order.may_sign, order.must_accept) == (OLD, [OLD], [OLD], [OLD])
+    assert order.admits(OLD, [OLD, NEW])
+    ring = steps.close_step(ring, SOON)
+    assert states(ring) == {OLD: "primary", NEW: "withdrawn"}
+    assert rings.find(ring, NEW)["secret"] is None
+    assert "rolled_back" in rings.find(ring, NEW)["marks"]
+
+
+@pytest.mark.parametrize("name", ["promote", "promoted"])
+def test_12_the_key_before_signs_again_and_the_new_one_gets_a_soak_of_its_own(name):
+    ring = opened(at(name), "rollback", SOON)
+    assert states(ring) == {OLD: "primary", NEW: "retiring"}
+    order = rings.order(ring)
+    assert (order.signs, order.accepts) == (OLD, [OLD, NEW])
+    assert sorted(order.may_sign) == order.must_accept == sorted([OLD, NEW])
+    assert soak.next_due(ring) is None
+    ring = steps.close_step(ring, SOON + HOUR)
+    assert soak.next_due(ring) == SOON + HOUR + SOAK["seconds"]
+    assert "soaking" not in rings.find(ring, OLD)["times"]
+    assert next_step.decide(ring, "retire", "rollout", SOON + DAY) == (
+        "wait", "waiting for the soak: withdraw is due in 13d 1h, at 2023-11-29T02:23:20Z: run phased.keys.rollout again then", "withdraw",
+    )  # fmt: skip
+
+
+def rolled_back():
+    return steps.close_step(opened(at("promoted"), "rollback", SOON), SOON)
+
+
+def test_after_its_soak_a_key_that_was_taken_back_is_withdrawn():
+    ring, over = rolled_back(), SOON + SOAK["seconds"]
+    decision = next_step.decide(ring, "retire", "rollout", over)
+    assert (decision.do, decision.step) == ("open", "withdraw")
+    ring = steps.close_step(opened(ring, "withdraw", over), over)
+    assert states(ring) == {OLD: "primary", NEW: "withdrawn"}
+    assert next_step.at_rest(ring)
+
+
+def test_taking_back_again_finds_nothing_to_do():
+    decision = ask(rolled_back())
+    assert decision.do == "skip"
+    assert "withdraw is due" in decision.text
+    assert ask(opened(at("promoted"), "rollback", SOON)).do == "resume"
+
+
+def test_a_key_that_was_taken_back_never_signs_again():
+    # The next key takes its place; taking that one back leads to the key that signed, never to the one in between.
+    ring = rolled(rolled_back(), SOON + HOUR, 3)
+    assert states(ring) == {OLD: "retiring", NEW: "retiring", NEXT: "primary"}
+    ring = opened(ring, "rollback", SOON + DAY)
+    assert states(ring) == {OLD: "primary", NEW: "retiring", NEXT: "retiring"}
+    # And nothing leads back to what was before that one.
+    rings.primary(ring)["after"] = NEW
+    assert "rolled back" in next_step.why_no_rollback(ring)
+
+
+def test_while_an_older_key_is_let_go_of_the_last_rollout_can_still_be_taken_back():
+    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    over = CLOSED["promote"] + SOAK["seconds"]
+    ring = opened(ring, "retire", over)
+    assert states(ring) == {OLD: "dropping", NEW: "retiring", NEXT: "primary"}
+    ring = opened(ring, "rollback", over + HOUR)
+    order = rings.order(ring)
+    assert (order.signs, sorted(order.accepts)) == (NEW, sorted([NEW, NEXT]))
+    assert order.admits(NEXT, [NEXT, NEW, OLD]) and order.admits(NEXT, [NEXT, NEW])
+    assert states(steps.close_step(ring, over + DAY)) == {OLD: "retired", NEW: "primary", NEXT: "retiring"}
+
+
+def test_both_keys_may_sign_until_the_rollback_is_closed_whatever_was_open_before():
+    ring = opened(at("promote"), "rollback", SOON)
+    for signs in (OLD, NEW):
+        assert rings.order(ring).admits(signs, [OLD, NEW])
+    assert not rings.order(steps.close_step(ring, SOON)).admits(NEW, [OLD, NEW])
+
+
+# --- whom it does not wait for --------------------------------------------------
+
+
+def blocked(ring, members=FLEET, fleet=FLEET, **odd):
+    return list(proofs.not_visitable(ring, fleet, fleet_of(at("promoted"), members, **odd), survey()))
+
+
+def test_12_a_rollback_does_not_wait_for_a_host_that_was_proven_when_the_new_key_came():
+    ring = opened(at("promoted"), "rollback", SOON)
+    assert blocked(ring, web_2=None) == []
+    assert blocked(at("promoted"), web_2=None) == ["web-2"]
+
+
+def test_12_it_waits_for_one_that_was_not():
+    ring = opened(at("promoted"), "rollback", SOON)
+    for proven in (None, 1):
+        ring["members"]["web-2"]["proven"] = proven
+        assert blocked(ring, web_2=None) == ["web-2"]
+
+
+def test_1_a_host_that_vanished_from_the_inventory_is_not_excused():
+    ring = opened(at("promoted"), "rollback", SOON)
+    assert blocked(ring, fleet=FLEET[:2]) == ["web-3"]
+
+
+def test_4_a_host_that_has_seen_a_later_step_is_not_excused():
+    ring = opened(at("promote"), "rollback", SOON)
+    late = seen(at("promote"))
+    late["record"]["counter"] = 9
+    assert blocked(ring, web_2=late) == ["web-2"]
+
+
+@pytest.mark.parametrize("cut_off, stopped", [(["web-2"], []), ([], ["web-2"])])
+def test_12_a_host_that_is_lost_in_its_batch_stops_a_rollback_only_if_its_visit_failed(cut_off, stopped):
+    ring = opened(at("promoted"), "rollback", SOON)
+    evidence = fleet_of(at("promoted"), web_2=None)
+    lost = {"web-2": [proofs.Finding("was lost", "mend it")]}
+    found = proofs.batch_findings(ring, FLEET, evidence, survey()._replace(cut_off=cut_off), lost, [], ["web-3"])
+    assert list(found) == stopped
+
+
+def test_a_key_that_never_signed_is_taken_back_whoever_is_away():
+    ring = opened(at("prepare"), "withdraw", SOON)
+    ring["members"]["web-2"]["proven"] = None
+    assert blocked(ring, web_2=None) == []
+
+
+def test_a_first_keyring_has_nothing_to_go_back_to():
+    assert "has promoted no key yet" in ask(steps.close_step(adopt(), SOON)).text
