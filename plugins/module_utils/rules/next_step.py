@@ -108,12 +108,10 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     if goal == "rollout" and _not_yet(ring, phase):
         return Decision("skip", f"{current['name']} is already open")
     why = WHY_NOT[phase](ring)
-    if why and goal == "rollout" and at_rest(ring):
-        return Decision("skip", "")  # the phase before has said that nothing is in flight
+    if why and goal == "rollout":
+        return Decision("skip", "")  # another phase of the run says all that there is to say
     if why and current["name"] == phase:
         return Decision("skip", f"done, every member was proven at {current['closed']}")
-    if why and goal == "rollout":
-        return Decision("skip", next_text(ring, now))
     if why:
         state = "still open" if rings.is_open(ring) else f"closed at {current['closed']}"
         return Decision("refuse", f"{why}. The last step is {current['name']}, {state}")
@@ -205,7 +203,7 @@ def _begin(ring: Ring, now: float, max_age: float, new: bool) -> Decision:
     if new:
         return Decision("open", "a new rollout was asked for with app_keys_new", "prepare")
     if rings.in_state(ring, "retiring"):
-        return Decision("skip", "a rollout is in flight")
+        return Decision("skip", "")  # retire says how far it is
     if ring["step"]["name"] == "adopt":
         return Decision("open", "no rollout has been done yet", "prepare")
     age = now - epoch(ring["step"]["closed"] or ring["step"]["opened"])
