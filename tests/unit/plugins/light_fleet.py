@@ -370,7 +370,9 @@ class Fleet:
         if older:
             shutil.copy(older / ".keyrings" / "shop.yml", self.keyring)
             ring = self.ring()
-        ring["members"] = {host.name: ring["members"].get(host.name, ring["members"][first.name]) for host in self.hosts}
+        ring["members"] = {
+            host.name: ring["members"].get(host.name, ring["members"][first.name]) for host in self.hosts
+        }
         self.keyring_file().replace(json.loads(exchange(json.dumps(ring), ours)))
         self.restart()
 

@@ -36,7 +36,9 @@ def test_a_check_of_a_phase_says_for_every_host_what_would_change(after: After, 
     run = checked(fleet, "rollback" if phase == "withdraw" else phase)
     run.says(f"{phase} would open: 2 of 2 hosts ", "and 2 hosts would be visited")
     for host in fleet.hosts:
-        run.says(f"  {host.name}  write {host.env}: {would[phase]}; restart the application with app_keys_restart_command")
+        run.says(
+            f"  {host.name}  write {host.env}: {would[phase]}; restart the application with app_keys_restart_command"
+        )
 
 
 def test_a_check_says_when_a_phase_is_due_that_would_be_too_early(after: After) -> None:
@@ -64,7 +66,9 @@ def test_a_check_fails_where_the_run_itself_would_be_refused(after: After) -> No
     fleet = after("prepare")
     fleet[1].stop()
     before = fleet.unchanged()
-    fleet.run("promote", "--check").ended(2).says("promote is not safe yet: 1 of 2 hosts").lists("web2", "no worker runs")
+    fleet.run("promote", "--check").ended(2).says("promote is not safe yet: 1 of 2 hosts").lists(
+        "web2", "no worker runs"
+    )
     assert fleet.unchanged() == before
 
 
