@@ -11,8 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
 
-from ..module_utils.rules import evidence as proofs
-from ..module_utils.rules.evidence import Count, Survey
+from ..module_utils.rules.evidence import Survey
 from ..module_utils.rules.frameworks import SettingsError
 from ..module_utils.rules.ring import Ring, RingError
 from . import action, fleet
@@ -131,7 +130,3 @@ class FleetAction(ActionBase):
         if host not in self.task_vars["ansible_play_hosts"]:
             return "unreachable, or failed in a task before"
         return "was not looked at"
-
-    def count(self, ring: Ring) -> Count:
-        """Count the members that are proven at the open step."""
-        return proofs.count(ring, self.fleet.members, self.evidence(), self.survey())

@@ -288,7 +288,7 @@ class Fleet:
 
     def open(self, step: str) -> None:
         """Open a step as the gate does once the fleet is counted."""
-        key = {"id": "k9", "secret": new_key("text")} if step == "prepare" else None
+        key = new_key("text") if step == "prepare" else None
         soak = {"seconds": SOAK, "source": "app_keys_soak"}
         self.keyring_file().replace(steps.open_step(self.ring(), step, time.time(), secrets.token_hex(8), key, soak))
 
