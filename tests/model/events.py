@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import Callable, Iterator, List, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import visit as rules
+from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 
 from . import runs, visits
 from .invariants import settle
 from .looks import evidence, look
-from .world import ALIEN, TICK, Book, File, Host, State, Violation, Worker
-from .world import host_at, left_of, name_of, put, spend, wall
+from .world import ALIEN, FIRST, TICK, Book, File, Host, State, Violation, Worker
+from .world import host_at, left_of, name_of, put, secret, spend, wall
 
 Event = Tuple[str, Callable[[State], State]]
 # Longer than a soak, so that a step may open and close under it, and short enough to end.
@@ -127,14 +129,18 @@ def _faults(state: State, host: Host) -> Iterator[Event]:
         yield f"{name} comes into the inventory", partial(_listed, name=name, listed=True, cost=cost)
     if left_of(state, "deploy") and host.listed and host.reached:
         for who, book in enumerate(state.books):
-            if book is not None:
+            # Known limit: a copy that vouches for a joiner while the other one opens a step, which no host has seen yet.
+            if book is not None and (not who or host.record or not any(state.runs)):
                 yield f"{'AB'[who]} deploys to {name}", partial(deploy, who=who, name=name)
     if left_of(state, "jump host"):
         for jump in (-2, 2):
             yield f"the clock of {name} jumps by {jump}", partial(_jump, name=name, jump=jump)
     if left_of(state, "outsider") and not host.outsider:
         yield f"a process outside starts on {name}", partial(_outside, name=name)
-    if left_of(state, "alien") and ALIEN not in host.file.accepts:
+    if left_of(state, "stray") and _quiet(state):
+        for keys in _yesterdays(state, host):
+            yield f"a worker of {name} starts anew with {'+'.join(map(name_of, keys))}", partial(_stray, name=name, keys=keys)
+    if left_of(state, "alien") and ALIEN not in host.file.accepts and all(v.stage == "sent" for v in host.visits):
         yield f"another tool adds a key on {name}", partial(_alien, name=name, stays=True)
         yield f"another tool adds a key on {name}, and takes it out of the file again", partial(_alien, name=name, stays=False)
     if (left_of(state, "rewrite") or left_of(state, "harm")) and _quiet(state):
@@ -180,7 +186,8 @@ def deploy(state: State, who: int, name: str) -> State:
     if rules.fence(rings.token(ring), seen["record"]) or rules.plan(rings.order(ring), seen, False).refuse:
         return state
     state = runs.write(state, who, members.register(ring, [name], wall(state)))
-    return visits.send(state, host, ring, None, False, {}) or state
+    state = visits.send(state, host, ring, None, False, {}) or state
+    return _go_on(state, name, len(host.visits), "ok") if who and not host.visits else state
 
 
 def _jump(state: State, name: str, jump: int) -> State:
@@ -232,6 +239,17 @@ def _rewrite(state: State, name: str, keys: Tuple[str, ...], how: str) -> State:
     return put(after, visits.restarted(state, host._replace(file=file), how))
 
 
+def _stray(state: State, name: str, keys: Tuple[str, ...]) -> State:
+    """One worker is started with the environment of before, whatever the file says."""
+    host = host_at(state, name)
+    after = put(spend(state, "stray"), host._replace(workers=(Worker(keys[0], keys, state.now), *host.workers[1:])))
+    try:
+        settle(after)
+    except Violation:
+        return state
+    return after
+
+
 def _told(state: State) -> Iterator[Event]:
     """What an operator tells the keyring of hosts and keys, and what becomes of its file."""
     book = state.books[0]
@@ -239,6 +257,8 @@ def _told(state: State) -> Iterator[Event]:
         for jump in (-3, 3):
             yield f"the controller's clock jumps by {jump}", lambda now, by=jump: spend(now._replace(skew=now.skew + by), "jump")
     if book is None:
+        if left_of(state, "hand"):
+            yield from _by_hand(state)
         return
     if left_of(state, "waive"):
         for host in state.hosts:
@@ -259,6 +279,32 @@ def _told(state: State) -> Iterator[Event]:
         yield "the copy is put back as the keyring", _restore
     if left_of(state, "lose keyring"):
         yield "the keyring is lost", lambda now: spend(runs.end(now, 0), "lose keyring")._replace(lost=True, books=(None, *now.books[1:]))
+
+
+def _by_hand(state: State) -> Iterator[Event]:
+    """Somebody has begun to rotate by hand, and came to some point of it, a good or a bad one."""
+    one, two = FIRST, fingerprint(secret(0, 2))
+    held = [(one,), (two,), (one, two), (two, one)]
+    for b_file, b_workers, c_keys in product(held, repeat=3):
+        text = [" ".join(map(name_of, keys)) for keys in (b_file, b_workers, c_keys)]
+        label = f"by hand b has {text[0]} in its file and {text[1]} in its workers, and c has {text[2]}"
+        yield label, partial(_made, held=((b_file, b_workers), (c_keys, c_keys)))
+
+
+def _made(state: State, held: Tuple[Tuple[Tuple[str, ...], Tuple[str, ...]], ...]) -> State:
+    state = spend(state, "hand")
+    hosts = []
+    for host, (file, keys) in zip(state.hosts, held):
+        workers = (Worker(keys[0], keys, -10),) * 2
+        hosts.append(host._replace(file=File(file[0], file, 5, -10), workers=workers))
+    after = state._replace(hosts=tuple(hosts), alive=())
+    try:
+        settle(after)
+        settle(after._replace(hosts=tuple(visits.restarted(after, host, "ok") for host in hosts)))
+    except Violation:
+        # It is broken already: nothing is asked of it but that it is not adopted so.
+        return state._replace(hosts=tuple(host._replace(serves=False) for host in hosts))
+    return after
 
 
 def _waive(state: State, name: str) -> State:

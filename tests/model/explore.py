@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .events import events, happen
 from .mending import Mender
@@ -68,7 +68,7 @@ def path(seen: Dict[int, Optional[Tuple[int, Label]]], here: int) -> Tuple[Label
     return tuple(reversed(labels))
 
 
-def told(start: State, trace: Tuple[Label, ...], wrong: str) -> str:
+def path_told(start: State, trace: Sequence[Label], wrong: str) -> str:
     """Return a counter-example as a person reads it: each event, and the fleet after it."""
     state = start
     lines = [_indented(describe(state))]

@@ -15,6 +15,7 @@ from .world import ALIEN, State, Violation, canon, host_at, put, wall
 
 # Enough for a few soaks one after the other, and for clocks that have jumped.
 ROUNDS = 18
+STUCK = "there is no way out of this state: rollouts do not reach a closed step with one key on every host"
 
 
 class Mender:
@@ -28,6 +29,9 @@ class Mender:
         """Say why the end cannot be reached from a state; None where it is."""
         try:
             state = calm(state)
+            if state.books[0] is None and not state.lost:
+                adopted = runs.recover(state, 0, lost=False)
+                return None if adopted is state or self.reaches(adopted, 0) else STUCK
             if any(self.reaches(state, who) for who in range(len(state.books))):
                 return None
             if state.lost or raced(state):
@@ -36,7 +40,7 @@ class Mender:
                     return None
         except Violation as violation:
             return f"on the way out of this state: {violation}"
-        return "there is no way out of this state: rollouts do not reach a closed step with one key on every host"
+        return STUCK
 
     def reaches(self, state: State, who: int) -> bool:
         """Whether one operator's rollouts reach the end."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, gate, members, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, gate, members, next_step, soak, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Finding, Survey
@@ -112,9 +112,12 @@ def _wish(state: State, who: int, run: Run, phase: str) -> Wish:
     book = state.books[book_of(state, who)]
     assert book is not None
     goal = "rollout" if run.playbook == "rollout" else run.playbook
-    fresh, length = None, None
+    fresh: Any = None
+    length = None
     if phase in ("prepare", "promote", "rollback"):
-        fresh = {"id": steps.next_id(ring), "secret": secret(book.lineage, len(ring["keys"]) + 1)}
+        fresh = secret(book.lineage, len(ring["keys"]) + 1)
+        if "str, str" in str(Wish.__annotations__["new_key"]):
+            fresh = {"id": steps.next_id(ring), "secret": fresh}
         length = SOAK
     nonce = f"{book.lineage}.{ring['step']['counter'] + 1}"
     return Wish(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
@@ -157,7 +160,7 @@ def _ask(state: State, who: int, run: Run) -> State:
         return _next(state, who, run)
     seen = _looks(run)
     complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
-    if not complete or gate.soaking(ring, phase, seen, wall(state)):
+    if not complete or _short(state, ring, phase, seen):
         run = _all(state, run)
     return _run(state, who, run._replace(stage="open"))
 
@@ -268,9 +271,14 @@ def _count(state: State, who: int, run: Run) -> State:
     phase = PHASES[run.playbook][run.phase]
     seen = _looks(run)
     complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
-    if complete and not gate.soaking(ring, phase, seen, wall(state)):
+    if complete and not _short(state, ring, phase, seen):
         return _close(state, who, run)
     return _run(state, who, _all(state, run)._replace(stage="close"))
+
+
+def _short(state: State, ring: Ring, phase: str, seen: Dict[str, Any]) -> bool:
+    """Whether a key that is due has not soaked long enough on a host: a new look may show that it has."""
+    return phase == "retire" and bool(proofs.soak_findings(seen, soak.due(ring, wall(state))))
 
 
 def _close(state: State, who: int, run: Run) -> State:

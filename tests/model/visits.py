@@ -215,8 +215,11 @@ def _stay(state: State, host: Host, number: int, visit: Visit) -> State:
 def _end(state: State, host: Host, number: int, proven: bool) -> Outcome:
     visit = host.visits[number]
     visits = tuple(other for place, other in enumerate(host.visits) if place != number)
-    # Whoever was set aside or joins is sent requests again once a visit has proven it.
-    return Outcome(put(state, host._replace(visits=visits, serves=host.serves or proven)), visit, proven)
+    if proven and any(set(worker.accepts) - set(visit.order.may_accept) for worker in host.workers):
+        raise Violation(f"{host.name} counts as proven, and accepts a key that is let go of")
+    # Whoever was set aside or joins is sent requests once somebody hears that a visit has proven it.
+    heard = proven and host.reached and (visit.owner is not None or not visit.converge)
+    return Outcome(put(state, host._replace(visits=visits, serves=host.serves or heard)), visit, proven)
 
 
 def worse(before: Optional[Seen], host: Host) -> bool:
