@@ -16,8 +16,24 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint impo
 from . import runs, visits
 from .invariants import settle
 from .looks import evidence, look
-from .world import ALIEN, FIRST, TICK, Book, File, Host, State, Violation, Worker
-from .world import host_at, left_of, name_of, put, secret, spend, wall
+from .world import (
+    ALIEN,
+    FIRST,
+    TICK,
+    Book,
+    File,
+    Host,
+    State,
+    Violation,
+    Worker,
+    host_at,
+    left_of,
+    name_of,
+    put,
+    secret,
+    spend,
+    wall,
+)
 
 Event = Tuple[str, Callable[[State], State]]
 # Longer than a soak, so that a step may open and close under it, and short enough to end.
@@ -108,7 +124,9 @@ def _mishap(state: State, how: str) -> str:
 
 def _go_on(state: State, name: str, number: int, how: str) -> State:
     # Between the pieces of a visit nothing can happen that shows, but for the host's power failing.
-    outcome = visits.go_on(spend(state, _mishap(state, how)) if how != "ok" else state, name, number, how, not left_of(state, "reboot"))
+    outcome = visits.go_on(
+        spend(state, _mishap(state, how)) if how != "ok" else state, name, number, how, not left_of(state, "reboot")
+    )
     if outcome.ended is None:
         return outcome.state
     return runs.deliver(outcome.state, name, outcome.ended, outcome.proven)
@@ -139,10 +157,16 @@ def _faults(state: State, host: Host) -> Iterator[Event]:
         yield f"a process outside starts on {name}", partial(_outside, name=name)
     if left_of(state, "stray") and _quiet(state):
         for keys in _yesterdays(state, host):
-            yield f"a worker of {name} starts anew with {'+'.join(map(name_of, keys))}", partial(_stray, name=name, keys=keys)
+            yield (
+                f"a worker of {name} starts anew with {'+'.join(map(name_of, keys))}",
+                partial(_stray, name=name, keys=keys),
+            )
     if left_of(state, "alien") and ALIEN not in host.file.accepts and all(v.stage == "sent" for v in host.visits):
         yield f"another tool adds a key on {name}", partial(_alien, name=name, stays=True)
-        yield f"another tool adds a key on {name}, and takes it out of the file again", partial(_alien, name=name, stays=False)
+        yield (
+            f"another tool adds a key on {name}, and takes it out of the file again",
+            partial(_alien, name=name, stays=False),
+        )
     if (left_of(state, "rewrite") or left_of(state, "harm")) and _quiet(state):
         for keys in _yesterdays(state, host):
             label = f"another tool writes {'+'.join(map(name_of, keys))} on {name}"
@@ -175,6 +199,7 @@ def _reboot(state: State, name: str) -> State:
 def deploy(state: State, who: int, name: str) -> State:
     """Run the role in somebody's deploy: it brings a host only to what is admissible."""
     state = spend(state, "deploy")
+    state = runs.answering(state, who, [name])
     book = state.books[who]
     assert book is not None
     host, ring = host_at(state, name), book.ring
@@ -221,7 +246,11 @@ def _yesterdays(state: State, host: Host) -> List[Tuple[str, ...]]:
     held = [key["fingerprint"] for key in book.ring["keys"] if key["state"] in ("primary", "retiring")] if book else []
     pairs = [(one, other) for one in held for other in held if one != other]
     # That this host should accept less than others may sign with is an accident, too, unless it is mended first.
-    needed = {rings.primary(book.ring)["fingerprint"], *(book.ring["step"]["signing"] if rings.is_open(book.ring) else ())} if book else set()
+    needed = (
+        {rings.primary(book.ring)["fingerprint"], *(book.ring["step"]["signing"] if rings.is_open(book.ring) else ())}
+        if book
+        else set()
+    )
     needed = set() if left_of(state, "harm") else needed
     found = [keys for keys in [*((key,) for key in held), *pairs] if needed <= set(keys)]
     return [keys for keys in found if set(keys) != set(host.file.accepts) or keys[0] != host.file.signs]
@@ -255,7 +284,10 @@ def _told(state: State) -> Iterator[Event]:
     book = state.books[0]
     if left_of(state, "jump"):
         for jump in (-3, 3):
-            yield f"the controller's clock jumps by {jump}", lambda now, by=jump: spend(now._replace(skew=now.skew + by), "jump")
+            yield (
+                f"the controller's clock jumps by {jump}",
+                lambda now, by=jump: spend(now._replace(skew=now.skew + by), "jump"),
+            )
     if book is None:
         if left_of(state, "hand"):
             yield from _by_hand(state)
@@ -278,7 +310,10 @@ def _told(state: State) -> Iterator[Event]:
     if len(state.books) > 1 and state.books[1] is not None and left_of(state, "restore"):
         yield "the copy is put back as the keyring", _restore
     if left_of(state, "lose keyring"):
-        yield "the keyring is lost", lambda now: spend(runs.end(now, 0), "lose keyring")._replace(lost=True, books=(None, *now.books[1:]))
+        yield (
+            "the keyring is lost",
+            lambda now: spend(runs.end(now, 0), "lose keyring")._replace(lost="lost", books=(None, *now.books[1:])),
+        )
 
 
 def _by_hand(state: State) -> Iterator[Event]:
@@ -319,7 +354,9 @@ def _release(state: State, name: str) -> State:
     book = state.books[0]
     assert book is not None
     host = host_at(state, name)
-    state = put(spend(state, "release"), host._replace(workers=(), serves=False, visits=(), outsider=None, health="down"))
+    state = put(
+        spend(state, "release"), host._replace(workers=(), serves=False, visits=(), outsider=None, health="down")
+    )
     fleet = [other.name for other in state.hosts if other.listed]
     return runs.write(state, 0, members.release(book.ring, [name], fleet, wall(state)))
 
@@ -341,4 +378,6 @@ def _restore(state: State) -> State:
     book = state.books[1]
     assert book is not None
     lineage = state.lineages + 1
-    return spend(runs.end(state, 0), "restore")._replace(lost=True, books=(Book(book.ring, lineage), None), lineages=lineage)
+    return spend(runs.end(state, 0), "restore")._replace(
+        lost="restored", books=(Book(book.ring, lineage), None), lineages=lineage
+    )

@@ -34,7 +34,7 @@ class Mender:
                 return None if adopted is state or self.reaches(adopted, 0) else STUCK
             if any(self.reaches(state, who) for who in range(len(state.books))):
                 return None
-            if state.lost or raced(state):
+            if state.lost == "restored" or state.books[0] is None or raced(state):
                 recovered = runs.recover(state, 0)
                 if recovered is not state and self.reaches(recovered, 0):
                     return None

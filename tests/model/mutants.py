@@ -36,7 +36,9 @@ def mutated(mutation: Mutation, folder: Path) -> None:
         (rules / name).write_text(text.replace(old, new))
 
 
-def explored(profile: str, seconds: float, mutation: Optional[Mutation] = None, dead_ends: bool = True) -> Dict[str, Any]:
+def explored(
+    profile: str, seconds: float, mutation: Optional[Mutation] = None, dead_ends: bool = True
+) -> Dict[str, Any]:
     """Explore a profile in a process of its own, and return what it found."""
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(os.environ)

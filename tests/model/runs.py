@@ -20,8 +20,22 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
 
 from . import invariants, visits
 from .looks import evidence, look
-from .world import EVIDENCE_MAX_AGE, SOAK, TICK, Book, Run, Seen, State, Violation, Visit
-from .world import host_at, put, secret, secrets_by_name, wall
+from .world import (
+    EVIDENCE_MAX_AGE,
+    SOAK,
+    TICK,
+    Book,
+    Run,
+    Seen,
+    State,
+    Violation,
+    Visit,
+    host_at,
+    put,
+    secret,
+    secrets_by_name,
+    wall,
+)
 
 PHASES: Dict[str, Sequence[str]] = {
     "rollout": ("current", "prepare", "promote", "retire"),
@@ -112,12 +126,9 @@ def _wish(state: State, who: int, run: Run, phase: str) -> Wish:
     book = state.books[book_of(state, who)]
     assert book is not None
     goal = "rollout" if run.playbook == "rollout" else run.playbook
-    fresh: Any = None
-    length = None
+    fresh, length = None, None
     if phase in ("prepare", "promote", "rollback"):
         fresh = secret(book.lineage, len(ring["keys"]) + 1)
-        if "str, str" in str(Wish.__annotations__["new_key"]):
-            fresh = {"id": steps.next_id(ring), "secret": fresh}
         length = SOAK
     nonce = f"{book.lineage}.{ring['step']['counter'] + 1}"
     return Wish(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
@@ -165,7 +176,13 @@ def _ask(state: State, who: int, run: Run) -> State:
     return _run(state, who, run._replace(stage="open"))
 
 
+def answering(state: State, who: int, names: Sequence[str]) -> State:
+    """End the waivers of hosts that answer: see action/gate.py and action/env_keys.py."""
+    return write(state, who, members.end_waivers(_ring(state, who), names, wall(state)))
+
+
 def _open(state: State, who: int, run: Run) -> State:
+    state = answering(state, who, list(_looks(run)))
     ring = _ring(state, who)
     wish = _wish(state, who, run, PHASES[run.playbook][run.phase])
     try:
@@ -220,6 +237,7 @@ def _batch(state: State, who: int, run: Run) -> State:
         known = _ring(state, who)
         if name not in known["members"]:
             state = write(state, who, members.register(known, [name], wall(state)), run)
+        state = answering(state, who, [name] if host.reached else [])
         sent = visits.send(state, host, _ring(state, who), who, True, told) if host.reached else None
         if sent is not None:
             state = sent
@@ -254,7 +272,7 @@ def deliver(state: State, name: str, visit: Visit, proven: bool) -> State:
     run = run._replace(evidence=known, waiting=waiting, visited=tuple(sorted({*run.visited, name})))
     run = run._replace(hurt=run.hurt or (visit.restart and visits.worse(visit.before, host)))
     state = _run(state, who, run)
-    if not proven:
+    if visits.fails(visit, proven):
         state = lose(state, who, name, cut=False)
     return _gone_on(state, who)
 
@@ -282,6 +300,7 @@ def _short(state: State, ring: Ring, phase: str, seen: Dict[str, Any]) -> bool:
 
 
 def _close(state: State, who: int, run: Run) -> State:
+    state = answering(state, who, list(_looks(run)))
     verdict = gate.closing(_ring(state, who), run.fleet, _looks(run), _survey(state, run))
     if verdict.do == "refuse":
         return end(state, who)
@@ -314,12 +333,20 @@ def recover(state: State, who: int, lost: bool = True) -> State:
         raise Violation(f"{plan.source} is asked for keys that it does not have")
     start = steps.Start(
         secrets=[known[key] for key in plan.accepts], gone=[known[key] for key in plan.gone], signing=plan.signing,
-        spreading=plan.spreading, origin="recovered", counter=plan.counter + 1,
+        spreading=plan.spreading, origin="recovered", leaked=plan.leaked, counter=plan.counter + 1,
     )  # fmt: skip
     lineage = state.lineages + 1
     form = {"framework": "django", "settings": {}}
     ring = steps.adopt(
-        "shop", plan.ring or "another ring", f"{lineage}.{plan.counter + 1}", start, fleet, form, SOAK, {"how": "trust"}, wall(state)
+        "shop",
+        plan.ring or "another ring",
+        f"{lineage}.{plan.counter + 1}",
+        start,
+        fleet,
+        form,
+        SOAK,
+        {"how": "trust"},
+        wall(state),
     )
     book = Book(rings.check(ring, "shop"), lineage)
     return write_first(state, who, book)._replace(lineages=lineage)

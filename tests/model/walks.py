@@ -25,7 +25,17 @@ ONE = {
     "new": 2, "crash": 3, "restart": 2, "reboot": 2, "cut": 2, "lose": 1, "unlist": 1, "release": 1, "deploy": 3, "join": 1,
     "rollback": 2, "promote": 1, "prepare": 1, "retire": 1, "slow": 2, "mark": 1, "outsider": 1, "stray": 1, "runs of B": 3,
 }  # fmt: skip
-ALONE = {"new": 2, "crash": 2, "restart": 1, "jump": 1, "rewrite": 1, "rollback": 1, "facts": 1, "deploy": 2, "reboot": 1}
+ALONE = {
+    "new": 2,
+    "crash": 2,
+    "restart": 1,
+    "jump": 1,
+    "rewrite": 1,
+    "rollback": 1,
+    "facts": 1,
+    "deploy": 2,
+    "reboot": 1,
+}
 AWAY = {"new": 1, "crash": 2, "cut": 1, "waive": 1, "rollback": 1, "restart": 1, "deploy": 2, "mark": 1, "alien": 1}
 TWO = {"new": 2, "crash": 2, "restart": 1, "copy": 1, "runs of B": 4, "deploy": 2, "slow": 1, "reboot": 1}
 LOST = {"new": 1, "crash": 2, "lose keyring": 1, "recover": 2, "restart": 1, "reboot": 1, "deploy": 1}
