@@ -104,6 +104,14 @@ unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
 slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
 	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
 
+.PHONY: model
+model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
+	$(BIN)/python -m ansible_collections.phased.keys.tests.model $(ARGS)
+
+.PHONY: model-full
+model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
+	$(BIN)/python -m ansible_collections.phased.keys.tests.model --full $(ARGS)
+
 .PHONY: test-hosts
 test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
