@@ -9,7 +9,7 @@ from typing import Optional, Set
 from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 
-from . import runs, visits
+from . import adopting, runs, visits
 from .invariants import settle
 from .world import ALIEN, State, Violation, canon, host_at, put, wall
 
@@ -30,12 +30,12 @@ class Mender:
         try:
             state = calm(state)
             if state.books[0] is None and not state.lost:
-                adopted = runs.recover(state, 0, lost=False)
+                adopted = adopting.recover(state, 0, lost=False)
                 return None if adopted is state or self.reaches(adopted, 0) else STUCK
             if any(self.reaches(state, who) for who in range(len(state.books))):
                 return None
-            if state.lost == "restored" or state.books[0] is None or raced(state):
-                recovered = runs.recover(state, 0)
+            if state.lost == "restored" or unknown(state) or raced(state):
+                recovered = adopting.recover(state, 0)
                 if recovered is not state and self.reaches(recovered, 0):
                     return None
         except Violation as violation:
@@ -64,6 +64,15 @@ class Mender:
             return False
         self.good.update(passed)
         return True
+
+
+def unknown(state: State) -> bool:
+    """Whether hosts have keys that the keyring does not know: a visit of the one that was lost came late, or it is lost."""
+    book = state.books[0]
+    if book is None:
+        return True
+    known = {key["fingerprint"] for key in book.ring["keys"]}
+    return bool(state.lost) and any(set(host.file.accepts) - known for host in state.hosts if host.listed)
 
 
 def raced(state: State) -> bool:
