@@ -62,6 +62,13 @@ def test_a_check_in_the_middle_of_a_phase_says_who_is_left_and_what_would_change
     assert f"  web1  write {fleet[0].env}" not in run.text
 
 
+def test_a_check_does_not_close_a_step_that_only_has_to_be_counted(after: After) -> None:
+    fleet = after("prepare", ("web1",))
+    # The run before was killed after the last visit.
+    fleet.edit(lambda ring: ring["step"].update(closed=None))
+    checked(fleet, "prepare").says("prepare: 1 of 1 host accept")
+
+
 def test_a_check_fails_where_the_run_itself_would_be_refused(after: After) -> None:
     fleet = after("prepare")
     fleet[1].stop()

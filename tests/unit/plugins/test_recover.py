@@ -43,22 +43,25 @@ QUICK = ("in the middle of prepare", "in the middle of promote", "in the middle 
 @pytest.mark.parametrize("phase", [phase if phase in QUICK else slow(phase) for phase in PHASES])
 def test_a_keyring_that_is_lost_in_any_phase_is_rebuilt_from_the_fleet(after: After, phase: str) -> None:
     step, open_step = PHASES[phase]
-    fleet = after(step)
+    # The only host that was promoted is outnumbered: its record tells that it is the one to follow.
+    names = ("web1", "web2", "web3") if phase == "in the middle of promote" else ("web1", "web2")
+    fleet = after(step, names)
     if open_step:
         fleet.open(open_step)
         fleet.visit("--limit", "web1").ended(0)
         assert fleet[0].file() != fleet[1].file()
     lost = fleet.ring()
-    names = {"old": fleet.old, "new": next((key for key in fleet.states() if key != fleet.old), "")}
+    keys = {"old": fleet.old, "new": next((key for key in fleet.states() if key != fleet.old), "")}
     fleet.keyring.unlink()
-    fleet.run("adopt", *RECOVER).ended(0).says("2 of 2 hosts have their record and hold the keys of the keyring")
+    said = f"{len(names)} of {len(names)} hosts have their record and hold the keys of the keyring"
+    fleet.run("adopt", *RECOVER).ended(0).says(said)
     signs, accepts = AFTER[phase]
-    assert all(host.has(names[signs], [names[key] for key in accepts]) for host in fleet.hosts)
+    assert all(host.has(keys[signs], [keys[key] for key in accepts]) for host in fleet.hosts)
     ring = fleet.ring()
     assert ring["ring"] == lost["ring"]
     assert ring["step"]["counter"] > lost["step"]["counter"]
     assert fleet.holds("primary", "retiring") == {
-        "primary": [names[signs]], "retiring": [names[key] for key in accepts],
+        "primary": [keys[signs]], "retiring": [keys[key] for key in accepts],
     }  # fmt: skip
 
 
@@ -150,7 +153,7 @@ def test_of_two_adoptions_at_once_one_wins_and_the_other_changes_no_host(
     (signs,) = [key["fingerprint"] for key in ring["keys"] if key["state"] == "primary"]
     accepts = [key["fingerprint"] for key in ring["keys"] if key["state"] == "retiring"]
     assert all(host.has(signs, accepts) for host in fleet.hosts)
-    assert "this host was rolled with another keyring" in said[1 - won] or "another keyring" in said[1 - won]
+    assert "another keyring" in said[1 - won]
     before = fleet.unchanged()
     fleet.run("rollout", "-e", f"app_keys_keyring={paths[1 - won]}").ended(2).lists("web1", "of another keyring")
     assert fleet.unchanged() == before
