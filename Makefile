@@ -116,6 +116,10 @@ model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
 test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
+.PHONY: test-faults
+test-faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
+	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
+
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
 MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; \
 	PHASED_KEEPER_PID=$$$$ $(BIN)/molecule test -s $(1)

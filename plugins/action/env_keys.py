@@ -8,6 +8,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from ansible import constants as C
+from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
@@ -102,7 +103,11 @@ class ActionModule(HostAction):
             "vouched": voucher.ok,
         }
         self.pipe(values)
-        answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+        try:
+            answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+        except AnsibleConnectionFailure as error:
+            # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
+            raise AnsibleConnectionFailure(f"{error}{action.CUT_OFF.format(host=host)}") from error
         answer.pop("invocation", None)
         if answer.get("joining"):
             answer["vouchers"] = members.vouchers(ring, host, task_vars["groups"]["all"])[:VOUCHERS]

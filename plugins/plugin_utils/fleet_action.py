@@ -124,7 +124,8 @@ class FleetAction(ActionBase):
             return "is outside --limit, and was not looked at"
         for seen in self.results(host):
             if seen.get("unreachable"):
-                return f"unreachable ({str(seen.get('msg', '')).strip()})"
+                # What to do then is the table's to say.
+                return f"unreachable ({str(seen.get('msg', '')).partition(action.CUT_OFF[:4])[0].strip()})"
             if seen.get("failed"):
                 return str(seen.get("msg", "failed")).strip()
         if host not in self.task_vars["ansible_play_hosts"]:

@@ -24,6 +24,7 @@ from .look import compared, look, look_once
 # A killed controller leaves its visits running: the next one waits for those to end.
 LOCK_WAIT_FACTOR = 3
 PAUSE = 0.1
+AGAIN = "mend what is named here, and run again: the next visit finishes"
 # What may go wrong once something was written: after any of it the visit falls back.
 TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable)
 
@@ -246,6 +247,7 @@ class _Visit:
         except TROUBLE as error:
             seen = {**self.before, "settled": False}
             found.append(f"the host's record cannot be written, or the host not be looked at: {error}")
+        found.append(AGAIN)
         return self.result(seen, found)
 
     def put_back(self, old_texts: Mapping[str, Optional[str]]) -> None:
