@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -24,8 +25,20 @@ STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
+SHORT = 4  # lines
 NEVER = {"asked": float("-inf")}
 NEVER_AGAIN = {"asked": float("inf")}
+
+
+def unreachable(said: str) -> str:
+    """Say in a few words that a host cannot be reached, by what Ansible said: what ssh said there, without the preface.
+
+    At -vvvv ssh's own log is in it too. Of a long story, like the one of a changed host key, the last line says it all.
+    """
+    text = re.split(r"\b(?:over|via) ssh: ", said.replace("\r", "\n"), maxsplit=1)[-1]
+    lines = [line.strip() for line in re.sub(r"^Task failed: ", "", text).splitlines()]
+    told = [line.rstrip(".") for line in lines if line and not re.match(r"debug\d: |OpenSSH_|Warning: Permanently", line)]
+    return f"unreachable ({'; '.join(told if len(told) < SHORT else told[-1:])})" if told else "unreachable"
 
 
 class FleetAction(ActionBase):
@@ -125,7 +138,7 @@ class FleetAction(ActionBase):
         for seen in self.results(host):
             if seen.get("unreachable"):
                 # What to do then is the table's to say.
-                return f"unreachable ({str(seen.get('msg', '')).partition(action.CUT_OFF[:4])[0].strip()})"
+                return unreachable(str(seen.get("msg", "")).partition(action.CUT_OFF[:4])[0])
             if seen.get("failed"):
                 return str(seen.get("msg", "failed")).strip()
         if host not in self.task_vars["ansible_play_hosts"]:
