@@ -33,24 +33,24 @@ def settle(state: State) -> State:
     alive.update(dict.fromkeys(signed, state.now + SOAK_TICKS))
     if accepted.issuperset(alive):
         return state._replace(alive=tuple(sorted(alive.items())))
-    given_up = exempt(state)
+    ended = set(state.given_up)
     for name, worker in workers:
         for key in signed - set(worker.accepts):
             signer = next(other for other, its in workers if its.signs == key)
             raise Violation(f"a worker of {name} does not accept {name_of(key)}, with which a worker of {signer} signs")
-        for key in set(alive) - set(worker.accepts) - given_up:
+        for key in set(alive) - set(worker.accepts) - ended:
             raise Violation(f"a worker of {name} does not accept {name_of(key)}, and what it signed is still alive")
     return state._replace(alive=tuple(sorted(alive.items())))
 
 
-def exempt(state: State) -> Set[str]:
-    """Return the keys that have leaked and whose letting go has opened: what they signed may end."""
-    found = set()
-    for book in state.books:
-        for key in book.ring["keys"] if book else ():
-            if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn"):
-                found.add(key["fingerprint"])
-    return found
+def given_up(state: State, book: Book) -> State:
+    """Remember the keys that have leaked and whose letting go this keyring has opened: what they signed may end."""
+    gone = {
+        key["fingerprint"]
+        for key in book.ring["keys"]
+        if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn")
+    }
+    return state._replace(given_up=tuple(sorted({*state.given_up, *gone})))
 
 
 def changed(state: State, old: Optional[Book], new: Book, run: Optional[Run]) -> None:

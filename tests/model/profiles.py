@@ -71,7 +71,7 @@ PROFILES = [
     Profile("set aside", {"cut": 1, "waive": 1, "restart": 1}),
     Profile("takeover", {"hand": 1, "recover": 1, "crash": 1}, adopted=False),
     Profile("recovery", {"lose keyring": 1, "recover": 2}),
-    Profile("found again", {"mark": 1, "lose keyring": 1, "recover": 1, "rollback": 1}),
+    Profile("found again", {"mark": 1, "lose keyring": 1, "recover": 1}),
 ]
 
 

@@ -76,6 +76,7 @@ def write(state: State, who: int, ring: Ring, run: Optional[Run] = None) -> Stat
     rings.check(ring, "shop")
     book = Book(ring, old.lineage if old else state.lineages)
     invariants.changed(state, old, book, run)
+    state = invariants.given_up(state, book)
     return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
 
 

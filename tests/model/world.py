@@ -167,6 +167,7 @@ class State(NamedTuple):
     alive    the things that were signed: a key, and until when
     copied   the counter at which the keyring was copied
     lost     how the keyring that was used came to be gone: `lost`, or an old one was `restored`
+    given_up keys that have leaked and whose letting go has opened: what they signed may end
     left     evidence of the run before
     """
 
@@ -180,6 +181,7 @@ class State(NamedTuple):
     lineages: int = 0
     copied: Optional[int] = None
     lost: str = ""
+    given_up: Tuple[str, ...] = ()
     left: Tuple[Tuple[str, Seen], ...] = ()
 
 
@@ -304,6 +306,7 @@ def canon(state: State) -> Tuple[Any, ...]:
         state.budget,
         state.copied,
         state.lost,
+        state.given_up,
     )
 
 
