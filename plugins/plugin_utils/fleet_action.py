@@ -38,7 +38,9 @@ def unreachable(said: str) -> str:
     """
     text = re.split(r"\b(?:over|via) ssh: ", said.replace("\r", "\n"), maxsplit=1)[-1]
     lines = [line.strip() for line in re.sub(r"^Task failed: ", "", text).splitlines()]
-    told = [line.rstrip(".") for line in lines if line and not re.match(r"debug\d: |OpenSSH_|Warning: Permanently", line)]
+    told = [
+        line.rstrip(".") for line in lines if line and not re.match(r"debug\d: |OpenSSH_|Warning: Permanently", line)
+    ]
     return f"unreachable ({'; '.join(told if len(told) < SHORT else told[-1:])})" if told else "unreachable"
 
 

@@ -25,6 +25,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "mount": "mount",
     "chroot": "coreutils",
+    "haproxy": "haproxy",
 }
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
