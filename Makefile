@@ -105,7 +105,7 @@ slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for
 	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
 
 .PHONY: test-hosts
-test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
+test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
@@ -120,7 +120,7 @@ molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 molecule-%: $(VENV)/.test
 	$(call MOLECULE,$*)
 
-REAL := systemd adopt deploy resume stale_worker unreachable
+REAL := systemd adopt deploy resume rollback join stale_worker unreachable
 .PHONY: molecule-hosts
 molecule-hosts: $(addprefix molecule-,$(REAL)) ## The Molecule scenarios on real hosts (needs root; molecule-systemd is one of them)
 

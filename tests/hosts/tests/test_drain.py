@@ -24,7 +24,7 @@ EXAMPLE = real.HERE.parents[1] / "docs" / "examples" / "haproxy"
 @pytest.fixture(scope="module")
 def fleet(bring_up: Callable[..., Played]) -> Played:
     quick = {"app_keys_soak": f"{LIFE + 2}s", "app_keys_evidence_max_age": "10m"}
-    return bring_up(3, quick, workers=3, life=LIFE)
+    return bring_up(3, variables=quick, workers=3, life=LIFE)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,9 @@ def test_a_jump_host(fleet: Played) -> None:
 
 def test_a_jump_host_that_is_down(fleet: Played) -> None:
     refused = fleet.run("prepare", **through(fleet, "no-jump")).ended(-1)
-    refused.says("prepare is not safe yet: 1 of 2 hosts").lists("web2", "unreachable (", "port 9")
+    refused.says("prepare is not safe yet: 1 of 2 hosts").lists(
+        "web2", "unreachable (ssh: connect to host", "9: Connection refused"
+    )
 
 
 def test_a_plain_user_cannot_go_on(fleet: Played) -> None:
