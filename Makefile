@@ -104,9 +104,21 @@ unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
 slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
 	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
 
+.PHONY: model
+model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
+	$(BIN)/python -m ansible_collections.phased.keys.tests.model $(ARGS)
+
+.PHONY: model-full
+model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
+	$(BIN)/python -m ansible_collections.phased.keys.tests.model --full $(ARGS)
+
 .PHONY: test-hosts
 test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
+
+.PHONY: test-faults
+test-faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
+	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
 MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; \

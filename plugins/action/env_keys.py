@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from ansible import constants as C
+from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
@@ -20,6 +21,7 @@ from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
 
 OWN = ("order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
+TRIES = 20
 # So many recorded hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
 VOUCHERS = 3
 NOBODY_VOUCHES = (
@@ -73,7 +75,11 @@ class ActionModule(HostAction):
             foreseen = self.foreseen(ring, arguments, values, task_vars)
             if foreseen.get("failed") or foreseen.get("joining") or self._task.check_mode:
                 return foreseen
-            ring = self.registered(ring, path, host)
+            ring = self.changed(ring, path, lambda ring: members.register(ring, [host], time.time()))
+        elif not self._task.check_mode and any(waiver["member"] == host for waiver in ring["waivers"]):
+            # Nobody is set aside who serves again: the waiver ends before the visit, if the host answers at all.
+            self.foreseen(ring, arguments, values, task_vars)
+            ring = self.changed(ring, path, lambda ring: members.end_waivers(ring, [host], time.time()))
         answer = self.carry(ring, arguments, values, task_vars)
         if answer.get("failed") and (values["before_tasks"] or values["after_tasks"]):
             answer["msg"] = (
@@ -100,7 +106,11 @@ class ActionModule(HostAction):
             "vouched": voucher.ok,
         }
         self.pipe(values)
-        answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+        try:
+            answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+        except AnsibleConnectionFailure as error:
+            # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
+            raise AnsibleConnectionFailure(f"{error}{action.CUT_OFF.format(host=host)}") from error
         answer.pop("invocation", None)
         if answer.get("joining"):
             answer["vouchers"] = members.vouchers(ring, host, task_vars["groups"]["all"])[:VOUCHERS]
@@ -137,18 +147,20 @@ class ActionModule(HostAction):
         finally:
             self._task.check_mode = checking
 
-    def registered(self, ring: Ring, path: str, host: str) -> Ring:
-        """Register a host that joins before it hears of a key."""
-        tries = 20
-        while host not in ring["members"]:
+    def changed(self, ring: Ring, path: str, change: Callable[[Ring], Ring]) -> Ring:
+        """Write what this host's visit changes in the keyring: it joins, or is set aside no longer."""
+        file = KeyringFile(path, self._loader)
+        for tries in reversed(range(TRIES)):
+            after = change(ring)
+            if after is ring:
+                return ring
             try:
-                return KeyringFile(path, self._loader).replace(members.register(ring, [host], time.time()))
+                return file.replace(after)
             except KeyringFileError:
-                # Other hosts of the batch join at the same moment, each in a process of its own.
-                tries -= 1
+                # Other hosts of the batch do the same at the same moment, each in a process of its own.
                 if not tries:
                     raise
-                ring = KeyringFile(path, self._loader).load(ring["name"])
+                ring = file.load(ring["name"])
         return ring
 
     def pipe(self, values: Mapping[str, Any]) -> None:

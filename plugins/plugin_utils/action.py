@@ -21,6 +21,9 @@ VISIT = "__app_keys_visit"
 AGAIN = "__app_keys_again"
 VOUCHERS = "__app_keys_vouchers"
 
+# Stands behind what the connection says of a host that was lost in its visit.
+CUT_OFF = " -> see that Ansible reaches {host}, and run phased.keys.rollout again: a visit that has begun ends by itself, and the next run finishes"
+
 
 class HostAction(ActionBase):
     """An action that looks at, or visits, one host."""

@@ -12,8 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
 
-from ..module_utils.rules import evidence as proofs
-from ..module_utils.rules.evidence import Count, Survey
+from ..module_utils.rules.evidence import Survey
 from ..module_utils.rules.frameworks import SettingsError
 from ..module_utils.rules.ring import Ring, RingError
 from . import action, fleet
@@ -141,13 +140,10 @@ class FleetAction(ActionBase):
             return "is outside --limit, and was not looked at"
         for seen in self.results(host):
             if seen.get("unreachable"):
-                return unreachable(str(seen.get("msg", "")))
+                # What to do then is the table's to say.
+                return unreachable(str(seen.get("msg", "")).partition(action.CUT_OFF[:4])[0])
             if seen.get("failed"):
                 return str(seen.get("msg", "failed")).strip()
         if host not in self.task_vars["ansible_play_hosts"]:
             return "unreachable, or failed in a task before"
         return "was not looked at"
-
-    def count(self, ring: Ring) -> Count:
-        """Count the members that are proven at the open step."""
-        return proofs.count(ring, self.fleet.members, self.evidence(), self.survey())

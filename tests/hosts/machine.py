@@ -26,6 +26,7 @@ PACKAGES = {
     "mount": "mount",
     "chroot": "coreutils",
     "haproxy": "haproxy",
+    "nsenter": "util-linux",
 }
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")

@@ -30,6 +30,13 @@ _LEFTOVER = re.compile(re.escape(_PREFIX) + r"([0-9]+)\.([0-9]+)\.[0-9a-f]{16}")
 _ACL = "system.posix_acl_access"
 # What these filesystems do not have cannot be kept.
 _UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_ADVICE = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "mount it read-write",
+    errno.EPERM: "see lsattr whether the file or its folder is immutable",
+    errno.EACCES: "use become, -b",
+}
 _LOCK_PAUSE, _LOCK_LEAST = 0.02, 0.2
 
 Who = Union[str, int, None]
@@ -84,6 +91,10 @@ def replace_text(path: str, text: str, *, mode: Optional[int] = None, owner: Who
             if present is not None:
                 os.close(present)
         os.fsync(folder)
+    except OSError as error:
+        # A temporary name, or none at all, says nothing to a person.
+        text, advice = error.strerror or str(error), _ADVICE.get(error.errno or 0)
+        raise OSError(error.errno, f"{text} ({advice}, and run again)" if advice else text, path) from error
     finally:
         os.close(folder)
 

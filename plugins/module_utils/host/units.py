@@ -100,10 +100,11 @@ def restart(names: Sequence[str], timeout: float, *, scope: str = "system") -> N
         raise RestartFailed(f"{what}: {error}") from None
     except subprocess.TimeoutExpired:
         # Only the client was stopped. systemd goes on with the job by the unit's own timeouts.
-        text = f"{what}: not finished after {timeout:g} s; systemd is still at it"
+        text = f"{what}: not finished after {timeout:g} s; systemd is still at it (app_keys_timeout is how long it may take)"
         raise RestartFailed(text) from None
     if code:
-        raise RestartFailed(f"{what}: {_ended(code)}: {err or 'without a word'}")
+        advice = f" (systemctl unmask {' '.join(full)}, or correct app_keys_service)" if " is masked" in err else ""
+        raise RestartFailed(f"{what}: {_ended(code)}: {err or 'without a word'}{advice}")
 
 
 def run(command: Union[str, Sequence[str]], timeout: float) -> None:

@@ -25,6 +25,7 @@ from .trouble import words
 # A killed controller leaves its visits running: the next one waits for those to end.
 LOCK_WAIT_FACTOR = 3
 PAUSE = 0.1
+AGAIN = "mend what is named here, and run again: the next visit finishes"
 # What may go wrong once something was written: after any of it the visit falls back.
 TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable)
 
@@ -74,6 +75,7 @@ class _Visit:
         self.known = [*request.order.known, *request.replace]
         self.before = look(self.app, self.known, request.nonce)
         self.before["visit"] = None
+        self.was_down = bool(rules.down(self.before))
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False}
 
     def refusal(self) -> Optional[str]:
@@ -230,11 +232,14 @@ class _Visit:
 
     def note(self, state: str, kept: Mapping[str, Any]) -> Dict[str, Any]:
         """Write the record."""
-        return record.save(self.app["state_dir"], self.app["name"], self.request.token, self.request.step, state, kept)
+        app, request = self.app, self.request
+        return record.save(
+            app["state_dir"], app["name"], request.token, request.step, state, kept, request.order.leaked
+        )
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
         """After a failed proof put our old settings back where the step admits them, and say what is true now."""
-        safe = all(
+        safe = not self.was_down and all(
             not file["problem"] and self.request.order.may_restore(file["signs"], file["accepts"])
             for file in self.before["files"]
         )
@@ -257,6 +262,7 @@ class _Visit:
         except TROUBLE as error:
             seen = {**self.before, "settled": False}
             found.append(f"the host's record cannot be written, or the host not be looked at: {words(error)}")
+        found.append(AGAIN)
         return self.result(seen, found)
 
     def put_back(self, old_texts: Mapping[str, Optional[str]]) -> None:
@@ -300,7 +306,9 @@ class _Visit:
             },
         }
         if found:
-            outcome.update(failed=True, msg=". ".join(found))
+            outcome["msg"] = ". ".join(found)
+            # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
+            outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
         return outcome
 
 

@@ -204,6 +204,13 @@ class TestRestart:
             units.restart(["shop"], 5)
         assert str(caught.value) == "systemctl restart shop.service: exit code 5: Job for shop.service failed."
 
+    def test_masked(self, systemctl: Systemctl) -> None:
+        systemctl.does("echo 'Failed to restart shop.service: Unit shop.service is masked.' >&2; exit 1")
+        with pytest.raises(
+            RestartFailed, match=r"is masked\. \(systemctl unmask shop\.service, or correct app_keys_service\)"
+        ):
+            units.restart(["shop"], 5)
+
     def test_killed(self, systemctl: Systemctl) -> None:
         systemctl.does("kill -9 $$")
         with pytest.raises(RestartFailed, match="ended by signal 9"):

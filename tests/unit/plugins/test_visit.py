@@ -14,6 +14,7 @@ from playbook_run import Run
 After = Callable[..., Fleet]
 BACK = "the settings of before were put back, and the application runs with them"
 DOWN = "THE APPLICATION MAY BE DOWN ON THIS HOST"
+AGAIN = ". mend what is named here, and run again: the next visit finishes"
 
 
 @pytest.mark.parametrize(("step", "before"), [("prepare", "adopt"), ("promote", "prepare"), ("retire", "promote")])
@@ -28,7 +29,7 @@ def test_settings_of_before_come_back_after_a_failed_restart_where_the_step_admi
     fleet[1].tell("deadly", "once")
     pids = fleet[0].pids()
     run = fleet.visit().ended(2)
-    run.says("the restart failed, as it was told. " + BACK)
+    run.says("the restart failed, as it was told. " + BACK + AGAIN)
     run.says("the restart failed and left nothing, as it was told. " + BACK)
     for host, its in zip(fleet.hosts[:2], was):
         assert host.has(its.signs, its.accepts)

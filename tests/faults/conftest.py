@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make test-faults`: one real fleet under load, and one fault after the other. Needs root."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+for folder in (HERE, HERE.parent / "hosts", HERE.parent / "fleet", HERE.parent / "fleet" / "app", HERE.parent / "demo"):
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+import machine  # noqa: E402
+from backends import BACKENDS  # noqa: E402
+from errors import HostsError  # noqa: E402
+from field import Field  # noqa: E402
+from table import table  # noqa: E402
+
+CHECKOUT = HERE.parents[1]
+FOLDER = CHECKOUT / ".cache" / "faults"
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    return int(os.environ.get("PHASED_SEED", "1"))
+
+
+class Fields:
+    """The one fleet; after a fault that failed it is of no use any more, and the next one gets another."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.now: Field | None = None
+
+    def field(self) -> Field:
+        if self.now is None:
+            self.now = Field(FOLDER, self.seed)
+            self.now.up()
+        return self.now
+
+    def give_up(self) -> None:
+        if self.now is not None:
+            self.now.down()
+        self.now = None
+
+
+@pytest.fixture(scope="session")
+def fields(seed: int) -> Iterator[Fields]:
+    try:
+        machine.provide((*BACKENDS["unshare"].commands, "nsenter"))
+    except HostsError as error:
+        pytest.skip(f"the fault suite was left out: {error}")
+    fields = Fields(seed)
+    yield fields
+    fields.give_up()
+
+
+@pytest.fixture
+def keep() -> Iterator[dict]:
+    """What a test tells about its fault; kept for the table."""
+    told: dict = {}
+    yield told
+    if told:
+        RUN.append(told)
+
+
+RUN: list[dict] = []
+LEFT_OUT: list[tuple[str, str]] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what did not pass."""
+    if report.failed or report.skipped:
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "failed"
+        # At once, for the rest takes a while.
+        with (CHECKOUT / "build" / "faults-failed.txt").open("a") as log:
+            log.write(f"######## {report.nodeid}\n{report.longreprtext}\n")
+        LEFT_OUT.append((report.nodeid.partition("[")[2].rstrip("]"), reason.removeprefix("Skipped: ")))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table."""
+    if RUN:
+        page = Path(os.environ.get("PHASED_TABLE") or CHECKOUT / "build" / "faults.md")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(table(RUN, LEFT_OUT))
+        page.with_suffix(".json").write_text(json.dumps(RUN, indent=1)) if page.parent.name == "build" else None
+        print(f"\n{page} has the table")
