@@ -113,7 +113,7 @@ model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
 	$(BIN)/python -m ansible_collections.phased.keys.tests.model --full $(ARGS)
 
 .PHONY: test-hosts
-test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
+test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
 .PHONY: test-faults
@@ -132,7 +132,7 @@ molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 molecule-%: $(VENV)/.test
 	$(call MOLECULE,$*)
 
-REAL := systemd adopt deploy resume stale_worker unreachable
+REAL := systemd adopt deploy resume rollback join stale_worker unreachable
 .PHONY: molecule-hosts
 molecule-hosts: $(addprefix molecule-,$(REAL)) ## The Molecule scenarios on real hosts (needs root; molecule-systemd is one of them)
 

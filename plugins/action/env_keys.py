@@ -29,9 +29,12 @@ NOBODY_VOUCHES = (
     "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first"
 )
 NO_PIPELINING = (
-    "this visit carries keys, and without pipelining they would lie in a temporary file on the host. The connection has no pipelining "
-    "here: {why}. Change that, or set app_keys_allow_key_in_file for this host if you accept it"
+    "this visit carries keys, and without pipelining they would lie in a temporary file on the host. {why}, or set "
+    "app_keys_allow_key_in_file for this host if you accept it"
 )
+KEPT = "ANSIBLE_KEEP_REMOTE_FILES turns pipelining off: unset it"
+SU = "Ansible has no pipelining with su: become with sudo (ansible_become_method), or log in as root"
+OTHER = "The connection {connection} has none{become}: use one that has it, like ssh with sudo"
 
 
 class ActionModule(HostAction):
@@ -168,10 +171,14 @@ class ActionModule(HostAction):
             # A connection plugin that has no such option of its own reads the play's.
             self._play_context.pipelining = True
         if not self._is_pipelining_enabled("new") and not values["allow_key_in_file"]:
-            become = self._connection.become.name if self._connection.become else "none"
-            why = (
-                "ANSIBLE_KEEP_REMOTE_FILES is set"
-                if C.config.get_config_value("DEFAULT_KEEP_REMOTE_FILES")
-                else f"{self._connection.transport}, become {become}"
-            )
-            raise FleetError(NO_PIPELINING.format(why=why))
+            raise FleetError(NO_PIPELINING.format(why=self.why_not()))
+
+    def why_not(self) -> str:
+        """Say why there is no pipelining, and what to do."""
+        if C.config.get_config_value("DEFAULT_KEEP_REMOTE_FILES"):
+            return KEPT
+        become = self._connection.become.name.rpartition(".")[2] if self._connection.become else ""
+        if become == "su" and self._connection.has_pipelining:
+            return SU
+        name = getattr(self._connection, "_load_name", self._connection.transport)
+        return OTHER.format(connection=name, become=become and f" with become {become}")

@@ -25,7 +25,6 @@ STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
-SHORT = 4  # lines
 NEVER = {"asked": float("-inf")}
 NEVER_AGAIN = {"asked": float("inf")}
 
@@ -33,14 +32,16 @@ NEVER_AGAIN = {"asked": float("inf")}
 def unreachable(said: str) -> str:
     """Say in a few words that a host cannot be reached, by what Ansible said: what ssh said there, without the preface.
 
-    At -vvvv ssh's own log is in it too. Of a long story, like the one of a changed host key, the last line says it all.
+    At -vvvv ssh's own log is in it too. Behind a jump host that is down others complain as well, and of a long story, like that of
+    a changed host key, the last line says it all.
     """
     text = re.split(r"\b(?:over|via) ssh: ", said.replace("\r", "\n"), maxsplit=1)[-1]
     lines = [line.strip() for line in re.sub(r"^Task failed: ", "", text).splitlines()]
     told = [
         line.rstrip(".") for line in lines if line and not re.match(r"debug\d: |OpenSSH_|Warning: Permanently", line)
     ]
-    return f"unreachable ({'; '.join(told if len(told) < SHORT else told[-1:])})" if told else "unreachable"
+    first = [line for line in told if line.startswith("ssh: ")] or told[-1:]
+    return f"unreachable ({first[0]})" if first else "unreachable"
 
 
 class FleetAction(ActionBase):

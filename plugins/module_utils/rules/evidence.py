@@ -353,9 +353,15 @@ def process_findings(evidence: Evidence) -> List[Finding]:
                 )
             )
     had = (evidence["record"] or {}).get("workers", 0)
-    if had and not evidence["workers"] and not found:
+    if had and not evidence["workers"] and not found and not on_demand(evidence):
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
     return found + unsettled_findings(evidence)
+
+
+def on_demand(evidence: Evidence) -> bool:
+    """Whether all that does not run is started by a socket, a timer or a path when it is needed, with the file as it is then."""
+    resting = [unit for unit in evidence["units"] if unit["active"] == "inactive"]
+    return bool(resting) and all(unit.get("on_demand") for unit in resting)
 
 
 def unsettled_findings(evidence: Evidence) -> List[Finding]:

@@ -53,7 +53,7 @@ REFUSED = "ssh: connect to host 10.0.0.3 port 22: Connection refused\r\n"
         ("Failed to connect to the host via ssh: ops@web3: Permission denied (publickey).", "ops@web3: Permission denied (publickey)"),
         (
             PREFACE + "ssh: connect to host jump port 22: No route to host\r\nConnection closed by UNKNOWN port 65535\r\n",
-            "ssh: connect to host jump port 22: No route to host; Connection closed by UNKNOWN port 65535",
+            "ssh: connect to host jump port 22: No route to host",
         ),
         (PREFACE + "@@@@\n@ WARNING @\n@@@@\nIt is possible that\nHost key verification failed.\n", "Host key verification failed"),
         ("Task failed: timed out", "timed out"),
