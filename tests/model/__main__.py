@@ -26,7 +26,7 @@ from typing import Any, Dict, List, Tuple
 
 from . import walks
 from .mutants import explored
-from .mutations import MUTATIONS, Mutation
+from .mutations import MUTATIONS, REDUNDANT, Mutation
 from .profiles import FULL, PROFILES
 
 REPORT = Path(__file__).resolve().parents[2] / "build/model/report.md"
@@ -87,9 +87,11 @@ def main() -> int:
                 flush=True,
             )
             lines += _mutation(mutation, last)
-    lines += ["# Random walks", "", _walked(3000 if given.full else 60, bad), ""] if not given.only else []
+    lines += ["# Random walks", "", _walked(400 if given.full else 60, bad), ""] if not given.only else []
     summary = f"{caught} of {len(mutations)} mutations caught, in {time.monotonic() - began:.0f} s altogether"
     print(summary)
+    lines += ["", "# Guards behind which another one stands", ""]
+    lines += [f"- {guard}: {why}." for guard, why in REDUNDANT]
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text("\n".join([*lines, summary, ""]))
     print(*bad, sep="\n")

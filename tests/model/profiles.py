@@ -80,14 +80,18 @@ PROFILES = [
 THREE = ("b", "c", "d")
 # What `make model-full` explores besides.
 FULL = [
-    Profile("three hosts", {"crash": 1}, hosts=THREE),
-    Profile("three hosts, restarts", {"restart": 1}, hosts=THREE),
-    Profile("three hosts, outages", {"cut": 1}, hosts=THREE),
-    Profile("three hosts, rollback", {"rollback": 1}, hosts=THREE),
-    Profile("three hosts, recovery", {"lose keyring": 1, "recover": 1}, hosts=THREE),
-    Profile("two hosts and a joiner", {"join": 1, "deploy": 1}, joiners=("d",)),
-    Profile("many crashes", {"crash": 3}),
-    Profile("many restarts", {"restart": 3}),
+    Profile("three hosts, crashes", {"crash": 2, "reboot": 1}, hosts=THREE),
+    Profile("three hosts, restarts", {"restart": 2, "crash": 1}, hosts=THREE),
+    Profile("three hosts, outages", {"cut": 1, "lose": 1, "crash": 1}, hosts=THREE),
+    Profile("three hosts, rollback", {"rollback": 1, "crash": 1, "new": 1}, hosts=THREE),
+    Profile("three hosts, incident", {"rollback": 1, "cut": 1, "restart": 1}, hosts=THREE),
+    Profile("three hosts, recovery", {"lose keyring": 1, "recover": 2, "crash": 1}, hosts=THREE),
+    Profile("three hosts, race", {"copy": 1, "runs of B": 1}, hosts=THREE, operators=2, copies=2),
+    Profile("three hosts, emergency", {"mark": 1, "crash": 1}, hosts=THREE),
+    Profile("two hosts and a joiner", {"join": 1, "deploy": 1, "crash": 1}, joiners=("d",)),
+    Profile("many crashes", {"crash": 3, "reboot": 1}),
+    Profile("many restarts", {"restart": 3, "crash": 1}),
+    Profile("many rollbacks", {"rollback": 2, "new": 2, "crash": 1}),
 ]
 
 
