@@ -104,8 +104,16 @@ unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
 slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
 	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
 
+.PHONY: model
+model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
+	$(BIN)/python -m ansible_collections.phased.keys.tests.model $(ARGS)
+
+.PHONY: model-full
+model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
+	$(BIN)/python -m ansible_collections.phased.keys.tests.model --full $(ARGS)
+
 .PHONY: test-hosts
-test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd come up, crash and go (needs root)
+test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
 .PHONY: test-faults
@@ -124,7 +132,7 @@ molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 molecule-%: $(VENV)/.test
 	$(call MOLECULE,$*)
 
-REAL := systemd adopt deploy resume stale_worker unreachable
+REAL := systemd adopt deploy resume rollback join stale_worker unreachable
 .PHONY: molecule-hosts
 molecule-hosts: $(addprefix molecule-,$(REAL)) ## The Molecule scenarios on real hosts (needs root; molecule-systemd is one of them)
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
@@ -21,6 +21,7 @@ from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
 
 OWN = ("order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
+TRIES = 20
 # So many recorded hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
 VOUCHERS = 3
 NOBODY_VOUCHES = (
@@ -28,9 +29,12 @@ NOBODY_VOUCHES = (
     "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first"
 )
 NO_PIPELINING = (
-    "this visit carries keys, and without pipelining they would lie in a temporary file on the host. The connection has no pipelining "
-    "here: {why}. Change that, or set app_keys_allow_key_in_file for this host if you accept it"
+    "this visit carries keys, and without pipelining they would lie in a temporary file on the host. {why}, or set "
+    "app_keys_allow_key_in_file for this host if you accept it"
 )
+KEPT = "ANSIBLE_KEEP_REMOTE_FILES turns pipelining off: unset it"
+SU = "Ansible has no pipelining with su: become with sudo (ansible_become_method), or log in as root"
+OTHER = "The connection {connection} has none{become}: use one that has it, like ssh with sudo"
 
 
 class ActionModule(HostAction):
@@ -71,7 +75,11 @@ class ActionModule(HostAction):
             foreseen = self.foreseen(ring, arguments, values, task_vars)
             if foreseen.get("failed") or foreseen.get("joining") or self._task.check_mode:
                 return foreseen
-            ring = self.registered(ring, path, host)
+            ring = self.changed(ring, path, lambda ring: members.register(ring, [host], time.time()))
+        elif not self._task.check_mode and any(waiver["member"] == host for waiver in ring["waivers"]):
+            # Nobody is set aside who serves again: the waiver ends before the visit, if the host answers at all.
+            self.foreseen(ring, arguments, values, task_vars)
+            ring = self.changed(ring, path, lambda ring: members.end_waivers(ring, [host], time.time()))
         answer = self.carry(ring, arguments, values, task_vars)
         if answer.get("failed") and (values["before_tasks"] or values["after_tasks"]):
             answer["msg"] = (
@@ -139,18 +147,20 @@ class ActionModule(HostAction):
         finally:
             self._task.check_mode = checking
 
-    def registered(self, ring: Ring, path: str, host: str) -> Ring:
-        """Register a host that joins before it hears of a key."""
-        tries = 20
-        while host not in ring["members"]:
+    def changed(self, ring: Ring, path: str, change: Callable[[Ring], Ring]) -> Ring:
+        """Write what this host's visit changes in the keyring: it joins, or is set aside no longer."""
+        file = KeyringFile(path, self._loader)
+        for tries in reversed(range(TRIES)):
+            after = change(ring)
+            if after is ring:
+                return ring
             try:
-                return KeyringFile(path, self._loader).replace(members.register(ring, [host], time.time()))
+                return file.replace(after)
             except KeyringFileError:
-                # Other hosts of the batch join at the same moment, each in a process of its own.
-                tries -= 1
+                # Other hosts of the batch do the same at the same moment, each in a process of its own.
                 if not tries:
                     raise
-                ring = KeyringFile(path, self._loader).load(ring["name"])
+                ring = file.load(ring["name"])
         return ring
 
     def pipe(self, values: Mapping[str, Any]) -> None:
@@ -161,10 +171,14 @@ class ActionModule(HostAction):
             # A connection plugin that has no such option of its own reads the play's.
             self._play_context.pipelining = True
         if not self._is_pipelining_enabled("new") and not values["allow_key_in_file"]:
-            become = self._connection.become.name if self._connection.become else "none"
-            why = (
-                "ANSIBLE_KEEP_REMOTE_FILES is set"
-                if C.config.get_config_value("DEFAULT_KEEP_REMOTE_FILES")
-                else f"{self._connection.transport}, become {become}"
-            )
-            raise FleetError(NO_PIPELINING.format(why=why))
+            raise FleetError(NO_PIPELINING.format(why=self.why_not()))
+
+    def why_not(self) -> str:
+        """Say why there is no pipelining, and what to do."""
+        if C.config.get_config_value("DEFAULT_KEEP_REMOTE_FILES"):
+            return KEPT
+        become = self._connection.become.name.rpartition(".")[2] if self._connection.become else ""
+        if become == "su" and self._connection.has_pipelining:
+            return SU
+        name = getattr(self._connection, "_load_name", self._connection.transport)
+        return OTHER.format(connection=name, become=become and f" with become {become}")

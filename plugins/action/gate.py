@@ -23,6 +23,7 @@ from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
+PATIENCE = 120
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
@@ -79,10 +80,7 @@ class ActionModule(FleetAction):
         if self.checking and self.goal == "adopt" and not self.file.exists():
             return {"go": False, "look": False, "known": [], "text": "the keyring that adopt would write is not there"}
         ring = self.load()
-        told = self.told(ring)
-        if told is not ring and not self.checking:
-            ring = self.file.replace(told)
-        ring = told if self.checking else ring
+        ring = self.written(ring, self.told(ring))
         while True:
             now = time.time()
             decision = gate.ask(ring, self.wish(), now)
@@ -100,8 +98,18 @@ class ActionModule(FleetAction):
             return {"go": False, "look": False, "known": [], "text": decision.text}
         return self.look(ring)
 
+    @property
+    def first_phase(self) -> bool:
+        """Whether this is the first phase of the playbook."""
+        return self.phase in ("current", self.goal)
+
     def told(self, ring: Ring) -> Ring:
-        """Return the keyring with what the operator says about hosts and keys: who is gone, who is set aside, what has leaked."""
+        """Return the keyring with what the operator says about hosts and keys: who is gone, who is set aside, what has leaked.
+
+        It is said once in a run, and in check mode, which writes nothing, to every phase.
+        """
+        if not self.first_phase and not self.checking:
+            return ring
         values, now = self.fleet.values, time.time()
         ring = members.release(ring, values["release"], self.fleet.members, now)
         if values["waive"]:
@@ -118,13 +126,17 @@ class ActionModule(FleetAction):
             return ring
         marked = steps.mark_compromised(ring, leaked, now)
         if marked is not ring:
-            self.confirm(leaked, emergency.cost(ring, leaked))
+            self.confirm(leaked, emergency.cost(ring, leaked, self.goal))
         return marked
+
+    def written(self, ring: Ring, changed: Ring) -> Ring:
+        """Write the keyring if it was changed, and return it; in check mode it is only changed for this task."""
+        return changed if changed is ring or self.checking else self.file.replace(changed)
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
-        if self.checking and (self._task.args.get("do") != "ask" or self.phase not in ("current", self.goal)):
-            return  # said in the first phase: in check mode the mark is not there in the next
+        if self.checking and not (self.first_phase and self._task.args.get("do") == "ask"):
+            return
         self.say(cost)
         confirmed = self.fleet.values["confirm"]
         if self.checking or confirmed == leaked:
@@ -134,9 +146,9 @@ class ActionModule(FleetAction):
                 f"app_keys_confirm is {confirmed}, and app_keys_compromised is {leaked}. {gate.NOTHING_CHANGED}"
             )
         try:
-            typed = self._display.prompt_until(
-                f"Type {leaked} to roll it without a soak, or anything else to leave it: "
-            )
+            # Not without an end: AWX and its like have a terminal, and nobody at it.
+            question = f"Type {leaked} to roll it without a soak, or anything else to leave it ({PATIENCE} seconds): "
+            typed = self._display.prompt_until(question, seconds=PATIENCE)
         except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive) as error:
             typed = error
         if not isinstance(typed, bytes) or typed.decode(errors="replace").strip() != leaked:
@@ -150,7 +162,7 @@ class ActionModule(FleetAction):
         if self._task.args.get("do") == "open" and self.phase in ("prepare", "promote", "rollback"):
             # Asked for at prepare already: nobody should find out in the middle.
             length = soak.length(values["soak"], values["framework"], profile.soak)
-            fresh = {"id": steps.next_id(self.load()), "secret": new_key(profile.key)}
+            fresh = new_key(profile.key) if self.phase == "prepare" else None
         return Wish(
             phase=self.phase,
             goal=self.goal,
@@ -171,17 +183,24 @@ class ActionModule(FleetAction):
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         evidence = self.evidence()
         proven = proofs.count(ring, self.fleet.members, evidence, self.survey()).complete
+        soaked = self.phase != "retire" or len(gate.soaked(ring, evidence, time.time())) == len(
+            soak.due(ring, time.time())
+        )
         return {
             "go": True,
-            "look": not proven or bool(gate.soaking(ring, self.phase, evidence, time.time())),
+            "look": not proven or not soaked,
             "known": rings.order(ring).known,
         }
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open."""
-        ring = self.told(self.load()) if self.checking else self.load()
+        ring = self.answering(self.told(self.load()) if self.checking else self.load())
         verdict = gate.opening(ring, self.wish(), self.fleet.members, self.evidence(), self.survey())
         return self.carry_out(ring, verdict)
+
+    def answering(self, ring: Ring) -> Ring:
+        """End the waivers of hosts that answer, whatever the gate will say."""
+        return self.written(ring, members.end_waivers(ring, self.evidence(), time.time()))
 
     def do_batch(self) -> Dict[str, Any]:
         """Let a batch begin only if nothing was lost in those before it; first say whose evidence has grown old."""
@@ -209,7 +228,7 @@ class ActionModule(FleetAction):
 
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven."""
-        ring = self.load()
+        ring = self.answering(self.load())
         return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey()))
 
     def do_status(self) -> Dict[str, Any]:

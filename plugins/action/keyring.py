@@ -64,7 +64,9 @@ class ActionModule(FleetAction):
             return {"go": True, "source": plan.source or task_vars["inventory_hostname"]}
         standing = f"; {adoption.standing(plan)}" if adoption.standing(plan) else ""
         if self.checking:
-            self.say(f"adopt: a keyring would be written to {self.file.path}, with {what}{standing}")
+            self.say(
+                f"adopt: a keyring would be written to {self.file.path}, with {what}{standing}; whether a key is weak is seen when it is read"
+            )
             return {"go": False}
         ring = self.file.create(self.first(plan, length, task_vars))
         self.say(
@@ -126,6 +128,7 @@ class ActionModule(FleetAction):
                 signing=plan.signing,
                 spreading=plan.spreading,
                 origin="generated" if not plan.accepts else "recovered" if plan.ring else "adopted",
+                leaked=plan.leaked,
                 counter=plan.counter + 1,
             ),
             fleet=self.fleet.members,

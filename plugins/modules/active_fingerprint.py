@@ -114,6 +114,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host import app_check, arguments, files, record, reveal
 from ..module_utils.host.look import look
+from ..module_utils.host.trouble import words
 from ..module_utils.host.units import UnitsUnavailable
 from ..module_utils.rules.evidence import expected
 from ..module_utils.rules.variables import VariableError
@@ -144,7 +145,7 @@ def main() -> None:
     try:
         result = run(module.params)
     except (VariableError, UnitsUnavailable, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words(error))
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

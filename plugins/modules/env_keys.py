@@ -116,6 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host import arguments
 from ..module_utils.host.files import Locked
+from ..module_utils.host.trouble import words
 from ..module_utils.host.units import UnitsUnavailable
 from ..module_utils.host.visit import Request, visit
 from ..module_utils.rules.ring import Order, Token
@@ -156,7 +157,7 @@ def main() -> None:
         )
         result = visit(request, module.check_mode)
     except (VariableError, Locked, UnitsUnavailable, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=words(error))
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

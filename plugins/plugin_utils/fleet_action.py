@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
 
-from ..module_utils.rules import evidence as proofs
-from ..module_utils.rules.evidence import Count, Survey
+from ..module_utils.rules.evidence import Survey
 from ..module_utils.rules.frameworks import SettingsError
 from ..module_utils.rules.ring import Ring, RingError
 from . import action, fleet
@@ -27,6 +27,21 @@ STEPPED_OVER = (
 )
 NEVER = {"asked": float("-inf")}
 NEVER_AGAIN = {"asked": float("inf")}
+
+
+def unreachable(said: str) -> str:
+    """Say in a few words that a host cannot be reached, by what Ansible said: what ssh said there, without the preface.
+
+    At -vvvv ssh's own log is in it too. Behind a jump host that is down others complain as well, and of a long story, like that of
+    a changed host key, the last line says it all.
+    """
+    text = re.split(r"\b(?:over|via) ssh: ", said.replace("\r", "\n"), maxsplit=1)[-1]
+    lines = [line.strip() for line in re.sub(r"^Task failed: ", "", text).splitlines()]
+    told = [
+        line.rstrip(".") for line in lines if line and not re.match(r"debug\d: |OpenSSH_|Warning: Permanently", line)
+    ]
+    first = [line for line in told if line.startswith("ssh: ")] or told[-1:]
+    return f"unreachable ({first[0]})" if first else "unreachable"
 
 
 class FleetAction(ActionBase):
@@ -126,13 +141,9 @@ class FleetAction(ActionBase):
         for seen in self.results(host):
             if seen.get("unreachable"):
                 # What to do then is the table's to say.
-                return f"unreachable ({str(seen.get('msg', '')).partition(action.CUT_OFF[:4])[0].strip()})"
+                return unreachable(str(seen.get("msg", "")).partition(action.CUT_OFF[:4])[0])
             if seen.get("failed"):
                 return str(seen.get("msg", "failed")).strip()
         if host not in self.task_vars["ansible_play_hosts"]:
             return "unreachable, or failed in a task before"
         return "was not looked at"
-
-    def count(self, ring: Ring) -> Count:
-        """Count the members that are proven at the open step."""
-        return proofs.count(ring, self.fleet.members, self.evidence(), self.survey())

@@ -25,6 +25,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "mount": "mount",
     "chroot": "coreutils",
+    "haproxy": "haproxy",
     "nsenter": "util-linux",
 }
 

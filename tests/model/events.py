@@ -1,25 +1,24 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may happen next: the steps of playbooks and visits, and every fault that a profile has left."""
+"""What may happen next: steps of playbooks and visits, and the faults that a profile has left."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Iterator, List, Tuple
+from typing import Callable, Iterator, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import visit as rules
 
-from . import runs, visits
+from . import adopting, runs, visits
+from .faults import faults
 from .invariants import settle
 from .looks import evidence, look
-from .world import ALIEN, TICK, Book, File, Host, State, Violation, Worker
-from .world import host_at, left_of, name_of, put, spend, wall
+from .told import told
+from .world import Host, State, host_at, left_of, put, spend, wall
 
 Event = Tuple[str, Callable[[State], State]]
-# Longer than a soak, so that a step may open and close under it, and short enough to end.
-WAIVED_FOR = 4
 
 
 def events(state: State) -> Iterator[Event]:
@@ -28,8 +27,9 @@ def events(state: State) -> Iterator[Event]:
         yield from _operator(state, who)
     for host in state.hosts:
         yield from _visits(host, state)
-        yield from _faults(state, host)
-    yield from _told(state)
+        yield from _deploys(state, host)
+        yield from faults(state, host)
+    yield from told(state)
     # A tick is longer than a visit lasts, and makes what a run has seen too old.
     begun = any(visit.stage != "sent" for host in state.hosts for visit in host.visits)
     if not begun and (left_of(state, "slow") or not any(state.runs)):
@@ -52,8 +52,8 @@ def _operator(state: State, who: int) -> Iterator[Event]:
     if run is None:
         if state.books[runs.book_of(state, who)] is None:
             if left_of(state, "recover"):
-                yield f"{name} recovers the keyring", lambda now: runs.recover(spend(now, "recover"), who)
-                yield f"{name} adopts the fleet anew", lambda now: runs.recover(now, who, lost=False)
+                yield f"{name} recovers the keyring", lambda now: adopting.recover(spend(now, "recover"), who)
+                yield f"{name} adopts the fleet anew", lambda now: adopting.recover(now, who, lost=False)
             return
         if who and not left_of(state, "runs of B"):
             return
@@ -106,69 +106,27 @@ def _mishap(state: State, how: str) -> str:
 
 def _go_on(state: State, name: str, number: int, how: str) -> State:
     # Between the pieces of a visit nothing can happen that shows, but for the host's power failing.
-    outcome = visits.go_on(spend(state, _mishap(state, how)) if how != "ok" else state, name, number, how, not left_of(state, "reboot"))
+    outcome = visits.go_on(
+        spend(state, _mishap(state, how)) if how != "ok" else state, name, number, how, not left_of(state, "reboot")
+    )
     if outcome.ended is None:
         return outcome.state
     return runs.deliver(outcome.state, name, outcome.ended, outcome.proven)
 
 
-def _faults(state: State, host: Host) -> Iterator[Event]:
+def _deploys(state: State, host: Host) -> Iterator[Event]:
     name = host.name
-    if host.listed and host.reached and left_of(state, "cut"):
-        yield f"{name} is cut off", lambda now: spend(put(now, host_at(now, name)._replace(reached=False)), "cut")
-    if not host.reached:
-        yield f"{name} is reached again", lambda now: put(now, host_at(now, name)._replace(reached=True))
-    if left_of(state, "reboot") and (host.workers or host.health != "ok"):
-        yield f"{name} reboots", partial(_reboot, name=name)
-    if host.listed and host.record and left_of(state, "unlist"):
-        yield f"{name} falls out of the inventory", partial(_listed, name=name, listed=False, cost="unlist")
-    if not host.listed and (host.serves or (left_of(state, "join") and _known(host, state))):
-        cost = "" if host.serves else "join"
-        yield f"{name} comes into the inventory", partial(_listed, name=name, listed=True, cost=cost)
     if left_of(state, "deploy") and host.listed and host.reached:
         for who, book in enumerate(state.books):
-            if book is not None:
-                yield f"{'AB'[who]} deploys to {name}", partial(deploy, who=who, name=name)
-    if left_of(state, "jump host"):
-        for jump in (-2, 2):
-            yield f"the clock of {name} jumps by {jump}", partial(_jump, name=name, jump=jump)
-    if left_of(state, "outsider") and not host.outsider:
-        yield f"a process outside starts on {name}", partial(_outside, name=name)
-    if left_of(state, "alien") and ALIEN not in host.file.accepts:
-        yield f"another tool adds a key on {name}", partial(_alien, name=name, stays=True)
-        yield f"another tool adds a key on {name}, and takes it out of the file again", partial(_alien, name=name, stays=False)
-    if (left_of(state, "rewrite") or left_of(state, "harm")) and _quiet(state):
-        for keys in _yesterdays(state, host):
-            label = f"another tool writes {'+'.join(map(name_of, keys))} on {name}"
-            yield label, partial(_rewrite, name=name, keys=keys, how="ok")
-            if left_of(state, "reboot"):
-                yield f"{label}, and restarts nothing", partial(_rewrite, name=name, keys=keys, how="old stay")
+            # Known limit: a copy that vouches for a joiner while the other one opens a step, which no host has seen yet.
+            if book is not None and (not who or host.record or not any(state.runs)):
+                yield f"{'AB'[who]} deploys to {name}", partial(_deploy, who=who, name=name)
 
 
-def _known(host: Host, state: State) -> bool:
-    """Whether the image of a host that would join holds no key that the keyring has never heard of."""
-    keys = {key["fingerprint"] for book in state.books if book for key in book.ring["keys"]}
-    return set(host.file.accepts) <= keys
-
-
-def _listed(state: State, name: str, listed: bool, cost: str) -> State:
-    return put(spend(state, cost), host_at(state, name)._replace(listed=listed))
-
-
-def _reboot(state: State, name: str) -> State:
-    """A host's power is gone for a moment: its visits are too, and its workers start with what the file says."""
-    state = spend(state, "reboot")
-    host = host_at(state, name)
-    waited = [visit.owner for visit in host.visits if visit.owner is not None]
-    state = put(state, visits.restarted(state, host._replace(visits=(), outsider=None), "ok"))
-    for who in waited:
-        state = runs._gone_on(runs.lose(state, who, name, cut=True), who)
-    return state
-
-
-def deploy(state: State, who: int, name: str) -> State:
+def _deploy(state: State, who: int, name: str) -> State:
     """Run the role in somebody's deploy: it brings a host only to what is admissible."""
     state = spend(state, "deploy")
+    state = runs.answering(state, who, [name])
     book = state.books[who]
     assert book is not None
     host, ring = host_at(state, name), book.ring
@@ -180,119 +138,5 @@ def deploy(state: State, who: int, name: str) -> State:
     if rules.fence(rings.token(ring), seen["record"]) or rules.plan(rings.order(ring), seen, False).refuse:
         return state
     state = runs.write(state, who, members.register(ring, [name], wall(state)))
-    return visits.send(state, host, ring, None, False, {}) or state
-
-
-def _jump(state: State, name: str, jump: int) -> State:
-    host = host_at(state, name)
-    return put(spend(state, "jump host"), host._replace(skew=host.skew + jump))
-
-
-def _outside(state: State, name: str) -> State:
-    host = host_at(state, name)
-    return put(spend(state, "outsider"), host._replace(outsider=Worker(host.file.signs, host.file.accepts, state.now)))
-
-
-def _alien(state: State, name: str, stays: bool) -> State:
-    """Somebody else's rotation: a key that no keyring knows is accepted on one host, or by its workers alone."""
-    host = host_at(state, name)
-    file = File(host.file.signs, (*host.file.accepts, ALIEN), host.file.ident + 1, state.now + host.skew)
-    after = visits.restarted(state, host._replace(file=file), "ok")
-    return put(spend(state, "alien"), after if stays else after._replace(file=host.file))
-
-
-def _quiet(state: State) -> bool:
-    """Whether nobody relies on what a host was seen to do: else another tool's work is an accident that nothing can avert."""
-    fresh = any(seen.at == state.now for run in state.runs if run for _name, seen in run.evidence)
-    return not fresh and not any(host.visits for host in state.hosts)
-
-
-def _yesterdays(state: State, host: Host) -> List[Tuple[str, ...]]:
-    """Return the settings of steps before: each key of the keyring alone, or with another."""
-    book = state.books[0]
-    # What signs with a key that is being let go of already is an accident by itself.
-    held = [key["fingerprint"] for key in book.ring["keys"] if key["state"] in ("primary", "retiring")] if book else []
-    pairs = [(one, other) for one in held for other in held if one != other]
-    # That this host should accept less than others may sign with is an accident, too, unless it is mended first.
-    needed = {rings.primary(book.ring)["fingerprint"], *(book.ring["step"]["signing"] if rings.is_open(book.ring) else ())} if book else set()
-    needed = set() if left_of(state, "harm") else needed
-    found = [keys for keys in [*((key,) for key in held), *pairs] if needed <= set(keys)]
-    return [keys for keys in found if set(keys) != set(host.file.accepts) or keys[0] != host.file.signs]
-
-
-def _rewrite(state: State, name: str, keys: Tuple[str, ...], how: str) -> State:
-    """Another tool puts yesterday's file back; what is wrong at once, after a restart, is an accident that nothing can avert."""
-    host = host_at(state, name)
-    file = File(keys[0], keys, host.file.ident + 1, state.now + host.skew)
-    after = put(spend(spend(state, "rewrite"), "harm"), visits.restarted(state, host._replace(file=file), "ok"))
-    try:
-        settle(after)
-    except Violation:
-        return state
-    return put(after, visits.restarted(state, host._replace(file=file), how))
-
-
-def _told(state: State) -> Iterator[Event]:
-    """What an operator tells the keyring of hosts and keys, and what becomes of its file."""
-    book = state.books[0]
-    if left_of(state, "jump"):
-        for jump in (-3, 3):
-            yield f"the controller's clock jumps by {jump}", lambda now, by=jump: spend(now._replace(skew=now.skew + by), "jump")
-    if book is None:
-        return
-    if left_of(state, "waive"):
-        for host in state.hosts:
-            if not host.reached and host.name in book.ring["members"]:
-                yield f"{host.name} is drained and waived", partial(_waive, name=host.name)
-    if left_of(state, "release"):
-        for host in state.hosts:
-            if not host.listed and host.name in book.ring["members"]:
-                yield f"{host.name} is taken down and released", partial(_release, name=host.name)
-    if left_of(state, "mark"):
-        for key in book.ring["keys"]:
-            if "compromised" not in key["marks"]:
-                print_ = key["fingerprint"]
-                yield f"{name_of(print_)} is marked as compromised", partial(_mark, key=print_)
-    if left_of(state, "copy") and len(state.books) > 1 and state.books[1] is None:
-        yield "the keyring is copied", _copy
-    if len(state.books) > 1 and state.books[1] is not None and left_of(state, "restore"):
-        yield "the copy is put back as the keyring", _restore
-    if left_of(state, "lose keyring"):
-        yield "the keyring is lost", lambda now: spend(runs.end(now, 0), "lose keyring")._replace(lost=True, books=(None, *now.books[1:]))
-
-
-def _waive(state: State, name: str) -> State:
-    book = state.books[0]
-    assert book is not None
-    reason = f"reason {left_of(state, 'waive')}"
-    state = put(spend(state, "waive"), host_at(state, name)._replace(serves=False))
-    return runs.write(state, 0, members.waive(book.ring, [name], reason, WAIVED_FOR * TICK, wall(state)))
-
-
-def _release(state: State, name: str) -> State:
-    book = state.books[0]
-    assert book is not None
-    host = host_at(state, name)
-    state = put(spend(state, "release"), host._replace(workers=(), serves=False, visits=(), outsider=None, health="down"))
-    fleet = [other.name for other in state.hosts if other.listed]
-    return runs.write(state, 0, members.release(book.ring, [name], fleet, wall(state)))
-
-
-def _mark(state: State, key: str) -> State:
-    book = state.books[0]
-    assert book is not None
-    return runs.write(spend(state, "mark"), 0, steps.mark_compromised(book.ring, key, wall(state)))
-
-
-def _copy(state: State) -> State:
-    book = state.books[0]
-    assert book is not None
-    books = (Book(book.ring, state.lineages + 1), Book(book.ring, state.lineages + 2))
-    return spend(state, "copy")._replace(books=books, lineages=state.lineages + 2, copied=book.ring["step"]["counter"])
-
-
-def _restore(state: State) -> State:
-    book = state.books[1]
-    assert book is not None
-    lineage = state.lineages + 1
-    return spend(runs.end(state, 0), "restore")._replace(lost=True, books=(Book(book.ring, lineage), None), lineages=lineage)
+    state = visits.send(state, host, ring, None, False, {}) or state
+    return _go_on(state, name, len(host.visits), "ok") if who and not host.visits else state

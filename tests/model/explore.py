@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .events import events, happen
 from .mending import Mender
@@ -27,18 +27,18 @@ class Found(NamedTuple):
 
 
 def explore(start: State, seconds: float = 1e9, dead_ends: bool = True) -> Found:
-    """Explore all that can come of a state, until something is wrong or the time is over."""
-    began = time.monotonic()
+    """Explore all that can come of a state, until something is wrong or so many seconds of the processor are spent."""
+    began = time.process_time()
     seen: Dict[int, Optional[Tuple[int, Label]]] = {hash(canon(start)): None}
     queue = deque([(start, hash(canon(start)))])
     mender = Mender()
     transitions = 0
 
     def found(complete: bool, wrong: Optional[str] = None, trace: Tuple[Label, ...] = ()) -> Found:
-        return Found(len(seen), transitions, time.monotonic() - began, complete, wrong, trace)
+        return Found(len(seen), transitions, time.process_time() - began, complete, wrong, trace)
 
     while queue:
-        if time.monotonic() - began > seconds:
+        if time.process_time() - began > seconds:
             return found(False)
         state, here = queue.popleft()
         if dead_ends:
@@ -68,7 +68,7 @@ def path(seen: Dict[int, Optional[Tuple[int, Label]]], here: int) -> Tuple[Label
     return tuple(reversed(labels))
 
 
-def told(start: State, trace: Tuple[Label, ...], wrong: str) -> str:
+def path_told(start: State, trace: Sequence[Label], wrong: str) -> str:
     """Return a counter-example as a person reads it: each event, and the fleet after it."""
     state = start
     lines = [_indented(describe(state))]

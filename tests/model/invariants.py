@@ -26,29 +26,31 @@ def settle(state: State) -> State:
     """Let every serving worker sign something, drop what has expired, and see that all is accepted."""
     workers = serving(state)
     signed = {worker.signs for _name, worker in workers}
-    accepted = set(workers[0][1].accepts).intersection(*(worker.accepts for _name, worker in workers)) if workers else signed
+    accepted = (
+        set(workers[0][1].accepts).intersection(*(worker.accepts for _name, worker in workers)) if workers else signed
+    )
     alive: Dict[str, int] = {key: until for key, until in state.alive if until > state.now}
-    alive.update({key: state.now + SOAK_TICKS for key in signed})
+    alive.update(dict.fromkeys(signed, state.now + SOAK_TICKS))
     if accepted.issuperset(alive):
         return state._replace(alive=tuple(sorted(alive.items())))
-    given_up = exempt(state)
+    ended = set(state.given_up)
     for name, worker in workers:
         for key in signed - set(worker.accepts):
             signer = next(other for other, its in workers if its.signs == key)
             raise Violation(f"a worker of {name} does not accept {name_of(key)}, with which a worker of {signer} signs")
-        for key in set(alive) - set(worker.accepts) - given_up:
+        for key in set(alive) - set(worker.accepts) - ended:
             raise Violation(f"a worker of {name} does not accept {name_of(key)}, and what it signed is still alive")
     return state._replace(alive=tuple(sorted(alive.items())))
 
 
-def exempt(state: State) -> Set[str]:
-    """Return the keys that have leaked and whose letting go has opened: what they signed may end."""
-    found = set()
-    for book in state.books:
-        for key in book.ring["keys"] if book else ():
-            if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn"):
-                found.add(key["fingerprint"])
-    return found
+def given_up(state: State, book: Book) -> State:
+    """Remember the keys that have leaked and whose letting go this keyring has opened: what they signed may end."""
+    gone = {
+        key["fingerprint"]
+        for key in book.ring["keys"]
+        if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn")
+    }
+    return state._replace(given_up=tuple(sorted({*state.given_up, *gone})))
 
 
 def changed(state: State, old: Optional[Book], new: Book, run: Optional[Run]) -> None:
@@ -76,8 +78,13 @@ def changed(state: State, old: Optional[Book], new: Book, run: Optional[Run]) ->
 def _closes(state: State, book: Book) -> None:
     """A step closes over the whole fleet: every member does what it asks, in each worker and on disk."""
     ring = book.ring
-    names = {s: {key["fingerprint"] for key in ring["keys"] if key["state"] == s} for s in ("staged", "retiring", "dropping")}
+    names = {
+        s: {key["fingerprint"] for key in ring["keys"] if key["state"] == s} for s in ("staged", "retiring", "dropping")
+    }
     signs, aside = _primary(ring), waived(book, state)
+    for name in aside:
+        if ring["members"][name]["proven"] == ring["step"]["counter"]:
+            raise Violation(f"{name} is set aside, and counts as proven")
     for host in state.hosts:
         if host.name not in ring["members"] or host.name in aside or _elsewhere(host, book):
             continue
@@ -120,7 +127,13 @@ def _begins(ring: Ring, run: Optional[Run]) -> None:
         return
     if run.new and not run.flight:
         return
-    if not run.new and ring["step"]["name"] == "adopt" and all(key["state"] != "retiring" for key in keys.values()):
+    origin = keys[_primary(ring)]["origin"]
+    if (
+        not run.new
+        and ring["step"]["name"] == "adopt"
+        and origin != "recovered"
+        and all(key["state"] != "retiring" for key in keys.values())
+    ):
         return
     raise Violation("a re-run begins a second rollout that nobody has asked for")
 

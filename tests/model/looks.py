@@ -41,7 +41,7 @@ def record(kept: Optional[Record]) -> Optional[Dict[str, Any]]:
     if kept is None:
         return None
     fields = kept._asdict()
-    fields.update(schema=1, name="shop", at=T0 + kept.at * TICK)
+    fields.update(schema=1, name="shop", leaked=list(kept.leaked), at=T0 + kept.at * TICK)
     fields["stopped"] = {key: T0 + moment * TICK for key, moment in kept.stopped}
     fields["files"] = {PATH: _identity(kept.file)} if kept.file else {}
     del fields["file"]

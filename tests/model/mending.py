@@ -9,12 +9,13 @@ from typing import Optional, Set
 from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 
-from . import runs, visits
+from . import adopting, runs, visits
 from .invariants import settle
 from .world import ALIEN, State, Violation, canon, host_at, put, wall
 
 # Enough for a few soaks one after the other, and for clocks that have jumped.
 ROUNDS = 18
+STUCK = "there is no way out of this state: rollouts do not reach a closed step with one key on every host"
 
 
 class Mender:
@@ -28,15 +29,18 @@ class Mender:
         """Say why the end cannot be reached from a state; None where it is."""
         try:
             state = calm(state)
+            if state.books[0] is None and not state.lost:
+                adopted = adopting.recover(state, 0, lost=False)
+                return None if adopted is state or self.reaches(adopted, 0) else STUCK
             if any(self.reaches(state, who) for who in range(len(state.books))):
                 return None
-            if state.lost or raced(state):
-                recovered = runs.recover(state, 0)
+            if state.lost == "restored" or unknown(state) or raced(state):
+                recovered = adopting.recover(state, 0)
                 if recovered is not state and self.reaches(recovered, 0):
                     return None
         except Violation as violation:
             return f"on the way out of this state: {violation}"
-        return "there is no way out of this state: rollouts do not reach a closed step with one key on every host"
+        return STUCK
 
     def reaches(self, state: State, who: int) -> bool:
         """Whether one operator's rollouts reach the end."""
@@ -60,6 +64,15 @@ class Mender:
             return False
         self.good.update(passed)
         return True
+
+
+def unknown(state: State) -> bool:
+    """Whether hosts have keys that the keyring does not know: a visit of the one that was lost came late, or it is lost."""
+    book = state.books[0]
+    if book is None:
+        return True
+    known = {key["fingerprint"] for key in book.ring["keys"]}
+    return bool(state.lost) and any(set(host.file.accepts) - known for host in state.hosts if host.listed)
 
 
 def raced(state: State) -> bool:

@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+
 from .mutations import Mutation
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-RULES = "plugins/module_utils/rules"
+RULES = Path(rings.__file__).parent
 PACKAGE = "ansible_collections.phased.keys.tests.model"
 
 
@@ -26,8 +27,8 @@ class Unmutated(Exception):
 
 def mutated(mutation: Mutation, folder: Path) -> None:
     """Write a copy of the rules with a mutation, where Python finds it before the real ones."""
-    rules = folder / "ansible_collections/phased/keys" / RULES
-    shutil.copytree(CHECKOUT / RULES, rules, ignore=shutil.ignore_patterns("__pycache__"))
+    rules = folder / "ansible_collections/phased/keys/plugins/module_utils/rules"
+    shutil.copytree(RULES, rules, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in mutation.edits:
         text = (rules / name).read_text()
         if text.count(old) != 1:
@@ -35,17 +36,19 @@ def mutated(mutation: Mutation, folder: Path) -> None:
         (rules / name).write_text(text.replace(old, new))
 
 
-def explored(profile: str, seconds: float, mutation: Optional[Mutation] = None, dead_ends: bool = True) -> Dict[str, Any]:
+def explored(
+    profile: str, seconds: float, mutation: Optional[Mutation] = None, dead_ends: bool = True
+) -> Dict[str, Any]:
     """Explore a profile in a process of its own, and return what it found."""
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(os.environ)
         if mutation:
             mutated(mutation, Path(folder))
-            environment["PYTHONPATH"] = folder
+            environment["PYTHONPATH"] = os.pathsep.join([folder, environment.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", f"{PACKAGE}.probe", profile, str(seconds), str(int(dead_ends))]
         done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"profile": profile, "states": 0, "transitions": 0, "seconds": 0.0, "complete": False,
-                "wrong": "the explorer broke", "told": done.stderr}  # fmt: skip
+                "wrong": "the explorer broke", "broke": True, "told": done.stderr}  # fmt: skip
     answer: Dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return {**answer, "broke": False}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sys
 
-from .explore import explore, told
+from .explore import explore, path_told
 from .profiles import by_name, start
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     name, seconds, dead_ends = sys.argv[1:4]
     first = start(by_name(name))
     found = explore(first, float(seconds), bool(int(dead_ends)))
-    text = told(first, found.trace, found.wrong) if found.wrong else ""
+    text = path_told(first, found.trace, found.wrong) if found.wrong else ""
     print(json.dumps({"profile": name, **found._asdict(), "told": text}))
 
 

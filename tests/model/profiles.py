@@ -20,6 +20,7 @@ class Profile(NamedTuple):
     joiners   hosts that are not in the inventory at first, and have keys of an image
     image     the numbers of those keys
     stranger  whether a joiner has the record of another keyring
+    adopted   whether there is a keyring already
     """
 
     name: str
@@ -30,38 +31,67 @@ class Profile(NamedTuple):
     copies: int = 1
     image: Tuple[int, ...] = (1,)
     stranger: bool = False
+    adopted: bool = True
 
 
 PROFILES = [
-    Profile("plain", {"new": 1, "slow": 1, "crash": 1}),
-    Profile("crashes", {"crash": 2, "reboot": 1}),
-    Profile("restarts", {"restart": 2, "crash": 1}),
-    Profile("outages", {"cut": 1, "lose": 1, "crash": 1, "unlist": 1}),
-    Profile("leavers", {"unlist": 1, "release": 1, "crash": 1}),
-    Profile("steps", {"prepare": 1, "promote": 1, "retire": 1, "crash": 1}),
-    Profile("rollback", {"rollback": 2, "crash": 1, "new": 1}),
-    Profile("incident", {"rollback": 1, "cut": 1, "crash": 1, "deploy": 1}),
-    Profile("operators", {"copy": 1, "runs of B": 2, "crash": 1, "deploy": 1}, operators=2, copies=2),
-    Profile("race", {"copy": 1, "runs of B": 1, "rollback": 1, "crash": 1}, operators=2, copies=2),
-    Profile("twins", {"runs of B": 2, "crash": 1}, operators=2),
-    Profile("backup", {"copy": 1, "restore": 1, "deploy": 1, "crash": 1}, copies=2),
-    Profile("joiners", {"join": 1, "deploy": 2, "crash": 1}, hosts=("b",), joiners=("a",)),
-    Profile("images", {"join": 1, "deploy": 2, "crash": 1}, hosts=("b",), joiners=("c",), image=(1, 2)),
+    Profile("plain", {"new": 1, "crash": 1}),
+    Profile("crashes", {"crash": 1, "reboot": 1}),
+    Profile("late", {"crash": 2}),
+    Profile("restarts", {"restart": 2}),
+    Profile("broken", {"restart": 1, "crash": 1}),
+    Profile("outages", {"cut": 1, "lose": 1}),
+    Profile("leavers", {"unlist": 1, "release": 1}),
+    Profile("steps", {"prepare": 1, "promote": 1, "crash": 1}),
+    Profile("steps away", {"promote": 1, "cut": 1, "retire": 1}),
+    Profile("rollback", {"rollback": 1, "crash": 1}),
+    Profile("overlap", {"rollback": 1, "new": 1}),
+    Profile("incident", {"rollback": 1, "cut": 1}),
+    Profile("operators", {"copy": 1, "runs of B": 1, "deploy": 1}, operators=2, copies=2),
+    Profile("race", {"copy": 1, "runs of B": 1, "rollback": 1}, operators=2, copies=2),
+    Profile("twins", {"runs of B": 1}, operators=2),
+    Profile("backup", {"copy": 1, "restore": 1, "crash": 1}, copies=2),
+    Profile("joiners", {"join": 1, "deploy": 1, "crash": 1}, hosts=("b",), joiners=("a",)),
+    Profile("deploys", {"join": 1, "deploy": 1, "crash": 1}, hosts=("b",), joiners=("c",)),
+    Profile("images", {"join": 1, "deploy": 1}, hosts=("b",), joiners=("c",), image=(2, 1)),
     Profile("copied", {"join": 1, "deploy": 1, "copy": 1}, hosts=("b",), joiners=("c",), copies=2),
     Profile("strangers", {"join": 1, "deploy": 1}, hosts=("b",), joiners=("c",), stranger=True),
-    Profile("emergency", {"mark": 2, "crash": 1}),
-    Profile("leak", {"mark": 1, "restart": 1, "rollback": 1, "crash": 1}),
-    Profile("clocks", {"jump": 1, "crash": 1, "new": 1}),
+    Profile("emergency", {"mark": 2}),
+    Profile("leak", {"mark": 1, "restart": 1}),
+    Profile("leak and back", {"mark": 1, "rollback": 1, "crash": 1}),
+    Profile("clocks", {"jump": 1, "crash": 1}),
     Profile("host clocks", {"jump host": 1, "new": 1}, hosts=("b",)),
-    Profile("rewrites", {"rewrite": 2, "crash": 1, "slow": 1}),
+    Profile("rewrites", {"rewrite": 2, "slow": 1}),
     Profile("files", {"rewrite": 1, "reboot": 1, "crash": 1}),
     Profile("harm", {"harm": 1, "mishap": 1, "crash": 1}),
     Profile("facts", {"facts": 1, "rewrite": 1, "crash": 1}),
+    Profile("strays", {"stray": 1, "crash": 1}),
     Profile("outsiders", {"outsider": 1, "crash": 1}),
     Profile("aliens", {"alien": 1, "crash": 1}),
-    Profile("waivers", {"cut": 1, "waive": 1, "crash": 1, "restart": 1}),
-    Profile("waived", {"cut": 2, "waive": 1, "crash": 1}),
-    Profile("recovery", {"lose keyring": 1, "recover": 2, "crash": 1}),
+    Profile("waivers", {"cut": 1, "waive": 1, "crash": 1}),
+    Profile("set aside", {"cut": 1, "waive": 1, "restart": 1}),
+    Profile("waived twice", {"cut": 2, "waive": 1}),
+    Profile("takeover", {"hand": 1, "recover": 1, "crash": 1}, adopted=False),
+    Profile("recovery", {"lose keyring": 1, "recover": 2}),
+    Profile("found again", {"mark": 1, "lose keyring": 1, "recover": 1}),
+]
+
+
+THREE = ("b", "c", "d")
+# What `make model-full` explores besides.
+FULL = [
+    Profile("three hosts, crashes", {"crash": 2, "reboot": 1}, hosts=THREE),
+    Profile("three hosts, restarts", {"restart": 2, "crash": 1}, hosts=THREE),
+    Profile("three hosts, outages", {"cut": 1, "lose": 1, "crash": 1}, hosts=THREE),
+    Profile("three hosts, rollback", {"rollback": 1, "crash": 1, "new": 1}, hosts=THREE),
+    Profile("three hosts, incident", {"rollback": 1, "cut": 1, "restart": 1}, hosts=THREE),
+    Profile("three hosts, recovery", {"lose keyring": 1, "recover": 2, "crash": 1}, hosts=THREE),
+    Profile("three hosts, race", {"copy": 1, "runs of B": 1}, hosts=THREE, operators=2, copies=2),
+    Profile("three hosts, emergency", {"mark": 1, "crash": 1}, hosts=THREE),
+    Profile("two hosts and a joiner", {"join": 1, "deploy": 1, "crash": 1}, joiners=("d",)),
+    Profile("many crashes", {"crash": 3, "reboot": 1}),
+    Profile("many restarts", {"restart": 3, "crash": 1}),
+    Profile("many rollbacks", {"rollback": 2, "new": 2, "crash": 1}),
 ]
 
 
@@ -82,6 +112,9 @@ def start(profile: Profile) -> State:
     image = Host("", False, True, False, File(keys[0], keys, 1, -100), (Worker(keys[0], keys, -100),) * 2, other)
     fleet += [image._replace(name=name) for name in profile.joiners]
     books: Tuple[Optional[Book], ...] = (Book(ring, 0), *[None] * (profile.copies - 1))
+    if not profile.adopted:
+        fleet = [host._replace(record=None) for host in fleet]
+        books = (None,)
     state = State(
         now=0, skew=0, hosts=tuple(sorted(fleet)), books=books, runs=(None,) * profile.operators, alive=(),
         budget=tuple(sorted(profile.faults.items())),
@@ -91,4 +124,4 @@ def start(profile: Profile) -> State:
 
 def by_name(name: str) -> Profile:
     """Return a profile by its name."""
-    return next(profile for profile in PROFILES if profile.name == name)
+    return next(profile for profile in [*PROFILES, *FULL] if profile.name == name)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, gate, members, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Finding, Survey
 from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
@@ -20,8 +20,20 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
 
 from . import invariants, visits
 from .looks import evidence, look
-from .world import EVIDENCE_MAX_AGE, SOAK, TICK, Book, Run, Seen, State, Violation, Visit
-from .world import host_at, put, secret, secrets_by_name, wall
+from .world import (
+    EVIDENCE_MAX_AGE,
+    SOAK,
+    TICK,
+    Book,
+    Run,
+    State,
+    Violation,
+    Visit,
+    host_at,
+    put,
+    secret,
+    wall,
+)
 
 PHASES: Dict[str, Sequence[str]] = {
     "rollout": ("current", "prepare", "promote", "retire"),
@@ -64,6 +76,7 @@ def write(state: State, who: int, ring: Ring, run: Optional[Run] = None) -> Stat
     rings.check(ring, "shop")
     book = Book(ring, old.lineage if old else state.lineages)
     invariants.changed(state, old, book, run)
+    state = invariants.given_up(state, book)
     return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
 
 
@@ -114,7 +127,7 @@ def _wish(state: State, who: int, run: Run, phase: str) -> Wish:
     goal = "rollout" if run.playbook == "rollout" else run.playbook
     fresh, length = None, None
     if phase in ("prepare", "promote", "rollback"):
-        fresh = {"id": steps.next_id(ring), "secret": secret(book.lineage, len(ring["keys"]) + 1)}
+        fresh = secret(book.lineage, len(ring["keys"]) + 1)
         length = SOAK
     nonce = f"{book.lineage}.{ring['step']['counter'] + 1}"
     return Wish(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
@@ -157,12 +170,18 @@ def _ask(state: State, who: int, run: Run) -> State:
         return _next(state, who, run)
     seen = _looks(run)
     complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
-    if not complete or gate.soaking(ring, phase, seen, wall(state)):
+    if not complete or _short(state, ring, phase, seen):
         run = _all(state, run)
     return _run(state, who, run._replace(stage="open"))
 
 
+def answering(state: State, who: int, names: Sequence[str]) -> State:
+    """End the waivers of hosts that answer: see action/gate.py and action/env_keys.py."""
+    return write(state, who, members.end_waivers(_ring(state, who), names, wall(state)))
+
+
 def _open(state: State, who: int, run: Run) -> State:
+    state = answering(state, who, list(_looks(run)))
     ring = _ring(state, who)
     wish = _wish(state, who, run, PHASES[run.playbook][run.phase])
     try:
@@ -217,6 +236,7 @@ def _batch(state: State, who: int, run: Run) -> State:
         known = _ring(state, who)
         if name not in known["members"]:
             state = write(state, who, members.register(known, [name], wall(state)), run)
+        state = answering(state, who, [name] if host.reached else [])
         sent = visits.send(state, host, _ring(state, who), who, True, told) if host.reached else None
         if sent is not None:
             state = sent
@@ -251,7 +271,7 @@ def deliver(state: State, name: str, visit: Visit, proven: bool) -> State:
     run = run._replace(evidence=known, waiting=waiting, visited=tuple(sorted({*run.visited, name})))
     run = run._replace(hurt=run.hurt or (visit.restart and visits.worse(visit.before, host)))
     state = _run(state, who, run)
-    if not proven:
+    if visits.fails(visit, proven):
         state = lose(state, who, name, cut=False)
     return _gone_on(state, who)
 
@@ -268,12 +288,18 @@ def _count(state: State, who: int, run: Run) -> State:
     phase = PHASES[run.playbook][run.phase]
     seen = _looks(run)
     complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
-    if complete and not gate.soaking(ring, phase, seen, wall(state)):
+    if complete and not _short(state, ring, phase, seen):
         return _close(state, who, run)
     return _run(state, who, _all(state, run)._replace(stage="close"))
 
 
+def _short(state: State, ring: Ring, phase: str, seen: Dict[str, Any]) -> bool:
+    """Whether a key that is due has not soaked long enough on a host: a new look may show that it has."""
+    return phase == "retire" and bool(proofs.soak_findings(seen, soak.due(ring, wall(state))))
+
+
 def _close(state: State, who: int, run: Run) -> State:
+    state = answering(state, who, list(_looks(run)))
     verdict = gate.closing(_ring(state, who), run.fleet, _looks(run), _survey(state, run))
     if verdict.do == "refuse":
         return end(state, who)
@@ -288,52 +314,3 @@ def _lasts(state: State, run: Run, ring: Ring) -> None:
         proven = ring["members"].get(name, {}).get("proven") == ring["step"]["counter"]
         if proven and (seen.host.health != "ok" or not seen.host.workers) and seen.at == state.now:
             raise Violation(f"{ring['step']['name']} closes, and the application of {name} does not run steadily")
-
-
-def recover(state: State, who: int, lost: bool = True) -> State:
-    """Make a keyring from the fleet, as `adopt` does (where one was `lost`, with app_keys_recover); the same state if it is refused."""
-    fleet = [host.name for host in state.hosts if host.listed]
-    seen: Dict[str, Seen] = {h.name: look(state, h, "adopt") for h in state.hosts if h.listed and h.reached}
-    looks = {name: evidence(one) for name, one in seen.items()}
-    survey = Survey("adopt", state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state))
-    plan = adoption.judge(fleet, looks, survey, recover=lost)
-    if plan.findings or not plan.accepts:
-        return state
-    _adopts(fleet, state, plan.ring)
-    known = secrets_by_name()
-    held = set(host_at(state, str(plan.source)).file.accepts)
-    if not {*plan.accepts, *plan.gone} <= held:
-        raise Violation(f"{plan.source} is asked for keys that it does not have")
-    start = steps.Start(
-        secrets=[known[key] for key in plan.accepts], gone=[known[key] for key in plan.gone], signing=plan.signing,
-        spreading=plan.spreading, origin="recovered", counter=plan.counter + 1,
-    )  # fmt: skip
-    lineage = state.lineages + 1
-    form = {"framework": "django", "settings": {}}
-    ring = steps.adopt(
-        "shop", plan.ring or "another ring", f"{lineage}.{plan.counter + 1}", start, fleet, form, SOAK, {"how": "trust"}, wall(state)
-    )
-    book = Book(rings.check(ring, "shop"), lineage)
-    return write_first(state, who, book)._replace(lineages=lineage)
-
-
-def write_first(state: State, who: int, book: Book) -> State:
-    """Put a keyring where there was none."""
-    place = book_of(state, who)
-    return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
-
-
-def _adopts(fleet: Sequence[str], state: State, ring: Optional[str]) -> None:
-    """See that a fleet may be adopted: all of it is known, it refuses nothing of its own, and has no other keyring."""
-    hosts = [host_at(state, name) for name in fleet]
-    signed = {holder.signs for host in hosts for holder in (host.file, *host.workers)}
-    for host in hosts:
-        if not host.reached or any(visit.stage != "sent" for visit in host.visits):
-            raise Violation(f"{host.name} is adopted, and nobody knows what it does")
-        if host.record and host.record.ring != ring:
-            raise Violation(f"a second keyring is begun for {host.name}, which was rolled with another")
-        if host.outsider or host.health != "ok":
-            raise Violation(f"{host.name} is adopted with processes of which nobody knows what they hold")
-        for holder in (host.file, *host.workers):
-            if signed - set(holder.accepts):
-                raise Violation(f"{host.name} is adopted, and refuses what another host signs")

@@ -18,7 +18,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import visit as 
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
 
 from .looks import evidence, look, record
-from .world import ALIEN, T0, TICK, File, Host, Record, Seen, State, Visit, Violation, Worker, frozen, host_at, put
+from .world import ALIEN, T0, TICK, File, Host, Record, Seen, State, Violation, Visit, Worker, frozen, host_at, put
 
 # How a restart may end: all well, the old workers still there, nothing left, one worker of before left over,
 # one worker too few, workers that come and go.
@@ -87,7 +87,9 @@ def go_on(state: State, name: str, number: int, how: str = "ok", fused: bool = F
 def _piece(state: State, name: str, number: int, how: str) -> Outcome:
     host = host_at(state, name)
     visit = host.visits[number]
-    piece = {"sent": _begin, "noted": _write, "written": _restart, "restarted": _prove, "restored": _restore}[visit.stage]
+    piece = {"sent": _begin, "noted": _write, "written": _restart, "restarted": _prove, "restored": _restore}[
+        visit.stage
+    ]
     return piece(state, host, number, visit, how)
 
 
@@ -124,7 +126,9 @@ def _write(state: State, host: Host, number: int, visit: Visit, how: str) -> Out
 
 def _file(state: State, host: Host, signs: str, accepts: Sequence[str]) -> File:
     if ALIEN in host.file.accepts and ALIEN not in accepts:
-        raise Violation(f"a visit overwrites a key on {host.name} which no keyring knows, and which may be the only copy")
+        raise Violation(
+            f"a visit overwrites a key on {host.name} which no keyring knows, and which may be the only copy"
+        )
     return File(signs, tuple(accepts), host.file.ident + 1, state.now + host.skew)
 
 
@@ -142,7 +146,9 @@ def restarted(state: State, host: Host, how: str) -> Host:
 def _restart(state: State, host: Host, number: int, visit: Visit, how: str) -> Outcome:
     if visit.restart:
         if any(ALIEN in worker.accepts for worker in host.workers) and ALIEN not in host.file.accepts:
-            raise Violation(f"a visit restarts the workers of {host.name}, which alone hold a key that no keyring knows")
+            raise Violation(
+                f"a visit restarts the workers of {host.name}, which alone hold a key that no keyring knows"
+            )
         host = restarted(state, host, how)
     failed = visit.restart and how in ("old stay", "down")
     return Outcome(_stay(state, host, number, visit._replace(stage="restarted", failed=failed)))
@@ -154,11 +160,14 @@ def _prove(state: State, host: Host, number: int, visit: Visit, how: str) -> Out
     found = visit.failed or rules.unproven(visit.order, _now(state, host), visit.converge, before)
     if not found:
         if len(host.workers) < len(visit.before.host.workers) or host.health != "ok":
-            raise Violation(f"{host.name} counts as proven with fewer workers than before, or with workers that do not last")
+            raise Violation(
+                f"{host.name} counts as proven with fewer workers than before, or with workers that do not last"
+            )
         return _end(state, _proven(state, host, visit), number, True)
     file = visit.before.host.file
-    meddled = ALIEN in host.file.accepts
-    if meddled or not visit.write or not visit.order.may_restore(file.signs, file.accepts):
+    # A file that somebody meddles with stays; and whoever was down with the old settings gets the new ones.
+    kept = ALIEN in host.file.accepts or bool(rules.down(before))
+    if kept or not visit.write or not visit.order.may_restore(file.signs, file.accepts):
         return _stay_with_old(state, host, number, visit)
     order = visit.order
     if ({file.signs} - {order.signs} | set(file.accepts) - set(order.accepts)) & set(order.leaked):
@@ -201,10 +210,16 @@ def _note(state: State, host: Host, visit: Visit, how: str) -> Record:
     assert visit.before is not None
     token, at, old = visit.token, state.now + host.skew, visit.before.host.record
     if old is None:
-        return Record(token.ring, token.counter, token.nonce, visit.step, how, at, None, 0, (), None)
-    return old._replace(
-        ring=token.ring, counter=token.counter, nonce=token.nonce, step=visit.step, state=how, at=at
-    )
+        old = Record(token.ring, token.counter, token.nonce, visit.step, how, at, None, 0, (), None)
+    said = {
+        "ring": token.ring,
+        "counter": token.counter,
+        "nonce": token.nonce,
+        "step": visit.step,
+        "state": how,
+        "at": at,
+    }
+    return old._replace(**said, leaked=tuple(visit.order.leaked))
 
 
 def _stay(state: State, host: Host, number: int, visit: Visit) -> State:
@@ -215,10 +230,21 @@ def _stay(state: State, host: Host, number: int, visit: Visit) -> State:
 def _end(state: State, host: Host, number: int, proven: bool) -> Outcome:
     visit = host.visits[number]
     visits = tuple(other for place, other in enumerate(host.visits) if place != number)
-    # Whoever was set aside or joins is sent requests again once a visit has proven it.
-    return Outcome(put(state, host._replace(visits=visits, serves=host.serves or proven)), visit, proven)
+    if proven and any(set(worker.accepts) - set(visit.order.may_accept) for worker in host.workers):
+        raise Violation(f"{host.name} counts as proven, and accepts a key that is let go of")
+    # Whoever was set aside or joins is sent requests once somebody hears that a visit has proven it.
+    heard = proven and host.reached and (visit.owner is not None or not visit.converge)
+    return Outcome(put(state, host._replace(visits=visits, serves=host.serves or heard)), visit, proven)
 
 
 def worse(before: Optional[Seen], host: Host) -> bool:
     """Whether a visit left a host with less than it found."""
-    return before is not None and (len(host.workers) < len(before.host.workers) or host.health != "ok")
+    if before is None:
+        return False
+    return len(host.workers) < len(before.host.workers) or (host.health != "ok" and before.host.health == "ok")
+
+
+def fails(visit: Visit, proven: bool) -> bool:
+    """Whether the playbook takes a visit that ended as failed: a host that was down is no worse for an urgent one."""
+    was_down = visit.before is not None and bool(rules.down(evidence(visit.before)))
+    return not proven and not (visit.order.urgent and was_down and visit.restart)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
+from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
@@ -54,6 +55,7 @@ class Record(NamedTuple):
     workers: int
     stopped: Tuple[Tuple[str, int], ...]
     file: Optional[Tuple[int, int]]
+    leaked: Keys = ()
 
 
 class Visit(NamedTuple):
@@ -112,8 +114,9 @@ class Book:
     __slots__ = ("ring", "lineage", "static", "times")
 
     def __init__(self, ring: Ring, lineage: int) -> None:
-        # Of the journal the rules read only who was released; the rest would make each copy longer.
-        ring = {**ring, "journal": [entry for entry in ring["journal"] if entry["event"] == "released"]}
+        # Of the journal the rules read only who was released or waived; the rest would make each copy longer.
+        told = ("released", members.WAIVED)
+        ring = {**ring, "journal": [entry for entry in ring["journal"] if entry["event"] in told]}
         self.ring, self.lineage = ring, lineage
         step = ring["step"]
         times = []
@@ -127,8 +130,8 @@ class Book:
         times += [(waiver["member"] + waiver["reason"], waiver["until"]) for waiver in ring["waivers"]]
         names = ("name", "counter", "nonce", "key", "excuses")
         asked = tuple(step[name] for name in names) + (tuple(step["signing"]), tuple(step["spreading"]))
-        members = tuple(sorted((name, entry["proven"]) for name, entry in ring["members"].items()))
-        self.static = (lineage, ring["ring"], tuple(keys), asked, step["closed"] is None, members)
+        proven = tuple(sorted((name, entry["proven"]) for name, entry in ring["members"].items()))
+        self.static = (lineage, ring["ring"], tuple(keys), asked, step["closed"] is None, proven, len(ring["journal"]))
         self.times = tuple((name, None if text is None else int((epoch(text) - T0) // TICK)) for name, text in times)
 
     def __hash__(self) -> int:
@@ -162,7 +165,9 @@ class State(NamedTuple):
     """Everything.
 
     alive    the things that were signed: a key, and until when
-    copied   the counter at which the keyring was copied; lost: whether the one that was used is gone
+    copied   the counter at which the keyring was copied
+    lost     how the keyring that was used came to be gone: `lost`, or an old one was `restored`
+    given_up keys that have leaked and whose letting go has opened: what they signed may end
     left     evidence of the run before
     """
 
@@ -175,7 +180,8 @@ class State(NamedTuple):
     budget: Tuple[Tuple[str, int], ...]
     lineages: int = 0
     copied: Optional[int] = None
-    lost: bool = False
+    lost: str = ""
+    given_up: Tuple[str, ...] = ()
     left: Tuple[Tuple[str, Seen], ...] = ()
 
 
@@ -241,7 +247,7 @@ def left_of(state: State, what: str) -> int:
 
 def frozen(order: Order) -> Order:
     """Return an order that can be hashed."""
-    return Order(*(field if isinstance(field, str) else tuple(field) for field in order))
+    return Order(*(tuple(field) if isinstance(field, list) else field for field in order))
 
 
 def age(moment: Optional[int], now: int) -> Optional[int]:
@@ -263,7 +269,7 @@ def _host(host: Host, now: int, base: int) -> Tuple[Any, ...]:
         # When the record was written, and when workers started, matters once the file is another one.
         same = record.file == host.file[2:] and not host.skew
         kept = (record.ring, record.counter - base, record.nonce, record.step, record.state)
-        kept += (record.signs, record.workers, stopped, same, same or age(record.at, clock))
+        kept += (record.signs, record.workers, record.leaked, stopped, same, same or age(record.at, clock))
     started = [worker.started == now if same else age(worker.started, now) for worker in host.workers]
     workers = tuple((worker.signs, worker.accepts, since) for worker, since in zip(host.workers, started))
     outside = host.outsider and host.outsider[:2]
@@ -300,6 +306,7 @@ def canon(state: State) -> Tuple[Any, ...]:
         state.budget,
         state.copied,
         state.lost,
+        state.given_up,
     )
 
 

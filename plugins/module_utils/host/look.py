@@ -38,7 +38,8 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
 def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]:
     """Return what is to be seen at this moment."""
     # First the units: one that restarts in between would show its new state with the processes of before.
-    shown = units.show(_unit_names(app), scope=app["service_scope"]) if _unit_names(app) else []
+    shown = units.show(_unit_names(app), scope=app["service_scope"])
+    on_demand = units.on_demand(shown, scope=app["service_scope"])
     table = processes.table()
     if 1 not in table:
         raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")
@@ -56,7 +57,14 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         "files": env_files,
         "others": _others(table, found, app["profile"], held),
         "units": [
-            {"name": unit.name, "load": unit.load, "active": unit.active, "sub": unit.sub, "restarts": unit.restarts}
+            {
+                "name": unit.name,
+                "load": unit.load,
+                "active": unit.active,
+                "sub": unit.sub,
+                "restarts": unit.restarts,
+                "on_demand": unit.name in on_demand,
+            }
             for unit in shown
         ],
         "settled": True,

@@ -8,6 +8,7 @@ at       when the record was written (this host's clock, epoch seconds)
 signs    the key that the host was last proven to sign with
 workers  how many workers there were then
 stopped  keys that the host signed with before, and since when it does not (epoch seconds)
+leaked   keys that are marked as compromised, so that a keyring that is recovered knows it
 files    the identity of each env file after the last proof
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from ..rules.ring import Token
 from . import files
@@ -40,10 +41,7 @@ def lock_path(state_dir: str, name: str) -> str:
 
 def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
     """Return the host's record, or None where no visit has been."""
-    try:
-        text = files.read_text(path(state_dir, name))
-    except PermissionError as error:
-        raise RecordError(f"{error.filename} may not be read: run with become (-b)") from None
+    text = files.read_text(path(state_dir, name))
     if text is None:
         return None
     try:
@@ -60,12 +58,15 @@ def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
     return dict(record)
 
 
-def save(state_dir: str, name: str, token: Token, step: str, state: str, kept: Mapping[str, Any]) -> Dict[str, Any]:
+def save(
+    state_dir: str, name: str, token: Token, step: str, state: str, kept: Mapping[str, Any], leaked: Sequence[str] = ()
+) -> Dict[str, Any]:
     """Write the record of a visit that is at `state`, keeping what `kept` says of the last proof."""
     record = {
         "schema": SCHEMA, "name": name, "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
         "step": step, "state": state, "at": time.time(), "signs": kept.get("signs"),
         "workers": kept.get("workers", 0), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
+        "leaked": list(leaked),
     }  # fmt: skip
     files.replace_text(path(state_dir, name), json.dumps(record, indent=1, sort_keys=True) + "\n")
     return record

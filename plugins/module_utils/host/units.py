@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from typing import IO, List, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import IO, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
 
 from .processes import start_ticks
 
@@ -24,8 +25,12 @@ _SUFFIXES = (
     *(".service", ".socket", ".target", ".slice", ".scope", ".timer"),
     *(".path", ".mount", ".automount", ".swap", ".device"),
 )
-_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID")
+_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID", "TriggeredBy")
 _TAIL_LINES, _TAIL_BYTES = 20, 4096
+_NO_MANAGER = (
+    "the units of a user are asked of a manager of that user's own, and {user} has none that runs here. Become the user whose units "
+    "they are (ansible_become_user), and let it have a manager without a login: loginctl enable-linger USER"
+)
 _GRACE = 2.0  # between SIGTERM and SIGKILL, and after
 
 
@@ -38,7 +43,10 @@ class RestartFailed(Exception):
 
 
 class Unit(NamedTuple):
-    """A unit as systemd has it now. `name` is the one that was asked for; `cgroup` is empty where nothing runs."""
+    """A unit as systemd has it now. `name` is the one that was asked for; `cgroup` is empty where nothing runs.
+
+    `triggered_by` are the sockets, timers and paths that start it when it is needed.
+    """
 
     name: str
     load: str
@@ -47,6 +55,7 @@ class Unit(NamedTuple):
     cgroup: str
     restarts: int
     main_pid: int
+    triggered_by: Tuple[str, ...] = ()
 
 
 def full_name(name: str) -> str:
@@ -67,6 +76,14 @@ def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_
     if code or len(blocks) != len(full):
         raise UnitsUnavailable(err or f"systemctl show told of {len(blocks)} units instead of {len(full)}")
     return [_unit(name, block) for name, block in zip(full, blocks)]
+
+
+def on_demand(units: Sequence[Unit], *, scope: str = "system", timeout: float = QUERY_TIMEOUT) -> Set[str]:
+    """Return the names of those that do not run now, and are started by an active socket, timer or path when needed."""
+    waiting = {unit.name: unit.triggered_by for unit in units if unit.active == "inactive" and unit.triggered_by}
+    triggers = sorted({name for names in waiting.values() for name in names})
+    active = {unit.name for unit in show(triggers, scope=scope, timeout=timeout) if unit.active == "active"}
+    return {name for name, names in waiting.items() if active.intersection(names)}
 
 
 def restart(names: Sequence[str], timeout: float, *, scope: str = "system") -> None:
@@ -132,6 +149,8 @@ def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[in
         except OSError as error:
             raise UnitsUnavailable(f"systemctl cannot be run: {error.strerror}") from None
         said, text = _tail(err), _content(out)
+    if scope == "user" and "Failed to connect to bus" in said:
+        raise UnitsUnavailable(f"{said}: {_NO_MANAGER.format(user=_me())}")
     # In a chroot systemctl does nothing, and succeeds.
     if "not been booted with systemd" in said or "ignoring command" in said:
         raise UnitsUnavailable(said)
@@ -148,7 +167,15 @@ def _unit(name: str, block: Mapping[str, str]) -> Unit:
         # Only services have these two, and NRestarts only since systemd 235.
         int(block.get("NRestarts") or 0),
         int(block.get("MainPID") or 0),
+        tuple(block.get("TriggeredBy", "").split()),
     )
+
+
+def _me() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
 
 
 def _execute(

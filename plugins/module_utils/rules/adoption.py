@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 from .durations import stamp
 from .evidence import PROBLEMS, Evidence, Finding, Survey, claimed_workers, outsider, process_findings, usable
 
+# So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
+UNSEEN = 2
 CHECK = (
     "app_keys_app_check is not set: nothing proves that the application verifies what a fallback signed, and one that does not would "
     "log everybody out at promote. For Django set it to {python: PATH, manage: PATH of manage.py}; for another application to a command "
@@ -25,7 +27,8 @@ class Adoption(NamedTuple):
     signing    what workers sign with now; all workers accept all of these
     spreading  what some workers do not accept yet
     source     a member whose env file holds all of them
-    ring, counter   of the keyring that was lost, and the last step that a host has seen; else None and 0
+    leaked     what the keyring that was lost had marked as compromised
+    ring, counter   of that keyring, and the last step that it can have opened; else None and 0
     """
 
     accepts: Sequence[str] = ()
@@ -34,6 +37,7 @@ class Adoption(NamedTuple):
     gone: Sequence[str] = ()
     signing: Sequence[str] = ()
     spreading: Sequence[str] = ()
+    leaked: Sequence[str] = ()
     ring: Optional[str] = None
     counter: int = 0
 
@@ -68,9 +72,10 @@ def judge(fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
     findings = _refused(holders, signing)
     if findings:
         return Adoption(findings=findings)
-    signs = _signs(holders, evidence, start.counter)
+    last = max((seen["record"]["counter"] for seen in evidence.values() if seen["record"]), default=0)
+    signs = _signs(holders, evidence, last)
     held = {key for holder in everything for key in holder["accepts"]}
-    gone = _gone(holders, evidence, start.counter) - signing if recover else set()
+    gone = _gone(holders, evidence, last) - signing if recover else set()
     accepts = [signs, *sorted(held - gone - {signs})]
     spreading = {key for key in accepts if any(key not in holder["accepts"] for holder in everything)}
     source = next((member for member in fleet if _file_holds(evidence[member], held)), None)
@@ -160,7 +165,11 @@ def _rings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[str, 
 def _lost(evidence: Mapping[str, Evidence]) -> Adoption:
     """The keyring that was lost, as far as the records tell."""
     records = [seen["record"] for seen in evidence.values() if seen["record"]]
-    return Adoption(ring=records[0]["ring"], counter=max(record["counter"] for record in records))
+    return Adoption(
+        ring=records[0]["ring"],
+        counter=max(record["counter"] for record in records) + UNSEEN,
+        leaked=sorted({key for record in records for key in record.get("leaked", [])}),
+    )
 
 
 def _holders(evidence: Evidence) -> List[Mapping[str, Any]]:

@@ -13,19 +13,27 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
+LONGEST = 100 * 365 * 86400.0  # longer ones are a mistake, and no date can be told of their end
+
+
 def seconds(value: Any, name: str) -> float:
     """Return the seconds of a duration such as `14d`, `1h30m`, `0.5s` or a bare number of seconds.
 
     `name` is the variable that held it, for the ValueError of what is none.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
-    text = str(value).strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    if isinstance(value, bool) or not re.fullmatch(r"(\d+(\.\d+)?[smhdw])+", text):
-        raise ValueError(f"{name} is {value!r}; a duration is written like 14d, 90m, 1h30m or 45s")
-    return sum(float(number) * UNITS[unit] for number, _rest, unit in re.findall(r"(\d+(\.\d+)?)([smhdw])", text))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        found = float(value)
+    else:
+        text = str(value).strip()
+        if isinstance(value, bool) or not re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?[smhdw])+", text):
+            raise ValueError(f"{name} is {value!r}; a duration is written like 14d, 90m, 1h30m or 45s")
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw]?)", text)
+        found = sum(float(number) * UNITS[unit or "s"] for number, unit in parts)
+    if not 0 <= found <= LONGEST:
+        raise ValueError(
+            f"{name} is {value!r}; a duration is between 0s and 100 years, and written like 14d, 90m, 1h30m or 45s"
+        )
+    return found
 
 
 def words(duration: float) -> str:

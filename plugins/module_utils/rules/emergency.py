@@ -24,11 +24,14 @@ ENDS = {
 }
 
 
-def cost(ring: Ring, leaked: str) -> str:
-    """Say what happens, and to whom, when this key is rolled without its soak."""
+def cost(ring: Ring, leaked: str, goal: str = "rollout") -> str:
+    """Say what happens, and to whom, when this key is rolled without its soak by a playbook with this goal."""
     key = rings.find(ring, leaked)
     state = key["state"] if key else "unknown"
     ends = f"What {leaked} signed or encrypted ends at once when retire opens: {ENDS[ring['framework']]}"
+    if state == "primary" and goal != "rollout":
+        then = "phased.keys.rollout then lets go of it without a soak"
+        return f"{leaked} signs now, and phased.keys.{goal} goes its one step; {then}. {ends}"
     if state == "primary":
         return (
             f"{leaked} signs now. A new key is prepared and promoted on every host, then {leaked} is let go of without a soak. {ends}. Until then "

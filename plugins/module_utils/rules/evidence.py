@@ -12,7 +12,7 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, S
 
 from . import members, soak
 from . import ring as rings
-from .durations import epoch, stamp, words
+from .durations import stamp, words
 from .ring import Order, Ring
 
 Evidence = Mapping[str, Any]
@@ -92,6 +92,12 @@ def not_visitable(
     return findings
 
 
+def ahead(ring: Ring, evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:
+    """Find the members that have seen more than this keyring knows, or another keyring."""
+    found = {member: late(ring, seen) for member, seen in evidence.items()}
+    return {member: findings for member, findings in found.items() if findings}
+
+
 def everybody(ring: Ring, fleet: Collection[str]) -> List[str]:
     """Return the members by the inventory and by the keyring together."""
     return sorted(set(fleet) | set(ring["members"]))
@@ -104,11 +110,13 @@ def unknown_state(
     if member not in fleet:
         return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
     found = usable(member, evidence.get(member), survey)
-    ended = [
-        waiver for waiver in ring["waivers"] if waiver["member"] == member and epoch(waiver["until"]) <= survey.clock
-    ]
-    if found and ended and member not in evidence:
-        found.append(Finding(f"its waiver ran out at {ended[0]['until']}", WAIVE.format(member=member)))
+    if member in evidence:
+        return found
+    over = [waiver["until"] for waiver in ring["waivers"] if waiver["member"] == member]
+    if over and member not in waived(ring, survey):
+        found.append(Finding(f"its waiver ran out at {over[0]}", SET_ASIDE.format(member=member)))
+    elif member in survey.cut_off:
+        found = [Finding(finding.seen, f"{finding.do}; {SET_ASIDE.format(member=member)}") for finding in found]
     return found
 
 
@@ -135,14 +143,14 @@ def batch_findings(
     evidence: Mapping[str, Evidence],
     survey: Survey,
     lost: Mapping[str, List[Finding]],
-    visited: Optional[Collection[str]] = None,
-    batch: Collection[str] = (),
+    visited: Collection[str],
+    batch: Collection[str],
 ) -> Dict[str, List[Finding]]:
     """Find what keeps the next batch from beginning.
 
-    A member that was `visited` in this run (None: any may have been) has to be proven still. The others have to
-    be admissible still, but for those that this `batch` mends: while there are such, it is made of them alone.
-    `lost` are hosts that dropped out of the play.
+    A member that was `visited` in this run has to be proven still. The others have to be admissible still, but for those that
+    this `batch` mends: while there are such, it is made of them alone. `lost` are hosts that dropped out of the play. Where a
+    rollout is taken back, a host on which the application was down before and after its visit holds up nobody: it serves nothing.
     """
     asked = rings.order(ring)
     claimed = claimed_workers(evidence)
@@ -154,10 +162,9 @@ def batch_findings(
         found = list(lost.get(member, ())) or unknown_state(ring, member, fleet, evidence, survey)
         if not found:
             seen = evidence[member]
-            record = seen["record"]
-            at_this_step = record is not None and record["counter"] == ring["step"]["counter"]
-            by_this_run = member in visited if visited is not None else at_this_step
-            if by_this_run:
+            if asked.urgent and not seen["workers"] and not inadmissible(asked, seen):
+                continue
+            if member in visited:
                 # Of processes outside, another host's on this machine may just be restarting: the closing count asks.
                 found = judge(ring, asked, {**seen, "others": []}, claimed)
             else:
@@ -346,9 +353,15 @@ def process_findings(evidence: Evidence) -> List[Finding]:
                 )
             )
     had = (evidence["record"] or {}).get("workers", 0)
-    if had and not evidence["workers"] and not found:
+    if had and not evidence["workers"] and not found and not on_demand(evidence):
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
     return found + unsettled_findings(evidence)
+
+
+def on_demand(evidence: Evidence) -> bool:
+    """Whether all that does not run is started by a socket, a timer or a path when it is needed, with the file as it is then."""
+    resting = [unit for unit in evidence["units"] if unit["active"] == "inactive"]
+    return bool(resting) and all(unit.get("on_demand") for unit in resting)
 
 
 def unsettled_findings(evidence: Evidence) -> List[Finding]:
@@ -424,9 +437,8 @@ GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"
 )
-WAIVE = (
-    "visit it; if it still serves no traffic, set it aside for another reason: -e app_keys_waive={member} -e app_keys_waive_reason=... "
-    "-e app_keys_waive_for=..."
+SET_ASIDE = (
+    "if it serves no traffic, set it aside with -e app_keys_waive={member}, for a reason that was not given before"
 )
 STALE = "it reloaded without a new environment, or was not restarted"
 UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"

@@ -8,13 +8,13 @@ becomes (`steps`); `closing` is the closing count. Whoever calls them writes the
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import evidence as proofs
 from . import members, next_step, soak, steps, wording
 from . import ring as rings
 from .durations import words
-from .evidence import Count, Evidence, Finding, Survey
+from .evidence import Count, Evidence, Survey
 from .next_step import Decision
 from .ring import Ring
 
@@ -28,7 +28,7 @@ class Wish(NamedTuple):
     phase, goal   a phase (or `current`: whatever the keyring is at), and what the whole playbook is to reach
     max_age, new  when a rollout begins anew (seconds; or because it was asked for)
     soak          of the key that is not to sign any more: seconds and source
-    new_key       what a prepare would stage: id and secret
+    new_key       what a prepare would stage: its secret
     nonce         of the step that may open
     checking      check mode: say what would happen
     """
@@ -39,7 +39,7 @@ class Wish(NamedTuple):
     max_age: float = next_step.MAX_AGE
     new: bool = False
     soak: Optional[Mapping[str, Any]] = None
-    new_key: Optional[Mapping[str, str]] = None
+    new_key: Optional[str] = None
     checking: bool = False
 
 
@@ -56,7 +56,7 @@ class Verdict(NamedTuple):
 def ask(ring: Ring, wish: Wish, now: float) -> Decision:
     """Say whether a phase has anything to do, before the fleet is looked at."""
     if wish.phase == "current":
-        return Decision("resume", "")
+        return Decision("skip" if next_step.spreads_a_leak(ring) else "resume", "")
     return next_step.decide(ring, wish.phase, wish.goal, now, wish.max_age, wish.new)
 
 
@@ -66,17 +66,18 @@ def opening(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str,
     decision = ask(ring, wish, survey.clock)
     if decision.do == "resume":
         return _go_on(ring, wish, count, fleet, evidence, survey)
-    if decision.do == "open" and takes_back(ring, decision.step):
+    if decision.do == "open" and next_step.opens_unproven(ring, decision.step):
         return _open(ring, decision.step, wish, fleet, evidence, survey)
+    if not count.complete and wish.checking and wish.goal == "rollout" and visitable(ring, fleet, evidence, survey):
+        # The run itself would have visited the others before: the phase `current` says whom.
+        return Verdict("stay", ring, f"{wish.phase}: after these visits")
     if not count.complete:
         text = wording.refusal(ring, f"{wish.phase} is not safe yet", count, count.findings, NOTHING_CHANGED)
         return Verdict("refuse", ring, text)
     closed = closed_ring(ring, count, survey.clock)
     decision = ask(closed, wish, survey.clock)
-    short = soaking(closed, wish.phase, evidence, survey.clock)
-    if short:
-        head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(fleet)} hosts"
-        return Verdict("stay", closed, "\n".join([head, *wording.table(short)]))
+    if decision.do == "open" and wish.phase == "retire":
+        return _let_go(closed, wish, fleet, evidence, survey)
     if decision.do == "open":
         return _open(closed, decision.step, wish, fleet, evidence, survey)
     return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
@@ -93,14 +94,13 @@ def closing(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], 
     )
 
 
-def takes_back(ring: Ring, step: str) -> bool:
-    """Whether opening this step takes a rollout back: that needs no proof of the whole fleet, since incidents do not wait."""
-    return step == "rollback" or (step == "withdraw" and bool(rings.in_state(ring, "staged")))
+def visitable(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> bool:
+    """Whether visits are all that members that are not proven need."""
+    return not proofs.not_visitable(ring, fleet, evidence, survey)
 
 
 def closed_ring(ring: Ring, count: Count, now: float) -> Ring:
     """Return the keyring after a complete count; the same object where nothing changes by it."""
-    ring = members.end_waivers(ring, count.proven, now)
     counter = ring["step"]["counter"]
     counted = [ring["members"][member]["proven"] for member in count.proven if member in ring["members"]]
     sealed = [key for key in rings.in_state(ring, *rings.ENDED) if key["secret"] is not None]
@@ -109,9 +109,9 @@ def closed_ring(ring: Ring, count: Count, now: float) -> Ring:
     return steps.close_step(ring, now)
 
 
-def soaking(ring: Ring, phase: str, evidence: Mapping[str, Evidence], now: float) -> Dict[str, List[Finding]]:
-    """Find the members on whose own clocks a key that is due has not soaked long enough."""
-    return proofs.soak_findings(evidence, soak.due(ring, now)) if phase == "retire" else {}
+def soaked(ring: Ring, evidence: Mapping[str, Evidence], now: float) -> List[str]:
+    """Return the keys that have soaked long enough by the clocks of all hosts too."""
+    return [key["fingerprint"] for key in soak.due(ring, now) if not proofs.soak_findings(evidence, [key])]
 
 
 def stopped(ring: Ring) -> str:
@@ -119,24 +119,41 @@ def stopped(ring: Ring) -> str:
     return STOPPED.format(playbook="adopt" if ring["step"]["name"] == "adopt" else "rollout")
 
 
+def _let_go(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
+    """Let go of the keys that have soaked on every host; one that has not does not hold up the others."""
+    go = soaked(ring, evidence, survey.clock)
+    keys = soak.due(ring, survey.clock)
+    if go:
+        step = next_step.letting_go([key for key in keys if key["fingerprint"] in go])
+        return _open(ring, step, wish, fleet, evidence, survey, go)
+    short = proofs.soak_findings(evidence, keys)
+    head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(fleet)} hosts"
+    return Verdict("stay", ring, "\n".join([head, *wording.table(short)]))
+
+
 def _open(
-    ring: Ring, step: str, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
+    ring: Ring,
+    step: str,
+    wish: Wish,
+    fleet: Sequence[str],
+    evidence: Mapping[str, Evidence],
+    survey: Survey,
+    go: Optional[Sequence[str]] = None,
 ) -> Verdict:
     ring = members.register(ring, fleet, survey.clock)
-    opened = steps.open_step(ring, step, survey.clock, wish.nonce, wish.new_key, wish.soak)
+    opened = steps.open_step(ring, step, survey.clock, wish.nonce, wish.new_key, wish.soak, go)
     count = proofs.count(ring, fleet, evidence, survey)
-    # Where the whole fleet was proven there is none; a rollback does not ask for that.
-    blocked = proofs.not_visitable(opened, fleet, evidence, survey)
+    # Where the whole fleet was proven there is none; what takes a rollout back does not ask for that.
+    blocked = proofs.not_visitable(opened, fleet, evidence, survey) or proofs.ahead(ring, evidence)
     visit = proofs.visits(opened, fleet, evidence, survey)
     if blocked or not visit:
         head = f"{step} is not safe yet" if blocked else f"{step}: no host can be visited"
         return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
     proven = wording.counted(ring, count)
-    if takes_back(ring, step):
+    if next_step.takes_back(opened):
         everybody = proofs.everybody(opened, fleet)
-        proven = (
-            f"{len(visit)} of {len(everybody)} hosts can be visited now{wording.later(set(everybody) - set(visit))}"
-        )
+        left = wording.later(set(everybody) - set(visit))
+        proven = f"{len(visit)} of {len(everybody)} hosts can be visited now{left}"
     if wish.checking:
         fresh = {opened["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"

@@ -14,6 +14,8 @@ from typing import Any, Collection, Dict, List, Mapping, Sequence
 from .durations import epoch, stamp
 from .ring import Ring, RingError, note
 
+WAIVED = "waived: asserted to serve no traffic"
+
 
 def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
     """Return the keyring with these members too; a member that is there already stays as it is."""
@@ -53,14 +55,16 @@ def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float
 def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: float) -> Ring:
     """Return the keyring with these members set aside for `length` seconds. RingError for one that is no member.
 
-    A waiver for the same reason stays as it is: running the command again neither prolongs it nor opens it again.
+    A member that was waived for the same reason before stays as it is: running the command again neither prolongs a waiver
+    nor opens one again that has ended.
     """
     for name in names:
         if name not in ring["members"]:
             raise RingError(
                 f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
             )
-    same = {waiver["member"] for waiver in ring["waivers"] if waiver["reason"] == reason}
+    before = [entry for entry in ring["journal"] if entry["event"] == WAIVED and entry["reason"] == reason]
+    same = {name for entry in before for name in entry["members"]}
     aside = [name for name in dict.fromkeys(names) if name not in same]
     if not aside:
         return ring
@@ -68,18 +72,18 @@ def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: flo
     ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in aside]
     for name in aside:
         ring["waivers"].append({"member": name, "reason": reason, "since": stamp(now), "until": stamp(now + length)})
-    note(ring, now, "waived: asserted to serve no traffic", members=aside, reason=reason, until=stamp(now + length))
+    note(ring, now, WAIVED, members=aside, reason=reason, until=stamp(now + length))
     return ring
 
 
-def end_waivers(ring: Ring, proven: Collection[str], now: float) -> Ring:
-    """Return the keyring without the waivers of members that were proven again."""
-    ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in proven]
+def end_waivers(ring: Ring, answering: Collection[str], now: float) -> Ring:
+    """Return the keyring without the waivers of members that answer: they are visited and counted like any other."""
+    ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]
     if not ended:
         return ring
     ring = copy.deepcopy(ring)
     ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in ended]
-    note(ring, now, "proven again, its waiver has ended", members=ended)
+    note(ring, now, "answers again: its waiver has ended", members=ended)
     return ring
 
 

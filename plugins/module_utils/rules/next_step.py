@@ -8,7 +8,7 @@ fleet for granted: `gate` asks them together with the evidence.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import ring as rings
 from . import soak
@@ -18,13 +18,12 @@ from .ring import Ring
 # The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
 # before every host had its record is finished before anything else.
 ROLLOUT = ("adopt", "prepare", "promote", "retire")
-# A playbook's phase, and the steps that it opens or goes on with.
+# A playbook's phase, and the steps that it opens or goes on with; rollback goes on with a step that takes a rollout back.
 PHASES = {
     "adopt": ("adopt",),
     "prepare": ("prepare",),
     "promote": ("promote",),
     "retire": ("retire", "withdraw"),
-    "rollback": ("rollback", "withdraw"),
 }
 MAX_AGE = 86400.0
 
@@ -84,12 +83,7 @@ def why_no_rollback(ring: Ring) -> Optional[str]:
     return None
 
 
-WHY_NOT = {
-    "prepare": why_no_prepare,
-    "promote": why_no_promote,
-    "retire": why_no_retire,
-    "rollback": why_no_rollback,
-}
+WHY_NOT = {"prepare": why_no_prepare, "promote": why_no_promote, "retire": why_no_retire}
 
 
 def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_AGE, new: bool = False) -> Decision:
@@ -98,22 +92,19 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     `max_age` (seconds) and `new` say when a rollout begins anew.
     """
     current = ring["step"]
-    if rings.is_open(ring) and current["name"] in PHASES[phase]:
+    if phase == "rollback":
+        return _take_back(ring, now, new)
+    if rings.is_open(ring) and current["name"] in PHASES[phase] and not spreads_a_leak(ring):
         return Decision("resume", f"{current['name']} is open since {current['opened']}", current["name"])
     if phase == "adopt":
         return Decision("skip", "the keyring is adopted")
-    if phase == "rollback" and current["name"] in PHASES[phase]:
-        done = f"done, every member was proven at {current['closed']} ({current['name']})"
-        return Decision("skip", f"{done}; {next_text(ring, now)}")
     if goal == "rollout" and _not_yet(ring, phase):
         return Decision("skip", f"{current['name']} is already open")
     why = WHY_NOT[phase](ring)
-    if why and goal == "rollout" and at_rest(ring):
-        return Decision("skip", "")  # the phase before has said that nothing is in flight
-    if why and current["name"] == phase:
-        return Decision("skip", f"done, every member was proven at {current['closed']}")
     if why and goal == "rollout":
-        return Decision("skip", next_text(ring, now))
+        return Decision("skip", "")  # another phase of the run says all that there is to say
+    if why and current["name"] in PHASES[phase] and not rings.is_open(ring):
+        return Decision("skip", f"done, every member was proven at {current['closed']}")
     if why:
         state = "still open" if rings.is_open(ring) else f"closed at {current['closed']}"
         return Decision("refuse", f"{why}. The last step is {current['name']}, {state}")
@@ -121,10 +112,6 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
         return _begin(ring, now, max_age, new)
     if phase == "retire":
         return _let_go(ring, now)
-    if phase == "rollback":
-        return Decision(
-            "open", "the rollout is taken back", "withdraw" if rings.in_state(ring, "staged") else "rollback"
-        )
     return Decision("open", f"{phase} is next", phase)
 
 
@@ -133,9 +120,28 @@ def leaked_staged(ring: Ring) -> List[Dict[str, Any]]:
     return [key for key in rings.in_state(ring, "staged") if "compromised" in key["marks"]]
 
 
-def let_go(ring: Ring, now: float) -> List[Dict[str, Any]]:
-    """Return the keys that the next retire or withdraw lets go of; a staged one only where nothing else may be."""
-    return soak.due(ring, now) if not rings.in_state(ring, "staged") else rings.in_state(ring, "staged")
+def opens_unproven(ring: Ring, step: str) -> bool:
+    """Whether this step opens without a proof of the whole fleet: it takes a rollout back, and incidents do not wait.
+
+    The key that comes back is accepted wherever the other one is, and a key that never signed can go whatever the others do.
+    """
+    return step == "rollback" or (step == "withdraw" and bool(rings.in_state(ring, "staged")))
+
+
+def takes_back(ring: Ring) -> bool:
+    """Whether the keyring's step is one that took a rollout back; see `opens_unproven`."""
+    return ring["step"]["excuses"] is not None
+
+
+def may_go(ring: Ring, now: float) -> List[Dict[str, Any]]:
+    """Return the keys that may be let go of by the controller's clock; a staged one only where nothing else may be."""
+    return rings.in_state(ring, "staged") or soak.due(ring, now)
+
+
+def letting_go(keys: Sequence[Mapping[str, Any]]) -> str:
+    """What the step is called that lets go of these keys: withdraw, if all of them are taken back."""
+    taken_back = [key for key in keys if key["state"] == "staged" or "rolled_back" in key["marks"]]
+    return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
 
 
 def at_rest(ring: Ring) -> bool:
@@ -158,12 +164,15 @@ def may_begin(ring: Ring, wait: float, now: float) -> bool:
 def next_text(ring: Ring, now: float, max_age: Optional[float] = None) -> str:
     """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due."""
     step = ring["step"]
-    if rings.is_open(ring):
-        return f"{step['name']} is open since {step['opened']}: run phased.keys.rollout to finish it"
     if leaked_staged(ring):
         return "the staged key is compromised, and is taken back: run phased.keys.rollout"
+    if rings.is_open(ring):
+        return f"{step['name']} is open since {step['opened']}: run phased.keys.rollout to finish it"
     if rings.in_state(ring, "staged"):
         return "promote is next: run phased.keys.rollout, or phased.keys.promote"
+    signs = rings.primary(ring)
+    if "compromised" in signs["marks"]:
+        return f"the key that signs, {signs['fingerprint']}, is compromised: run phased.keys.rollout"
     moment = soak.next_due(ring)
     if moment is None:
         rest = "nothing is in flight"
@@ -173,21 +182,31 @@ def next_text(ring: Ring, now: float, max_age: Optional[float] = None) -> str:
         return f"{rest}; the next rollout is due at {stamp(begin)}" + (
             f", in {words(begin - now)}" if begin > now else ""
         )
-    name = _letting_go(ring, moment)
     if moment <= now:
-        return f"the soak is over: run phased.keys.rollout, or phased.keys.{PLAYBOOKS[name]}"
+        return "the soak is over: run phased.keys.rollout, or phased.keys.retire"
+    name = letting_go(soak.due(ring, moment))
     return f"{name} is due in {words(moment - now)}, at {stamp(moment)}: run phased.keys.rollout again then"
 
 
-# The playbook that opens a step.
-PLAYBOOKS = {"retire": "retire", "withdraw": "retire"}
+def _take_back(ring: Ring, now: float, again: bool) -> Decision:
+    """Whether the last rollout is taken back; the same command again goes no further, unless that is asked for."""
+    step, why = ring["step"], why_no_rollback(ring)
+    if takes_back(ring) and rings.is_open(ring):
+        return Decision("resume", f"{step['name']} is open since {step['opened']}", step["name"])
+    if takes_back(ring) and not again:
+        done = f"done, every member was proven at {step['closed']}, and {rings.primary(ring)['fingerprint']} signs"
+        further = "" if why else ". To take that back too, give -e app_keys_new=true"
+        return Decision("skip", f"{done}; {next_text(ring, now)}{further}")
+    if why:
+        state = "still open" if rings.is_open(ring) else f"closed at {step['closed']}"
+        return Decision("refuse", f"{why}. The last step is {step['name']}, {state}")
+    name = "withdraw" if rings.in_state(ring, "staged") else "rollback"
+    return Decision("open", "the last rollout is taken back", name)
 
 
-def _letting_go(ring: Ring, now: float) -> str:
-    """What the step is called that lets go of keys: withdraw, if all of them were taken back."""
-    keys = let_go(ring, now)
-    taken_back = [key for key in keys if key["state"] == "staged" or "rolled_back" in key["marks"]]
-    return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
+def spreads_a_leak(ring: Ring) -> bool:
+    """Whether a key that has leaked is on its way to the hosts: it is taken back, and not brought to the others first."""
+    return bool(ring["step"]["name"] == "prepare" and leaked_staged(ring))
 
 
 def _not_yet(ring: Ring, phase: str) -> bool:
@@ -205,8 +224,8 @@ def _begin(ring: Ring, now: float, max_age: float, new: bool) -> Decision:
     if new:
         return Decision("open", "a new rollout was asked for with app_keys_new", "prepare")
     if rings.in_state(ring, "retiring"):
-        return Decision("skip", "a rollout is in flight")
-    if ring["step"]["name"] == "adopt":
+        return Decision("skip", "")  # retire says how far it is
+    if ring["step"]["name"] == "adopt" and signs["origin"] != "recovered":
         return Decision("open", "no rollout has been done yet", "prepare")
     age = now - epoch(ring["step"]["closed"] or ring["step"]["opened"])
     if age > max_age:
@@ -223,5 +242,6 @@ def _let_go(ring: Ring, now: float) -> Decision:
         return Decision("open", "the staged key is compromised", "withdraw")
     moment = soak.next_due(ring)
     if moment is None or moment <= now:
-        return Decision("open", "retire is next", _letting_go(ring, now))
-    return Decision("wait", f"waiting for the soak: {next_text(ring, now)}", _letting_go(ring, moment))
+        return Decision("open", "retire is next", letting_go(soak.due(ring, now)))
+    left = f"{letting_go(soak.due(ring, moment))} is due in {words(moment - now)}, at {stamp(moment)}"
+    return Decision("wait", f"waiting for the soak: {left}: run phased.keys.rollout again then")

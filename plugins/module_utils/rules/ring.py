@@ -62,6 +62,7 @@ class Order(NamedTuple):
                      deploy leaves them alone, and a failed visit may go back to them
     known            every key that the keyring ever held: what else a host holds is not ours to overwrite
     leaked           the known keys that are marked as compromised: no failed visit brings one back
+    urgent           a rollout is taken back, or a leaked key is in use: a host whose application is down is changed too
     """
 
     signs: str
@@ -71,6 +72,7 @@ class Order(NamedTuple):
     may_accept: List[str]
     known: List[str]
     leaked: List[str]
+    urgent: bool
 
     def wants(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
         """Whether these settings are the ones that the step is to bring about."""
@@ -122,14 +124,17 @@ def order(ring: Ring) -> Order:
         # what is on its way to every host is not accepted everywhere.
         may_sign += [key for key in step["signing"] if key != signs]
         must_accept -= set(step["spreading"])
+    leaked = [key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]]
+    may_accept = set(accepts) | set(_names(in_state(ring, "dropping")))
     return Order(
         signs=signs,
         accepts=accepts,
         may_sign=may_sign,
         must_accept=sorted(must_accept),
-        may_accept=sorted(set(accepts) | set(_names(in_state(ring, "dropping")))),
+        may_accept=sorted(may_accept),
         known=sorted(key["fingerprint"] for key in ring["keys"]),
-        leaked=sorted(key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]),
+        leaked=sorted(leaked),
+        urgent=step["excuses"] is not None or bool(may_accept & set(leaked)),
     )
 
 

@@ -23,13 +23,15 @@ def open_step(
     step: str,
     now: float,
     nonce: str,
-    new_key: Optional[Mapping[str, str]] = None,
+    new_key: Optional[str] = None,
     soak: Optional[Mapping[str, Any]] = None,
+    go: Optional[Sequence[str]] = None,
 ) -> Ring:
     """Return the keyring with `step` open.
 
-    `new_key` (id and secret) is what prepare stages. `soak` (seconds and source) is what promote and rollback
-    give to the key that they turn into a retiring one.
+    `new_key` (its secret) is what prepare stages. `soak` (seconds and source) is what promote and rollback give to the key
+    that they turn into a retiring one. `go` are the fingerprints of the keys that retire and withdraw let go of, of those
+    that may go; without it they let go of all of them.
     """
     opening = OPENING.get(step)
     if opening is None:
@@ -39,7 +41,7 @@ def open_step(
     signing = {rings.primary(ring)["fingerprint"], *(last["signing"] if rings.is_open(ring) else [])}
     spreading = set(last["spreading"] if rings.is_open(ring) else [])
     excuses = _excuses(ring, step)
-    moved = opening(ring, _Opening(now, last["counter"] + 1, new_key, soak))
+    moved = opening(ring, _Opening(now, last["counter"] + 1, new_key, soak, go))
     if step == "prepare":
         spreading.add(moved["fingerprint"])
     ring["step"] = {
@@ -54,12 +56,11 @@ def open_step(
 def _excuses(ring: Ring, step: str) -> Optional[int]:
     """Return since which counter a member must have been proven, to be visited later without holding up the others.
 
-    None: there is no excuse. A rollback is for incidents: whoever was proven when the new key came accepts both keys, and a
-    key that has never signed can be taken back whatever the others do.
+    None: there is no excuse. Whoever was proven when the new key came accepts both keys.
     """
-    if step == "withdraw" and rings.in_state(ring, "staged"):
-        return 0
-    return int(rings.primary(ring)["since"]) if step == "rollback" else None
+    if not next_step.opens_unproven(ring, step):
+        return None
+    return int(rings.primary(ring)["since"]) if step == "rollback" else 0
 
 
 class _Opening(NamedTuple):
@@ -67,14 +68,15 @@ class _Opening(NamedTuple):
 
     now: float
     counter: int
-    new_key: Optional[Mapping[str, str]]
+    new_key: Optional[str]
     soak: Optional[Mapping[str, Any]]
+    go: Optional[Sequence[str]]
 
 
 def _prepare(ring: Ring, given: _Opening) -> Dict[str, Any]:
     if given.new_key is None:
         raise RingError("prepare needs a new key")
-    key = _key(given.new_key["id"], given.new_key["secret"], "staged", "generated", given.now, given.counter)
+    key = _key(next_id(ring), given.new_key, "staged", "generated", given.now, given.counter)
     ring["keys"].append(key)
     return key
 
@@ -113,7 +115,7 @@ def _sign_with(ring: Ring, key: Dict[str, Any], given: _Opening) -> Dict[str, An
 
 def _let_go(ring: Ring, given: _Opening) -> Dict[str, Any]:
     """Have hosts accept no longer what may be let go of: retired keys, and keys that are taken back."""
-    keys = next_step.let_go(ring, given.now)
+    keys = [key for key in next_step.may_go(ring, given.now) if given.go is None or key["fingerprint"] in given.go]
     if not keys:
         raise RingError("there is no key to let go of")
     for key in keys:
@@ -173,6 +175,7 @@ class Start(NamedTuple):
     gone       of keys that some hosts accept and that are not to be accepted any more
     signing    fingerprints of all keys that workers sign with now
     spreading  fingerprints of keys that not every worker accepts now
+    leaked     fingerprints of keys that are compromised
     origin     where the keys come from: adopted, generated or recovered
     counter    of the step that the keyring begins with, later than any that a host has seen
     """
@@ -182,6 +185,7 @@ class Start(NamedTuple):
     gone: Sequence[str] = ()
     signing: Sequence[str] = ()
     spreading: Sequence[str] = ()
+    leaked: Sequence[str] = ()
     counter: int = 1
 
 
@@ -210,6 +214,8 @@ def adopt(
         key = _key(f"k{number}", secret, state, start.origin, now, start.counter)
         if state == "retiring":
             key["soak"] = dict(soak)
+        if key["fingerprint"] in start.leaked:
+            key["marks"].append("compromised")
         # The newest last: the one that signs.
         keys.insert(0, key)
     signs = keys[-1]["fingerprint"]

@@ -87,13 +87,16 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     if look["proof"] == "process_age" and look["workers"]:
         # The file's age is the proof there: one that is written makes every worker older than it.
         restart = restart or write
-    if converge and not look["workers"]:
-        lost = [finding.seen for finding in proofs.process_findings(look)]
-        if lost:
-            return Plan(
-                False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down"
-            )
-    return Plan(write, restart)
+    lost = [finding.seen for finding in down(look)]
+    if converge and lost and not order.urgent:
+        return Plan(False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down")
+    # It may be down because of the key that is taken back, and is started with the one before.
+    return Plan(write, restart or (converge and bool(lost)))
+
+
+def down(look: Mapping[str, Any]) -> List[proofs.Finding]:
+    """Find why the application of a host on which nothing runs should run; nothing where it is not meant to."""
+    return [] if look["workers"] else proofs.process_findings(look)
 
 
 def unproven(order: Order, look: Mapping[str, Any], converge: bool, before: Mapping[str, Any]) -> List[str]:
@@ -111,6 +114,8 @@ def unproven(order: Order, look: Mapping[str, Any], converge: bool, before: Mapp
         if before["workers"] and unit["name"] not in stopped and unit["active"] != "active":
             found.append(f"{unit['name']} is {unit['active']} ({unit['sub']})")
     found += [finding.seen for finding in proofs.unsettled_findings(look)]
+    if converge and down(before):
+        found += [finding.seen for finding in down(look)]
     return found
 
 

@@ -5,6 +5,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+import pytest
+
+TESTS = Path(__file__).resolve().parents[2]
+for folder in (TESTS / "hosts", TESTS / "hosts" / "tests", TESTS / "unit" / "plugins", TESTS / "demo"):
+    sys.path.append(str(folder))
+
+from played import Played  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def bring_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Played]]:
+    """Bring fleets up as `Hosts.up` does; they are gone when the tests of the file are over, however those end."""
+    fleets = []
+
+    def bring(hosts: int, **options: object) -> Played:
+        fleets.append(Played(tmp_path_factory.mktemp("played") / "fleet"))
+        return fleets[-1].up(hosts, **options)
+
+    yield bring
+    for fleet in fleets:
+        fleet.end()

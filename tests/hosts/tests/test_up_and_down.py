@@ -19,6 +19,7 @@ import cgroups
 import hosts as real
 import machine
 import pytest
+from errors import HostsError
 
 pytestmark = pytest.mark.hosts
 
@@ -117,6 +118,26 @@ def test_what_a_killed_up_has_left_is_cleared_by_the_next(folder: Path, moment: 
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=TOO_LONG)
     refused = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TOO_LONG)
     assert refused.returncode == 1 and "take it down first" in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_up_that_is_asked_to_end_takes_away_what_it_has_started(folder: Path, number: signal.Signals) -> None:
+    up = subprocess.Popen([sys.executable, SCRIPT, "up", "--dir", folder], stderr=subprocess.DEVNULL)
+    wait_for(lambda: real.Hosts(folder).group.child("web1").leader() is not None)
+    up.send_signal(number)
+    assert up.wait(TOO_LONG) != 0
+    assert left_of(folder) == []
+
+
+def test_a_host_that_does_not_come_up_is_named_with_what_it_said(folder: Path) -> None:
+    hosts = real.Hosts(folder).up(2, 1, keeper_pid=os.getpid())
+    hosts.kill("web2")
+    init = folder / "hosts/web2/disk/usr/lib/systemd/systemd"
+    init.parent.mkdir(parents=True)
+    init.write_text("#!/bin/sh\necho the disk is broken >&2\n")
+    init.chmod(0o755)
+    with pytest.raises(HostsError, match="web2 ended at once:\nthe disk is broken"):
+        hosts.boot("web2")
 
 
 def test_a_keeper_ends_the_fleet_of_one_who_was_killed(folder: Path) -> None:

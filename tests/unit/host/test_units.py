@@ -25,6 +25,7 @@ Id=shop.service
 LoadState=loaded
 ActiveState=active
 SubState=running
+TriggeredBy=shop.socket
 """
 NOPE = """MainPID=0
 NRestarts=0
@@ -105,7 +106,7 @@ class TestShow:
     def test_several_of_all_kinds(self, systemctl: Systemctl) -> None:
         systemctl.says(f"{SHOP}\n{NOPE}\n{SLICE}")
         assert units.show(["shop", "nope.service", "app.slice"]) == [
-            Unit("shop.service", "loaded", "active", "running", "/system.slice/shop.service", 3, 812),
+            Unit("shop.service", "loaded", "active", "running", "/system.slice/shop.service", 3, 812, ("shop.socket",)),
             Unit("nope.service", "not-found", "inactive", "dead", "", 0, 0),
             Unit("app.slice", "loaded", "active", "active", "/app.slice", 0, 0),
         ]
@@ -130,6 +131,24 @@ class TestShow:
         assert systemctl.environ["XDG_RUNTIME_DIR"] == f"/run/user/{os.getuid()}"
         with pytest.raises(ValueError, match="scope"):
             units.show(["shop"], scope="global")
+
+    def test_a_user_without_a_manager(self, systemctl: Systemctl) -> None:
+        systemctl.does("echo 'Failed to connect to bus: No medium found' >&2; exit 1")
+        with pytest.raises(UnitsUnavailable, match="No medium found: .*ansible_become_user.*loginctl enable-linger"):
+            units.show(["shop"], scope="user")
+
+    def test_on_demand(self, systemctl: Systemctl) -> None:
+        shown = [
+            Unit("run.service", "loaded", "active", "running", "/run", 0, 1, ("run.socket",)),
+            Unit("lazy.service", "loaded", "inactive", "dead", "", 0, 0, ("lazy.socket", "lazy.path")),
+            Unit("off.service", "loaded", "inactive", "dead", "", 0, 0, ("off.socket",)),
+            Unit("down.service", "loaded", "inactive", "dead", "", 0, 0),
+        ]
+        states = {"lazy.path": "inactive", "lazy.socket": "active", "off.socket": "failed"}
+        systemctl.says("\n".join(f"LoadState=loaded\nActiveState={state}\n" for state in states.values()))
+        assert units.on_demand(shown) == {"lazy.service"}
+        assert systemctl.calls[0].endswith("-- lazy.path lazy.socket off.socket")
+        assert units.on_demand(shown[3:]) == set() and len(systemctl.calls) == 1
 
     def test_not_booted(self, systemctl: Systemctl) -> None:
         systemctl.does(f"printf %s {json.dumps(NOT_BOOTED)} >&2; exit 1")

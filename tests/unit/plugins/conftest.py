@@ -32,6 +32,11 @@ NAMES = ("web1", "web2")
 SIDE_BY_SIDE = {"after", "new_fleet", "walk"}
 
 
+def slow(*values: Any) -> Any:
+    """A parameter of a test that runs with `make slow` only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 class Walk:
     """A whole rollout, one step at a time, walked when it is first asked for: what each playbook said (`runs`), and the
     fleet as each step left it (`places`).

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import envfile
 import procs
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils.host import files
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
@@ -41,6 +42,8 @@ while [ $# -gt 2 ]; do shift; done
 here=$PHASED_FLEET_DIR/hosts/$1
 keyring=$PHASED_FLEET_DIR/.keyrings/shop.yml
 if [ -e "$here/down" ] || { [ -e "$here/down-after" ] && ! cmp -s "$here/down-after" "$keyring"; }; then
+  # What is sent is read: on a busy machine Ansible else says "broken pipe" and not what ssh says.
+  [ -t 0 ] || cat >/dev/null
   echo "ssh: connect to host $1 port 22: Connection refused" >&2
   exit 255
 fi
@@ -287,9 +290,52 @@ class Fleet:
 
     def open(self, step: str) -> None:
         """Open a step as the gate does once the fleet is counted."""
-        key = {"id": "k9", "secret": new_key("text")} if step == "prepare" else None
+        key = new_key("text") if step == "prepare" else None
         soak = {"seconds": SOAK, "source": "app_keys_soak"}
         self.keyring_file().replace(steps.open_step(self.ring(), step, time.time(), secrets.token_hex(8), key, soak))
+
+    def edit(self, change: Callable[[Dict[str, Any]], Any]) -> None:
+        """Write the keyring with a change that is made by hand: what `change` does to it, or returns in its place."""
+        ring = self.ring()
+        self.keyring_file().replace(change(ring) or ring)
+
+    def soak(self, state: str, seconds: float) -> None:
+        """Give the one key in this state another soak."""
+        key = self.key(state)
+
+        def change(ring: Dict[str, Any]) -> None:
+            rings.find(ring, key)["soak"]["seconds"] = seconds
+
+        self.edit(change)
+
+    def holds(self, *states: str) -> Dict[str, List[str]]:
+        """The fingerprints of the keys in each of these states."""
+        return {state: [key for key, its in self.states().items() if its == state] for state in states}
+
+    def destroyed(self, key: str) -> bool:
+        """Whether the secret of this key is in the keyring no longer."""
+        return rings.find(self.ring(), key)["secret"] is None
+
+    def events(self) -> List[str]:
+        """What the journal tells, in its order."""
+        return [entry["event"] for entry in self.ring()["journal"]]
+
+    def join(self, number: int, key: Optional[str] = None) -> None:
+        """Make a host one that joins: no member, without a record, and its image gave it this key, or nothing at all."""
+        host = self.hosts[number]
+        host.record_file.unlink()
+        host.stop()
+        host.env.write_text("# new here\n")
+        if key:
+            self.write_env(key, number)
+            host.restart()
+        self.edit(lambda ring: ring["members"].pop(host.name) and None)
+
+    def down(self, *numbers: int) -> None:
+        """Reach every host over ssh, and these not at all."""
+        self.over_ssh()
+        for number in numbers:
+            self.hosts[number].tell("down")
 
     def unchanged(self) -> Any:
         """All that a refusal must leave alone: compare two of these."""
@@ -305,7 +351,7 @@ class Fleet:
     def take(self, place: Path, older: Optional[Path] = None) -> None:
         """Begin where a saved fleet was, with keys of our own: the same keyring, env files, records, and workers with them.
 
-        Hosts that the saved fleet did not have are members just like its first. `older` is a place that the same
+        The members are the hosts of this fleet, those that the saved one did not have just like its first. `older` is a place that the same
         fleet was saved to before: the keyring is the one from there.
         """
         shutil.copytree(place / ".keyrings", self.keyring.parent)
@@ -326,8 +372,9 @@ class Fleet:
         if older:
             shutil.copy(older / ".keyrings" / "shop.yml", self.keyring)
             ring = self.ring()
-        for host in self.hosts:
-            ring["members"].setdefault(host.name, ring["members"][first.name])
+        ring["members"] = {
+            host.name: ring["members"].get(host.name, ring["members"][first.name]) for host in self.hosts
+        }
         self.keyring_file().replace(json.loads(exchange(json.dumps(ring), ours)))
         self.restart()
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import FleetAction
+from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import FleetAction, unreachable
 
 OLDER, NEWER = {"asked": 10.0, "mark": "older"}, {"asked": 20.0, "mark": "newer"}
 LOST = {"unreachable": True, "msg": "ssh: connection refused"}
@@ -39,3 +39,26 @@ def gathered(**results: Any) -> Dict[str, Any]:
 )  # fmt: skip
 def test_1_a_host_that_was_lost_has_no_evidence(results: Dict[str, Any], expected: Dict[str, Any]) -> None:
     assert gathered(**results) == expected
+
+
+PREFACE = 'Task failed: Data could not be sent to remote host "10.0.0.3". Make sure this host can be reached over ssh: '
+REFUSED = "ssh: connect to host 10.0.0.3 port 22: Connection refused\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (PREFACE + REFUSED, "ssh: connect to host 10.0.0.3 port 22: Connection refused"),
+        (PREFACE + "OpenSSH_9.2p1\r\ndebug1: Connecting\r\n" + REFUSED, REFUSED.strip()),
+        ("Failed to connect to the host via ssh: ops@web3: Permission denied (publickey).", "ops@web3: Permission denied (publickey)"),
+        (
+            PREFACE + "ssh: connect to host jump port 22: No route to host\r\nConnection closed by UNKNOWN port 65535\r\n",
+            "ssh: connect to host jump port 22: No route to host",
+        ),
+        (PREFACE + "@@@@\n@ WARNING @\n@@@@\nIt is possible that\nHost key verification failed.\n", "Host key verification failed"),
+        ("Task failed: timed out", "timed out"),
+    ],
+)  # fmt: skip
+def test_an_unreachable_host_is_told_in_what_ssh_said(said: str, words: str) -> None:
+    assert unreachable(said) == f"unreachable ({words})"
+    assert unreachable("") == "unreachable"

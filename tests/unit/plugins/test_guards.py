@@ -56,5 +56,8 @@ def test_a_visit_that_would_leave_the_keys_in_a_file_on_the_host_is_refused(afte
     fleet = after("adopt")
     fleet.open("prepare")
     before = fleet.unchanged()
-    fleet.visit(ANSIBLE_KEEP_REMOTE_FILES="1").ended(2).says("without pipelining they would lie in a temporary file")
+    fleet.visit(ANSIBLE_KEEP_REMOTE_FILES="1").ended(2).says(
+        "without pipelining they would lie in a temporary file",
+        "ANSIBLE_KEEP_REMOTE_FILES turns pipelining off: unset it",
+    )
     assert fleet.unchanged() == before

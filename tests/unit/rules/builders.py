@@ -43,7 +43,7 @@ def adopt(members: Sequence[str] = FLEET, secrets: Sequence[str] = (SECRETS[1],)
 
 def opened(ring: Mapping[str, Any], step: str, now: float, number: int = 2) -> Dict[str, Any]:
     """The keyring with `step` open; prepare stages the key `SECRETS[number]`."""
-    key = {"id": steps.next_id(ring), "secret": SECRETS[number]} if step == "prepare" else None
+    key = SECRETS[number] if step == "prepare" else None
     nonce = f"n{ring['step']['counter'] + 1}"
     return steps.open_step(dict(ring), step, now, nonce, key, SOAK if step in ("promote", "rollback") else None)
 

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from builders import (
+    DAY,
     FLEET,
     FP,
     NEW,
@@ -182,7 +183,7 @@ def test_keys_that_no_single_host_holds_cannot_be_read():
 def start(plan, secrets):
     return steps.Start(
         secrets=[secrets[key] for key in plan.accepts], origin="adopted", gone=[secrets[key] for key in plan.gone],
-        signing=plan.signing, spreading=plan.spreading, counter=plan.counter + 1,
+        signing=plan.signing, spreading=plan.spreading, leaked=plan.leaked, counter=plan.counter + 1,
     )  # fmt: skip
 
 
@@ -222,9 +223,9 @@ def recover(**hosts):
 
 def test_7_a_lost_keyring_is_rebuilt_from_what_the_hosts_hold_a_step_later():
     plan = recover(web_1=lost("promoted"), web_2=lost("promoted"))
-    assert (plan.ring, plan.counter, plan.accepts) == ("ring-1", 3, [NEW, OLD])
+    assert (plan.ring, plan.counter, plan.accepts) == ("ring-1", 3 + adoption.UNSEEN, [NEW, OLD])
     ring = taken_over(plan)
-    assert (ring["ring"], ring["step"]["counter"]) == ("ring-1", 4)
+    assert (ring["ring"], ring["step"]["counter"]) == ("ring-1", 6)
     assert states(ring) == {NEW: "primary", OLD: "retiring"}
 
 
@@ -248,8 +249,21 @@ def test_7_a_key_that_was_being_let_go_of_is_not_taught_again():
     assert states(steps.close_step(ring, T0 + 60)) == {OLD: "retired", NEW: "primary"}
 
 
+def test_7_what_had_leaked_is_still_marked():
+    ring = taken_over(recover(web_1=lost("promoted", record=record(at("promoted"), leaked=[OLD]))))
+    assert rings.find(ring, OLD)["marks"] == ["compromised"]
+    assert rings.find(ring, NEW)["marks"] == []
+
+
+def test_5_a_keyring_that_was_recovered_is_not_rolled_at_once():
+    ring = steps.close_step(taken_over(recover(web_1=lost("retired"))._replace(counter=9)), T0)
+    ring["keys"][-1]["origin"] = "recovered"
+    assert next_step.decide(ring, "prepare", "rollout", T0 + 60).do == "skip"
+    assert next_step.decide(ring, "prepare", "rollout", T0 + 2 * DAY).do == "open"
+
+
 def test_7_hosts_of_two_keyrings_are_not_made_one():
-    other = lost("promoted", record=record(at("promoted"), ring="ring-2"))
+    other = lost("promoted", record={**record(at("promoted")), "ring": "ring-2"})
     assert texts(recover(web_1=lost("promoted"), web_2=other).findings) == ["was rolled with the keyring ring-2"]
 
 

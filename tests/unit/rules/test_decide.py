@@ -154,19 +154,28 @@ def test_a_retire_before_the_adoption_is_complete_waits_for_a_soak_that_begins_w
     [
         ("promoted", "retire", SOON, "waiting for the soak: retire is due in 13d"),
         ("promote", "promote", SOON, "promote is open since 2023-11-15T00:13:20Z"),
-        ("promoted", "promote", SOON, "every member was proven at 2023-11-15T00:23:20Z"),
         ("adopted", "prepare", SOON, "no rollout has been done yet"),
-        ("promoted", "prepare", SOON, "a rollout is in flight"),
     ],
 )
 def test_a_decision_says_why(name, step, now, said):
     assert said in next_step.decide(at(name), step, "rollout", now).text
 
 
+@pytest.mark.parametrize("name", ["adopted", "prepared", "promoted", "retired"])
+def test_a_rollout_that_does_nothing_says_so_once(name):
+    """In the middle of a soak, say, it is retire that tells when it is due, and not prepare and promote too."""
+    texts = [next_step.decide(at(name), step, "rollout", SOON).text for step in ("prepare", "promote", "retire")]
+    assert len([text for text in texts if text]) == 1
+
+
+def test_a_step_that_is_asked_for_by_itself_and_is_done_says_so():
+    assert "every member was proven at 20" in next_step.decide(at("promoted"), "promote", "promote", SOON).text
+
+
 def test_what_is_left_of_the_soak_is_counted_from_now():
     ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
     ring = steps.close_step(opened(ring, "retire", OVER), OVER)
-    assert "in 9d" in next_step.decide(ring, "promote", "rollout", OVER + DAY).text
+    assert "in 9d" in next_step.decide(ring, "retire", "rollout", OVER + DAY).text
 
 
 @pytest.mark.parametrize(

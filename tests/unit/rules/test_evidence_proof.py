@@ -226,6 +226,17 @@ def test_9_an_idle_host_is_proven_on_disk(name):
     assert findings(ring, idle(ring, files=[env_file(ALIEN)])) != []
 
 
+def test_9_a_service_that_a_socket_starts_may_rest_after_it_has_run():
+    ring = at("promote")
+    lazy = {**unit("inactive", sub="dead"), "on_demand": True}
+    assert findings(ring, seen(ring, workers=[], units=[lazy])) == []
+    assert findings(ring, seen(ring, workers=[], units=[lazy], files=[env_file(OLD)])) != []
+    # All that does not run has to be started by something.
+    down = "no worker runs, and at the last visit there were 2"
+    assert said(ring, seen(ring, workers=[], units=[lazy, unit("inactive", name="queue.service")])) == down
+    assert said(ring, seen(ring, workers=[], units=[{**lazy, "on_demand": False}])) == down
+
+
 @pytest.mark.parametrize(
     "changes, expected",
     [

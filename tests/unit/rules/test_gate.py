@@ -37,7 +37,7 @@ SOAKED = T0 + 40 * DAY
 
 
 def wish(phase, goal="rollout", **changes):
-    new_key = {"id": "k9", "secret": SECRETS[3]}
+    new_key = SECRETS[3]
     return Wish(**{"phase": phase, "goal": goal, "nonce": "n-new", "soak": SOAK, "new_key": new_key, **changes})
 
 
@@ -157,12 +157,13 @@ def test_the_closing_count_closes_once():
     assert (again.do, again.ring) == ("stay", verdict.ring)
 
 
-def test_a_host_that_was_set_aside_is_proven_again_and_its_waiver_ends():
+def test_a_host_that_was_set_aside_and_answers_is_counted_like_any_other():
     ring = members.waive(at("promote"), ["web-2"], "dead disk", DAY, NOW - HOUR)
+    ring = members.end_waivers(ring, fleet_of(ring), NOW)
+    assert ring["waivers"] == []
     verdict = gate.closing(ring, FLEET, fleet_of(ring), survey()._replace(clock=NOW))
-    assert verdict.ring["waivers"] == []
     assert [entry["event"] for entry in verdict.ring["journal"][-2:]] == [
-        "proven again, its waiver has ended", "promote closed: all 3 members are proven",
+        "answers again: its waiver has ended", "promote closed: all 3 members are proven",
     ]  # fmt: skip
 
 
@@ -171,6 +172,7 @@ def test_a_sealed_secret_is_destroyed_by_the_first_count_without_a_waiver():
     look = survey()._replace(clock=NOW)
     ring = gate.closing(ring, FLEET, fleet_of(ring, web_2=None), look).ring
     assert rings.find(ring, OLD)["secret"]
+    ring = members.end_waivers(ring, ["web-2"], NOW)
     ring = gate.closing(ring, FLEET, fleet_of(ring), look).ring
     assert rings.find(ring, OLD)["secret"] is None
 
@@ -293,3 +295,52 @@ def test_a_new_rollout_that_is_asked_for_does_not_wait_for_a_soak_to_end():
 def test_5_the_same_command_after_a_kill_does_not_begin_another_rollout(name, wait, may):
     assert next_step.may_begin(at(name), wait, NOW) is may
     assert not next_step.may_begin(at("promoted"), 0.0, OVER), "one that is due is finished first"
+
+
+# --- what an incident must not wait for -------------------------------------------
+
+
+def test_14_a_leaked_key_does_not_wait_for_another_that_has_not_soaked_on_some_host():
+    ring = leaked(rolled(at("promoted"), CLOSED["promote"] + HOUR, 4), NEW)
+    evidence = fleet_of(ring)
+    evidence["web-2"]["record"]["stopped"] = {OLD: SOAKED - DAY}
+    verdict = ask(ring, "retire", now=OVER, evidence=evidence)
+    assert verdict.do == "visit"
+    assert (states(verdict.ring)[NEW], states(verdict.ring)[OLD]) == ("dropping", "retiring")
+
+
+def test_14_a_leaked_key_that_is_on_its_way_is_not_brought_to_the_other_hosts_first():
+    ring = leaked(at("prepare"), NEW)
+    evidence = fleet_of(ring, web_2=seen(at("adopted")), web_3=None)
+    assert [gate.ask(ring, wish(phase), NOW).do for phase in ("current", "prepare", "promote")] == ["skip"] * 3
+    verdict = ask(ring, "retire", evidence=evidence)
+    assert (verdict.do, verdict.ring["step"]["name"], list(verdict.visit)) == ("visit", "withdraw", ["web-1", "web-2"])
+
+
+def test_4_a_copy_of_the_keyring_cannot_take_back_what_another_has_opened():
+    ring = at("promoted")
+    other = seen(ring)
+    other["record"]["nonce"] = "of the other copy"
+    verdict = ask(ring, "rollback", goal="rollback", evidence=fleet_of(ring, web_2=other))
+    assert verdict.do == "refuse"
+    assert "has seen step 3 (promote)" in verdict.text
+
+
+def test_a_check_of_a_rollout_goes_on_where_visits_are_all_that_is_missing():
+    ring = at("retired")
+    joined = [*FLEET, "web-9"]
+    evidence = {**fleet_of(ring), "web-9": seen(ring, record=None)}
+    later = CLOSED["retire"] + 2 * DAY
+    assert ask(ring, "prepare", now=later, evidence=evidence, fleet=joined, checking=True).do == "stay"
+    assert ask(ring, "prepare", now=later, evidence=evidence, fleet=joined).do == "refuse"
+    del evidence["web-9"]
+    assert ask(ring, "prepare", now=later, evidence=evidence, fleet=joined, checking=True).do == "refuse"
+
+
+def test_what_is_next_in_an_emergency_is_said_first():
+    assert "is compromised: run phased.keys.rollout" in next_step.next_text(leaked(at("retired"), NEW), NOW)
+    assert "is taken back: run phased.keys.rollout" in next_step.next_text(leaked(at("prepare"), NEW), NOW)
+
+
+def test_what_an_emergency_costs_depends_on_the_playbook():
+    assert "phased.keys.rollback goes its one step" in emergency.cost(at("promoted"), NEW, "rollback")

@@ -75,6 +75,19 @@ def test_the_same_command_again_does_not_prolong_a_waiver_and_another_reason_doe
     assert [waiver["reason"] for waiver in again["waivers"]] == ["a new disk is on its way"]
 
 
+def test_a_waiver_that_has_ended_is_not_opened_again_by_the_same_command():
+    ended = members.end_waivers(waived(), ["web-2"], NOW)
+    assert ended["waivers"] == []
+    assert waived(ended, now=NOW + HOUR) is ended
+
+
+def test_how_to_set_a_host_aside_is_said_where_it_is_unreachable():
+    found = proofs.count(
+        at("promoted"), FLEET, fleet_of(at("promoted"), web_2=None), survey()._replace(cut_off=["web-2"])
+    )
+    assert "set it aside with -e app_keys_waive=web-2" in found.findings["web-2"][0].do
+
+
 def test_whoever_is_no_member_cannot_be_set_aside():
     with pytest.raises(RingError, match="app_keys_waive names web-33, which is no member"):
         waived(names=["web-33"])

@@ -26,6 +26,7 @@ from builders import (
     seen,
     states,
     survey,
+    unit,
 )
 
 SOON = CLOSED["promote"] + HOUR
@@ -84,7 +85,7 @@ def test_12_the_key_before_signs_again_and_the_new_one_gets_a_soak_of_its_own(na
     assert soak.next_due(ring) == SOON + HOUR + SOAK["seconds"]
     assert "soaking" not in rings.find(ring, OLD)["times"]
     assert next_step.decide(ring, "retire", "rollout", SOON + DAY) == (
-        "wait", "waiting for the soak: withdraw is due in 13d 1h, at 2023-11-29T02:23:20Z: run phased.keys.rollout again then", "withdraw",
+        "wait", "waiting for the soak: withdraw is due in 13d 1h, at 2023-11-29T02:23:20Z: run phased.keys.rollout again then", "",
     )  # fmt: skip
 
 
@@ -187,3 +188,45 @@ def test_a_key_that_never_signed_is_taken_back_whoever_is_away():
 
 def test_a_first_keyring_has_nothing_to_go_back_to():
     assert "has promoted no key yet" in ask(steps.close_step(adopt(), SOON)).text
+
+
+# --- what it is not about --------------------------------------------------------
+
+
+def later_rollout():
+    """NEW was taken back and soaks; NEXT has been promoted since."""
+    return rolled(rolled_back(), SOON + DAY, 3)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_withdraw_of_an_older_key_is_not_taken_for_the_rollback_that_is_asked_for(closed):
+    over = SOON + SOAK["seconds"]
+    ring = opened(later_rollout(), "withdraw", over)
+    decision = ask(steps.close_step(ring, over) if closed else ring, over + HOUR)
+    assert (decision.do, decision.step) == ("open", "rollback")
+
+
+def test_what_was_taken_back_is_said_and_how_to_go_further():
+    ring = opened(at("promoted"), "prepare", SOON, 3)
+    ring = steps.close_step(opened(ring, "withdraw", SOON), SOON)
+    decision = ask(ring)
+    assert decision.do == "skip"
+    assert f"{NEW} signs" in decision.text and "To take that back too, give -e app_keys_new=true" in decision.text
+    assert next_step.decide(ring, "rollback", "rollback", SOON, new=True).step == "rollback"
+    assert "take that back too" not in ask(rolled_back()).text
+
+
+def test_12_a_host_on_which_nothing_runs_before_and_after_holds_up_nobody():
+    ring = opened(at("promoted"), "rollback", SOON)
+    down = seen(ring, workers=[], units=[unit("failed")])
+    evidence = fleet_of(at("promoted"), web_2=down)
+    assert proofs.batch_findings(ring, FLEET, evidence, survey(), {}, ["web-2"], ["web-3"]) == {}
+    ordinary = at("promoted")
+    assert proofs.batch_findings(ordinary, FLEET, evidence, survey(), {}, ["web-2"], ["web-3"])
+    assert list(proofs.count(ring, FLEET, evidence, survey()).findings) == list(FLEET), "and it is not proven"
+
+
+def test_retire_after_a_withdraw_is_done_too():
+    over = SOON + SOAK["seconds"]
+    ring = steps.close_step(opened(rolled_back(), "withdraw", over), over)
+    assert next_step.decide(ring, "retire", "retire", over).do == "skip"

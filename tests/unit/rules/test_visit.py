@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import visit
-from builders import ALIEN, NEW, NEXT, OLD, PATH, at, env_file, idle, outsider, record, seen, unit, worker
+from ansible_collections.phased.keys.plugins.module_utils.rules import steps, visit
+from builders import ALIEN, NEW, NEXT, OLD, PATH, T0, at, env_file, idle, opened, outsider, record, seen, unit, worker
 
 CONVERGE, DEPLOY = True, False
 STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
@@ -243,6 +243,7 @@ def unproven(name, look, before=2, converge=CONVERGE):
         "workers": [worker(number) for number in range(before)],
         "lasting": before,
         "units": [unit()] if before else [],
+        "record": None,
     }
     return visit.unproven(rings.order(at(name)), look, converge, earlier)
 
@@ -307,3 +308,33 @@ def test_8_settings_of_before_come_back_only_where_the_step_admits_them(name, ke
 
 def test_a_visit_is_not_about_processes_that_nobody_named():
     assert does("promote", seen(at("promote"), others=[outsider()])) == (False, False)
+
+
+# --- a rollout is taken back where the application is down ---------------------
+
+
+def fallen(ring, *keys):
+    """A host whose application died with these keys in its file."""
+    return seen(ring, *keys, workers=[], units=[unit("failed", sub="failed")])
+
+
+def test_12_a_host_that_is_down_is_written_and_started_when_a_rollout_is_taken_back():
+    ring = opened(at("promoted"), "rollback", T0)
+    assert visit.plan(rings.order(ring), fallen(at("promoted"), NEW, OLD), True) == (True, True, None)
+    assert visit.plan(rings.order(ring), fallen(at("promoted"), NEW, OLD), False).restart is False, (
+        "a deploy starts nothing"
+    )
+    refused = visit.plan(rings.order(at("retire")), fallen(at("promoted"), NEW, OLD), True).refuse
+    assert "a host is not changed while it is down" in refused
+
+
+def test_14_so_it_is_while_a_leaked_key_is_in_use():
+    order = rings.order(opened(steps.mark_compromised(at("prepared"), OLD, T0), "promote", T0))
+    assert visit.plan(order, fallen(at("prepared"), OLD, NEW), True).refuse is None
+
+
+def test_12_a_host_that_stays_down_is_not_proven():
+    ring = opened(at("promoted"), "rollback", T0)
+    before, after = fallen(at("promoted"), NEW, OLD), fallen(ring)
+    assert "shop.service is failed (failed)" in visit.unproven(rings.order(ring), after, True, before)
+    assert visit.unproven(rings.order(ring), seen(ring), True, before) == []
