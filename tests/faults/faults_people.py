@@ -24,7 +24,7 @@ def untouched(field: Field, *arguments: str) -> str:
     assert field.keyring.read_bytes() == keyring, "the keyring was written"
     assert [(host.keys(), host.pids(), host.record()) for host in field.members] == before
     field.struck(f"the command had {arguments[0]}")
-    return run.text
+    return run.said
 
 
 @fault("--limit leaves hosts out", REFUSED, ALL, ["prepare"])

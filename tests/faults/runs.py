@@ -56,6 +56,11 @@ class Run:
         return self.log.read_text(errors="replace")
 
     @property
+    def said(self) -> str:
+        """What it said, wherever lines were broken."""
+        return re.sub(r"\s+", " ", self.text)
+
+    @property
     def code(self) -> int | None:
         return self.process.poll()
 
@@ -87,9 +92,8 @@ class Run:
 
     def says(self, *parts: str) -> Run:
         """See that all these parts are in what it said, wherever lines were broken."""
-        said = re.sub(r"\s+", " ", self.text)
         for part in parts:
-            assert part in said, f"nothing says {part!r}\n{self.text}"
+            assert part in self.said, f"nothing says {part!r}\n{self.text}"
         return self
 
     def refuses(self, host: str, *parts: str) -> Run:

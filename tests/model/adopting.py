@@ -12,7 +12,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import 
 
 from .looks import evidence, look
 from .runs import book_of
-from .world import EVIDENCE_MAX_AGE, SOAK, TICK, Book, Seen, State, Violation, host_at, secrets_by_name, wall
+from .world import EVIDENCE_MAX_AGE, SOAK, TICK, Book, Seen, State, Violation, host_at, name_of, secrets_by_name, wall
 
 
 def recover(state: State, who: int, lost: bool = True) -> State:
@@ -47,6 +47,12 @@ def recover(state: State, who: int, lost: bool = True) -> State:
         wall(state),
     )
     book = Book(rings.check(ring, "shop"), lineage)
+    leaked = {key for host in state.hosts if host.listed and host.record for key in host.record.leaked}
+    for key in ring["keys"]:
+        if key["fingerprint"] in leaked and "compromised" not in key["marks"]:
+            raise Violation(
+                f"{name_of(key['fingerprint'])} has leaked, and the keyring that is recovered does not know it"
+            )
     return write_first(state, who, book)._replace(lineages=lineage)
 
 

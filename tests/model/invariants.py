@@ -82,6 +82,9 @@ def _closes(state: State, book: Book) -> None:
         s: {key["fingerprint"] for key in ring["keys"] if key["state"] == s} for s in ("staged", "retiring", "dropping")
     }
     signs, aside = _primary(ring), waived(book, state)
+    for name in aside:
+        if ring["members"][name]["proven"] == ring["step"]["counter"]:
+            raise Violation(f"{name} is set aside, and counts as proven")
     for host in state.hosts:
         if host.name not in ring["members"] or host.name in aside or _elsewhere(host, book):
             continue

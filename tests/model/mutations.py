@@ -69,9 +69,12 @@ MUTATIONS = [
         "return True, member != first")),
     _m("the first batch is as large as any", "race",
        (EVIDENCE, 'return list(serial) if str(serial[0]) == "1" else [1, *serial]', "return list(serial)")),
-    _m("a waiver stands in for evidence that is there", "set aside, waivers",
+    _m("a waiver stands in for evidence that is there", "set aside",
        (EVIDENCE, "if found and member in waivers and member not in evidence:",
-        "found = found or judge(ring, asked, evidence[member], claimed)\n        if found and member in waivers:")),
+        "found = found or judge(ring, asked, evidence[member], claimed)\n        if found and member in waivers:"),
+       (MEMBERS, 'ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]', "ended = []")),
+    _m("a waiver goes on when the host answers again", "waived twice",
+       (MEMBERS, 'ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]', "ended = []")),
     # --- visits ---
     _m("the fence lets a lower counter pass", "late", (VISIT, 'if record["counter"] > token.counter:', "if False:")),
     _m("the fence lets another nonce pass", "race",
@@ -120,7 +123,7 @@ MUTATIONS = [
         '    accepts = [signs] + [key for key in _names(in_state(ring, "primary", "staged", "retiring")) if key != signs]'),
        (STEPS, 'step["closed"] = step["closed"] or stamp(now)',
         'moving = [key for key in rings.in_state(ring, "staged") if step["name"] == "promote" and not step["closed"]]\n'
-        '    for key in moving:\n        _sign_with(ring, key, _Opening(now, 0, None, key["soak"]))\n'
+        '    for key in moving:\n        _sign_with(ring, key, _Opening(now, 0, None, key["soak"], None))\n'
         '    step["closed"] = step["closed"] or stamp(now)')),
     _m("retire moves the key when it closes", "rollback",
        (STEPS, '_move(key, "dropping", given.now)', 'key["going"] = True'),
@@ -138,16 +141,15 @@ MUTATIONS = [
     _m("a file that another tool wrote does not break the clock", "rewrites",
        (SOAK, 'if file["identity"] == written.get(file["path"]):', "if True:")),
     _m("the soak goes on where a rollback had stopped it", "overlap",
-       (STEPS, 'before["times"].pop("soaking", None)', "pass"), (STEPS, 'key["times"].pop("soaking", None)', "pass")),
+       (STEPS, 'before["times"].pop("soaking", None)', "pass"), (STEPS, 'key["times"].pop("soaking", None)', "pass"),
+       (SOAK, "if missing <= 0:", "if True:")),
     _m("the soak begins when promote opens", "clocks",
        (STEPS, 'before["times"].pop("soaking", None)', 'before["times"]["soaking"] = stamp(given.now)'),
        (SOAK, "if missing <= 0:", "if True:")),
     # --- members ---
     _m("secrets are destroyed while a waiver is open", "set aside", (STEPS, "    if not waived:\n", "    if True:\n")),
     _m("a waived member counts as proven", "waivers, set aside", (STEPS, "        if name not in waived:\n", "        if True:\n")),
-    _m("a rollback excuses members that never heard of the new key", "incident",
-       (STEPS, 'return int(rings.primary(ring)["since"]) if step == "rollback" else 0', "return 0")),
-    _m("promote excuses members that are cut off", "outages",
+    _m("promote excuses members that are cut off", "steps away",
        (STEPS, "    if not next_step.opens_unproven(ring, step):\n        return None\n", ""),
        (GATE, "    if not count.complete:\n", "    if False:\n")),
     _m("a waiver has no end", "set aside",
@@ -161,8 +163,18 @@ MUTATIONS = [
     _m("recovery leaves no room for steps that no host has seen", "recovery", (ADOPTION, "UNSEEN = 2", "UNSEEN = 0")),
     _m("recovery forgets which key has leaked", "found again",
        (ADOPTION, 'leaked=sorted({key for record in records for key in record.get("leaked", [])})', "leaked=[]")),
-    _m("recovery takes back into use what was let go of", "recovery",
-       (ADOPTION, "gone = _gone(holders, evidence, last) - signing if recover else set()", "gone = set()")),
     _m("recovery begins at a step that hosts have seen", "recovery",
-       (ADOPTION, 'counter=max(record["counter"] for record in records)', 'counter=min(record["counter"] for record in records) - 1')),
+       (ADOPTION, 'counter=max(record["counter"] for record in records) + UNSEEN', "counter=0")),
 ]  # fmt: skip
+
+# Guards behind which another one stands in every state that was explored: what holds without them, and why they stay.
+REDUNDANT = (
+    ("a rollback excuses only members that were proven since the new key came (steps._excuses)",
+     "every member that serves accepts both keys when promote opens, since the whole fleet was counted; so whoever is excused does"),
+    ("a key that was itself rolled back is never gone back to (next_step.why_no_rollback)",
+     "`after` names the key that signed at promote, and that one cannot have been taken back while the new one signs"),
+    ("late records stop the opening of a rollback (evidence.ahead)",
+     "the step that would open has the counter of theirs and another nonce, or a lower counter, and not_visitable says so"),
+    ("recovery lets go of what the lost keyring was letting go of (adoption._gone)",
+     "without it the key is accepted everywhere again, soaks, and is let go of a second time: later, and as safe"),
+)  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Callable, Iterator, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 
 from . import runs, visits
 from .invariants import settle
@@ -54,7 +55,7 @@ def told(state: State) -> Iterator[Event]:
                 yield f"{host.name} is drained and waived", partial(_waive, name=host.name)
     if left_of(state, "release"):
         for host in state.hosts:
-            if not host.listed and host.name in book.ring["members"]:
+            if host.name in book.ring["members"]:
                 yield f"{host.name} is taken down and released", partial(_release, name=host.name)
     if left_of(state, "mark"):
         for key in book.ring["keys"]:
@@ -109,11 +110,15 @@ def _waive(state: State, name: str) -> State:
 def _release(state: State, name: str) -> State:
     book = state.books[0]
     assert book is not None
-    host = host_at(state, name)
-    state = put(
-        spend(state, "release"), host._replace(workers=(), serves=False, visits=(), outsider=None, health="down")
-    )
-    fleet = [other.name for other in state.hosts if other.listed]
+    host, before = host_at(state, name), spend(state, "release")
+    state = put(before, host._replace(workers=(), serves=False, visits=(), outsider=None, health="down"))
+    fleet = [other.name for other in before.hosts if other.listed]
+    if host.listed:
+        try:
+            members.release(book.ring, [name], fleet, wall(state))
+        except RingError:
+            return before
+        raise Violation(f"{name} is released while it is in the inventory, where the next visit would write it")
     return runs.write(state, 0, members.release(book.ring, [name], fleet, wall(state)))
 
 

@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
+# shellcheck shell=sh
+#
 # Runs in the new root file system, once: make a host of it that is nobody yet and asks nobody for anything.
 
 # Each host gets an identity of its own; a key in a cache that all hosts share would be no identity.

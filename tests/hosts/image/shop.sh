@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
+# shellcheck shell=sh
+#
 # Runs in the root file system, after the application and its libraries were copied to /srv/shop.
 
 useradd --system --uid "$SHOP_UID" --user-group --home-dir /srv/shop --no-create-home --shell /usr/sbin/nologin shop

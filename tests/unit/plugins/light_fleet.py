@@ -42,6 +42,8 @@ while [ $# -gt 2 ]; do shift; done
 here=$PHASED_FLEET_DIR/hosts/$1
 keyring=$PHASED_FLEET_DIR/.keyrings/shop.yml
 if [ -e "$here/down" ] || { [ -e "$here/down-after" ] && ! cmp -s "$here/down-after" "$keyring"; }; then
+  # What is sent is read: on a busy machine Ansible else says "broken pipe" and not what ssh says.
+  [ -t 0 ] || cat >/dev/null
   echo "ssh: connect to host $1 port 22: Connection refused" >&2
   exit 255
 fi

@@ -173,7 +173,7 @@ def at_a_terminal(fleet: Fleet, typed: str, *arguments: str) -> Run:
             text += os.read(ours, 65536)
         except OSError:  # the last who had the terminal open has ended
             break
-        if b"or anything else to leave it:" in text and typed:
+        if b"or anything else to leave it" in text and typed:
             # Ansible throws away what was typed before it listens.
             until(lambda: not termios.tcgetattr(ours)[3] & termios.ICANON)
             time.sleep(0.2)

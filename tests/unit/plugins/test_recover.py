@@ -83,8 +83,10 @@ def test_the_old_keyring_that_turns_up_again_is_fenced_off(after: After) -> None
     shutil.move(aside, fleet.keyring)
     before = fleet.unchanged()
     run = fleet.run("rollout").ended(2)
-    run.lists("web1", "has seen step 4 (adopt), and this keyring is at 3").lists("web2", "copy or a backup")
-    fleet.deploy().ended(2).says("this host has seen step 4 (adopt", "it is a copy or a backup", "Nothing was changed")
+    run.lists("web1", "has seen step ", " (adopt), and this keyring is at 3").lists("web2", "copy or a backup")
+    fleet.deploy().ended(2).says(
+        "this host has seen step ", " (adopt", "it is a copy or a backup", "Nothing was changed"
+    )
     assert fleet.unchanged() == before
 
 

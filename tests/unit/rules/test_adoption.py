@@ -263,7 +263,7 @@ def test_5_a_keyring_that_was_recovered_is_not_rolled_at_once():
 
 
 def test_7_hosts_of_two_keyrings_are_not_made_one():
-    other = lost("promoted", record=record(at("promoted"), ring="ring-2"))
+    other = lost("promoted", record={**record(at("promoted")), "ring": "ring-2"})
     assert texts(recover(web_1=lost("promoted"), web_2=other).findings) == ["was rolled with the keyring ring-2"]
 
 
