@@ -56,8 +56,7 @@ def send(state: State, host: Host, ring: Ring, owner: Optional[int], converge: b
 
 def joins(order: Any, host: Host, converge: bool, state: State) -> bool:
     """Whether nothing may be done before somebody has vouched for the keyring."""
-    # More than host/visit.py asks for, which lets a host join from any keyring where nothing has to be changed: it
-    # begins to serve all the same. See the report of the model.
+    # As in host/visit.py: a refusal comes first, and whether anything has to be changed is not asked.
     return not rules.plan(order, evidence(look(state, host, "")), converge, REPLACED).refuse
 
 

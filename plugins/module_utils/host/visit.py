@@ -89,7 +89,7 @@ class _Visit:
         refuse = self.refusal() or plan.refuse
         if refuse:
             return self.result(self.before, [refuse])
-        if self.joins(plan):
+        if self.joins():
             return self.joining()
         written = [file["path"] for file in self.before["files"]] if plan.write else []
         self.did.update(written=written, restarted=plan.restart)
@@ -106,10 +106,10 @@ class _Visit:
             )
         if refuse:
             return self.result(self.before, [refuse])
+        if self.joins():
+            return self.joining()
         if not plan.write and not plan.restart:
             return self.confirm()
-        if self.joins(plan):
-            return self.joining()
         # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
         self.note("visiting", self.before["record"] or {})
         failure = None
@@ -125,9 +125,12 @@ class _Visit:
             return self.fall_back(found, old_texts)
         return self.result(self.proven(after), [])
 
-    def joins(self, plan: rules.Plan) -> bool:
-        """Whether this host has no record to tell the keyring from a copy by, and nobody has vouched for it."""
-        return self.before["record"] is None and not self.request.vouched and (plan.write or plan.restart)
+    def joins(self) -> bool:
+        """Whether this host has no record to tell the keyring from a copy by, and nobody has vouched for it.
+
+        Also where nothing has to change: what is right by a copy of yesterday may be wrong beside hosts that have gone on.
+        """
+        return self.before["record"] is None and not self.request.vouched
 
     def joining(self) -> Dict[str, Any]:
         """Change nothing until another host has vouched for the keyring."""

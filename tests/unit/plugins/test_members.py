@@ -68,11 +68,12 @@ def test_a_host_that_joins_in_the_middle_of_a_rollout_is_brought_along_by_the_ne
     assert fleet.ring()["members"]["web2"]["proven"] == fleet.ring()["step"]["counter"]
 
 
+@pytest.mark.parametrize("image", ["no key", "a key that the backup admits"])
 def test_a_host_that_joins_with_a_keyring_from_a_backup_is_refused_since_a_recorded_one_knows_better(
-    after: After,
+    after: After, image: str
 ) -> None:
     fleet = after("promote", keyring="prepare")
-    fleet.join(1)
+    fleet.join(1, *([] if image == "no key" else [fleet.secret]))
     before = fleet.unchanged()
     run = fleet.deploy("--limit", "web2").ended(2)
     run.says(
