@@ -80,6 +80,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed or report.skipped:
         reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "failed"
         # At once, for the rest takes a while.
+        (CHECKOUT / "build").mkdir(exist_ok=True)
         with (CHECKOUT / "build" / "faults-failed.txt").open("a") as log:
             log.write(f"######## {report.nodeid}\n{report.longreprtext}\n")
         LEFT_OUT.append((report.nodeid.partition("[")[2].rstrip("]"), reason.removeprefix("Skipped: ")))
