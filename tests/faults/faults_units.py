@@ -111,26 +111,26 @@ def hangs_in_stop(field: Field) -> str:
 @fault("unit is masked", REFUSED, STEPS, ["prepare"])
 def masked(field: Field) -> str:
     host = field.web2
-    host.sh(f"mv {UNIT} /root/shop.service; ln -s /dev/null {UNIT}; systemctl daemon-reload")
+    host.sh(f"mv {UNIT} /var/lib/shop.service; ln -s /dev/null {UNIT}; systemctl daemon-reload")
     try:
         assert host.sh("systemctl show --property=LoadState --value shop.service") == "masked"
         field.struck("systemd said LoadState=masked")
         field.run().refuses("web2", "shop.service", "masked", "systemctl unmask")
     finally:
-        host.sh(f"rm {UNIT}; mv /root/shop.service {UNIT}; systemctl daemon-reload")
+        host.sh(f"rm {UNIT}; mv /var/lib/shop.service {UNIT}; systemctl daemon-reload")
     return "the settings of before stayed"
 
 
 @fault("unit is missing", REFUSED, STEPS, ["promote"])
 def missing(field: Field) -> str:
     host = field.web2
-    host.sh(f"mv {UNIT} /root/shop.service; systemctl stop shop.service; systemctl daemon-reload")
+    host.sh(f"mv {UNIT} /var/lib/shop.service; systemctl stop shop.service; systemctl daemon-reload")
     try:
         assert host.sh("systemctl show --property=LoadState --value shop.service") in ("not-found", "bad-setting")
         field.struck("systemd said that there is no such unit")
         field.run().refuses("web2", "shop.service", "app_keys_service", "Nothing was changed")
     finally:
-        host.sh(f"mv /root/shop.service {UNIT}; systemctl daemon-reload; systemctl start shop.service")
+        host.sh(f"mv /var/lib/shop.service {UNIT}; systemctl daemon-reload; systemctl start shop.service")
     return "no step was opened"
 
 

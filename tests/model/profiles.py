@@ -91,7 +91,7 @@ FULL = [
     Profile("two hosts and a joiner", {"join": 1, "deploy": 1, "crash": 1}, joiners=("d",)),
     Profile("many crashes", {"crash": 3, "reboot": 1}),
     Profile("many restarts", {"restart": 3, "crash": 1}),
-    Profile("many rollbacks", {"rollback": 2, "new": 2, "crash": 1}),
+    Profile("many rollbacks", {"rollback": 2, "new": 1, "crash": 1}),
 ]
 
 

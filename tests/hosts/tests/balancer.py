@@ -59,7 +59,8 @@ class HAProxy:
         inventory = {"balancers": {"hosts": {"lb1": balancer}}}
         fleet.hosts.inventory.with_name("balancers.yml").write_text(json.dumps(inventory))
         fleet.inventory = fleet.hosts.inventory.parent
-        self.command = ["haproxy", "-db", "-f", str(config)]
+        # It ends with this process, killed or not.
+        self.command = ["setpriv", "--pdeathsig", "KILL", "haproxy", "-db", "-f", str(config)]
 
     def __enter__(self) -> HAProxy:
         path = {**os.environ, "PATH": machine.search_path()}

@@ -80,7 +80,7 @@ def test_a_host_whose_visit_fails_stays_drained(fleet: Played, balancer: HAProxy
              "/etc/systemd/system/shop.service.d/broken.conf; systemctl daemon-reload")  # fmt: skip
     run = fleet.run("promote", **around(balancer)).ended(-1)
     run.says("app_keys_after_tasks is not run: the host stays drained until a visit proves it")
-    assert balancer.status("web1") in ("DRAIN", "MAINT", "DOWN")
+    assert balancer.status("web1").startswith(("DRAIN", "DOWN"))
     assert [balancer.status(name) for name in ("web2", "web3")] == ["UP", "UP"]
     fleet.sh(
         "web1", "rm -r /etc/systemd/system/shop.service.d; systemctl daemon-reload; systemctl restart shop.service"

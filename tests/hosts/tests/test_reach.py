@@ -109,7 +109,7 @@ def test_ways_without_pipelining(fleet: Played) -> None:
             "without pipelining they would lie in a temporary file", advice, "or set app_keys_allow_key_in_file"
         )
     assert [fleet.sh(name, "md5sum /etc/shop.env") for name in ("web1", "web2")] == before
-    fleet.sh("web1", "rm -r /root/.ansible /home/ops/.ansible")
+    fleet.sh("web1", "rm -r ~root/.ansible /home/ops/.ansible")
 
 
 def test_root_without_become(fleet: Played) -> None:

@@ -62,8 +62,9 @@ class Wire:
     def disk(self, name: str) -> Path:
         return self.fleet.folder / "hosts" / name / "disk"
 
-    def run(self, what: str, playbook: str, struck: bool = False, **variables: Any) -> Run:
+    def run(self, what: str, playbook: str, *, struck: bool = False, pipelining: str = "0", **variables: Any) -> Run:
         """Run a playbook with everything said, and note down the keys that are in the keyring now."""
+        self.settings["ANSIBLE_PIPELINING"] = pipelining
         if struck:
             path = self.disk("web2") / "etc" / "shop.env"
             run = self.fleet.struck(path, playbook, "-vvvvv", "--diff", env=self.settings, **variables)
@@ -79,11 +80,14 @@ class Wire:
         """Take the keyring through all that it can go through."""
         self.run("adopt", "adopt").says(f"with the key {fingerprint(next(iter(self.keys)))}")
         self.run("rollout", "rollout").says("retire: 2 of 2 hosts have let go of")
-        self.run("killed", "rollout", struck=True, app_keys_new=True, **ROOT)
-        self.run("finished", "rollout", **ROOT).says("retire: 2 of 2 hosts have let go of")
+        self.run("killed as root", "rollout", struck=True, app_keys_new=True, **ROOT)
+        self.run("killed as ops", "rollout", struck=True, pipelining="1")
+        self.run("finished", "rollout", pipelining="1", **ROOT).says("retire: 2 of 2 hosts have let go of")
         self.run("in a file", "rollout", app_keys_new=True, **IN_A_FILE).says("retire: 2 of 2 hosts have let go of")
         leaked = self.fleet.ring()["keys"][-1]["fingerprint"]
-        self.run("emergency", "rollout", app_keys_compromised=leaked, app_keys_confirm=leaked).says("retire: 2 of 2")
+        self.run("emergency", "rollout", pipelining="1", app_keys_compromised=leaked, app_keys_confirm=leaked).says(
+            "retire: 2 of 2"
+        )
         self.fleet.keyring.unlink()
         self.run("recovered", "adopt", app_keys_recover=True).says("2 of 2 hosts have their record")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 
 class Run(NamedTuple):
@@ -35,10 +35,23 @@ class Run(NamedTuple):
         """See that a refusal's table lists all these parts for a host, in this order, however the lines are wrapped."""
         rows = re.search(rf"^  {host} .*(\n   .*)*", self.text, re.MULTILINE)
         assert rows, f"{host} is not listed\n{self.text}"
-        assert re.search(".*".join(re.escape(part) for part in parts), rows[0], re.DOTALL), (
+        assert re.search(".*".join(re.escape(part) for part in parts), unwrapped(rows[0])), (
             f"{host} is listed otherwise\n{rows[0]}"
         )
         return self
+
+
+def unwrapped(rows: str) -> str:
+    """Return the rows of a refusal's table as one line: of each finding what was seen, and what to do."""
+    lines = rows.splitlines()
+    arrow = lines[0].index(" -> ") if " -> " in lines[0] else len(lines[0])
+    findings: List[Tuple[List[str], List[str]]] = []
+    for line in lines:
+        if line[arrow : arrow + 4] == " -> " or not findings:
+            findings.append(([], []))
+        findings[-1][0].append(line[:arrow].strip())
+        findings[-1][1].append(line[arrow + 4 :].strip())
+    return " ".join(f"{' '.join(seen)} -> {' '.join(todo)}" for seen, todo in findings)
 
 
 def until(so: Callable[[], Any], seconds: float = 30.0) -> Any:

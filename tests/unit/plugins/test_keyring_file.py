@@ -205,7 +205,10 @@ def test_a_keyring_that_cannot_be_written_stays_whole(
 
     before, ring = fleet.keyring.read_bytes(), fleet.ring()
     monkeypatch.setattr(place, name, fail)
-    with pytest.raises(KeyringFileError, match=r"cannot be written: No space left on device\. Nothing was changed"):
+    with pytest.raises(
+        KeyringFileError,
+        match=r"cannot be written: No space left on device .free some space there, and run again.\. Nothing was changed",
+    ):
         fleet.keyring_file().replace(ring)
     monkeypatch.undo()
     assert fleet.keyring.read_bytes() == before
