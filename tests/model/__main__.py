@@ -87,7 +87,7 @@ def main() -> int:
                 flush=True,
             )
             lines += _mutation(mutation, last)
-    lines += ["# Random walks", "", _walked(400 if given.full else 60, bad), ""] if not given.only else []
+    lines += ["# Random walks", "", _walked(200 if given.full else 60, bad), ""] if not given.only else []
     summary = f"{caught} of {len(mutations)} mutations caught, in {time.monotonic() - began:.0f} s altogether"
     print(summary)
     lines += ["", "# Guards behind which another one stands", ""]
