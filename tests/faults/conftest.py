@@ -80,6 +80,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed or report.skipped:
         reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "failed"
         # At once, for the rest takes a while.
+        (CHECKOUT / "build").mkdir(exist_ok=True)
         with (CHECKOUT / "build" / "faults-failed.txt").open("a") as log:
             log.write(f"######## {report.nodeid}\n{report.longreprtext}\n")
         LEFT_OUT.append((report.nodeid.partition("[")[2].rstrip("]"), reason.removeprefix("Skipped: ")))
@@ -89,7 +90,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table."""
     if RUN:
         page = Path(os.environ.get("PHASED_TABLE") or CHECKOUT / "build" / "faults.md")
-        page.parent.mkdir(parents=True, exist_ok=True)
+        (CHECKOUT / "build").mkdir(exist_ok=True)
         page.write_text(table(RUN, LEFT_OUT))
-        page.with_suffix(".json").write_text(json.dumps(RUN, indent=1)) if page.parent.name == "build" else None
+        (CHECKOUT / "build" / "faults.json").write_text(json.dumps(RUN, indent=1) + "\n")
         print(f"\n{page} has the table")

@@ -13,7 +13,7 @@ from pathlib import Path
 from faults import ALL, GOES_ON, REFUSED, STEPS, fault
 from field import Field
 
-NOTHING = "changes nothing, and says so"
+NOTHING = "changes nothing"
 
 
 def untouched(field: Field, *arguments: str) -> str:
@@ -42,11 +42,12 @@ def tags(field: Field) -> str:
     return "nothing was changed"
 
 
-@fault("--start-at-task steps over the first play", REFUSED, ALL, ["retire"])
+@fault("--start-at-task steps over the first play", NOTHING, ALL, ["retire"])
 def start_at_task(field: Field) -> str:
-    for task in ("Open the gate", "Bring the host to the keys that it should have"):
-        untouched(field, "--start-at-task", task)
-    return "nothing was changed"
+    text = untouched(field, "--start-at-task", "Open the gate")
+    assert "was stepped over" in text, text
+    untouched(field, "--start-at-task", "Bring the host to the keys that it should have")
+    return "the gate said that the first play was stepped over"
 
 
 @fault("--check", NOTHING, ALL, ["prepare", "rollback"])

@@ -179,9 +179,9 @@ def outside(field: Field) -> str:
     host = field.web2
     with queue([host]):
         inside = host.sh("systemctl show --property=MainPID --value queue.service")
-        field.struck("the worker ran before and after, and the run names its pid")
         field.run().refuses("web2", f"pid {inside}", "is not among app_keys_processes", "name it in app_keys_processes")
         assert host.sh("systemctl show --property=MainPID --value queue.service") == inside
+        field.struck("the worker ran before and after, and the run names its pid")
     return "no step was opened"
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,9 @@ class Host:
     def lock_out(self) -> None:
         """Stop sshd: nobody gets in any more, and who is in is cut off."""
         self.sh("systemctl stop ssh.service")
-        self.cut()
+        # One that was just logging in is one more.
+        while self.cut():
+            time.sleep(0.05)
 
     def let_in(self) -> None:
         self.sh("systemctl start ssh.service")

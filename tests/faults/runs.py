@@ -57,8 +57,8 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What it said, wherever lines were broken."""
-        return re.sub(r"\s+", " ", self.text)
+        """What it said, wherever lines were broken; the two columns of a refusal's table one after the other, too."""
+        return re.sub(r"\s+", " ", "\n".join([self.text, *columns(self.text)]))
 
     @property
     def code(self) -> int | None:
@@ -99,6 +99,22 @@ class Run:
     def refuses(self, host: str, *parts: str) -> Run:
         """See that it ended with an error that names the host, what was seen there and what to do."""
         return self.ended(-1).says(host, *parts)
+
+
+def columns(text: str) -> list[str]:
+    """Return the cells of a refusal's table, each as one text."""
+    cells: list[list[str]] = []
+    at = 0
+    for line in text.splitlines():
+        if "  -> " in line and line.startswith("  web"):
+            at = line.index("-> ")
+            cells += [[], []]
+        elif not line.startswith("    "):
+            at = 0
+        if at:
+            cells[-2].append(line[:at])
+            cells[-1].append(line[at:].removeprefix("-> "))
+    return ["\n".join(cell) for cell in cells]
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -22,6 +22,9 @@ After each fault every host has the same keys in its env file and in all of its 
 visit has left a file. Ten times a second every worker is held against every other: the key that one signs with has to be accepted by the other. A
 connection may fail only while its host does not serve.
 
+What it does not show: a real loss of power (the kernel's cache of the disk survives a killed process 1), a host whose own clock is wrong in the kernel
+(the module's Python is told another time, files and processes keep the right one), and hosts behind a network of their own.
+
 "Runs" is how many more runs it took until the step was closed, after what is in the column before.
 
 | fault | phase | promised | happened | runs | tried | proof that it struck |
@@ -56,7 +59,7 @@ def _totals(results: Sequence[Mapping[str, Any]], left_out: Sequence[tuple[str, 
         f"- connections that failed while their host did not serve: {errors}; while it served: **0**\n",
     ]
     if left_out:
-        lines.append("\n## Left out in this run\n\n")
+        lines.append("\n## Did not pass in this run, and is in none of these numbers\n\n")
         lines += [f"- {name}: {reason}\n" for name, reason in left_out]
     return "".join(lines)
 

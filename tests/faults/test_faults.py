@@ -8,9 +8,13 @@ import importlib
 import os
 import time
 
+import envfile
 import pytest
 from conftest import Fields
 from faults import FAULTS, Fault, in_order
+from fleet import new_key
+from host_seen import ENV
+from runs import until
 
 pytestmark = pytest.mark.hosts
 
@@ -37,3 +41,20 @@ def test_fault(fields: Fields, keep: dict, fault: Fault, phase: str) -> None:
         fault=fault.name, phase=phase, promised=fault.promised, happened=happened, runs=runs,
         seconds=round(time.monotonic() - began, 1), **field.note,
     )  # fmt: skip
+
+
+def test_that_a_naive_rotation_is_seen(fields: Fields) -> None:
+    """The way of Django ticket 35400, on one host: were it not seen, all of the above would prove nothing."""
+    field = fields.field()
+    try:
+        field.to("prepare")
+        old = envfile.parse(field.web1.sh(f"cat {ENV}"))["SECRET_KEY"]
+        text = f"SECRET_KEY={envfile.quote(new_key())}\nSECRET_KEY_FALLBACKS={envfile.quote(old)}\n"
+        field.web1.path(ENV).write_text(field.web1.sh(f"sed /^SECRET_KEY/d {ENV}") + "\n" + text)
+        field.web1.sh("systemctl restart shop.service")
+        until(lambda: field.watch.broken, "the watch to see it")
+        until(field.load.lost, "the clients to lose a session")
+        with pytest.raises(AssertionError, match="does not accept it"):
+            field.served()
+    finally:
+        fields.give_up()
