@@ -113,11 +113,14 @@ model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
 	$(BIN)/python -m ansible_collections.phased.keys.tests.model --full $(ARGS)
 
 .PHONY: test-hosts
-test-hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
+test-hosts: hosts faults ## Both of the next two
+
+.PHONY: hosts
+hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
-.PHONY: test-faults
-test-faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
+.PHONY: faults
+faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
 	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.

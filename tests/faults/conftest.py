@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make test-faults`: one real fleet under load, and one fault after the other. Needs root."""
+"""`make faults`: one real fleet under load, and one fault after the other. Needs root."""
 
 from __future__ import annotations
 

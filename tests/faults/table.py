@@ -15,7 +15,7 @@ SPDX-License-Identifier: GPL-3.0-or-later
 
 # Faults
 
-Written by `make test-faults TABLE=docs/faults.md`. One fleet of three real hosts (Debian, systemd, sshd, a Django application with two workers) is
+Written by `make faults TABLE=docs/faults.md`. One fleet of three real hosts (Debian, systemd, sshd, a Django application with two workers) is
 broken again and again, while clients with signed sessions and links hop between its hosts. What one fault leaves behind is what the next one begins with.
 
 After each fault every host has the same keys in its env file and in all of its processes, its record says `proven`, the keyring has lost no key, and no
