@@ -182,7 +182,7 @@ def test_a_unit_that_a_socket_starts(fleet: Played) -> None:
     new = fleet.ring(app.keyring)["keys"][1]["fingerprint"]
     assert signs() == new
     app.make_stale("lazy.service")
-    refused = app.run("retire").ended(-1).lists("web1", f"with {old} and not with {new}")
+    refused = app.run("rollout").ended(-1).lists("web1", f"with {old} and not with {new}")
     refused.lists("web1", "restart lazy.service")
     # And idle again, as after a time without requests: nothing has to be started for a key to roll.
     app.do("stop", "lazy.service")

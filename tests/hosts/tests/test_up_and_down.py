@@ -122,7 +122,11 @@ def test_what_a_killed_up_has_left_is_cleared_by_the_next(folder: Path, moment: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_up_that_is_asked_to_end_takes_away_what_it_has_started(folder: Path, number: signal.Signals) -> None:
-    up = subprocess.Popen([sys.executable, SCRIPT, "up", "--dir", folder], stderr=subprocess.DEVNULL)
+    # What runs in the background of a shell, as these tests may, has been told to ignore an interrupt.
+    up = subprocess.Popen(
+        [sys.executable, SCRIPT, "up", "--dir", folder], stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     wait_for(lambda: real.Hosts(folder).group.child("web1").leader() is not None)
     up.send_signal(number)
     assert up.wait(TOO_LONG) != 0
