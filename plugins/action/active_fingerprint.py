@@ -36,5 +36,5 @@ class ActionModule(HostAction):
         arguments.pop("member", None)
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]
-        result.update(self.ask("phased.keys.active_fingerprint", arguments, task_vars))
+        result.update(self.ask("active_fingerprint", arguments, task_vars))
         return result

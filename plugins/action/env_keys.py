@@ -105,9 +105,10 @@ class ActionModule(HostAction):
             "secrets": rings.secrets(ring, order.may_accept),
             "vouched": voucher.ok,
         }
-        self.pipe(values)
+        if not self.pipelined() and not values["allow_key_in_file"]:
+            raise FleetError(NO_PIPELINING.format(why=self.why_not()))
         try:
-            answer = self.ask("phased.keys.env_keys", arguments, task_vars)
+            answer = self.ask("env_keys", arguments, task_vars)
         except AnsibleConnectionFailure as error:
             # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
             raise AnsibleConnectionFailure(f"{error}{action.CUT_OFF.format(host=host)}") from error
@@ -162,16 +163,6 @@ class ActionModule(HostAction):
                     raise
                 ring = file.load(ring["name"])
         return ring
-
-    def pipe(self, values: Mapping[str, Any]) -> None:
-        """Turn pipelining on for this call, or refuse it."""
-        try:
-            self._connection.set_option("pipelining", True)
-        except (AttributeError, KeyError):
-            # A connection plugin that has no such option of its own reads the play's.
-            self._play_context.pipelining = True
-        if not self._is_pipelining_enabled("new") and not values["allow_key_in_file"]:
-            raise FleetError(NO_PIPELINING.format(why=self.why_not()))
 
     def why_not(self) -> str:
         """Say why there is no pipelining, and what to do."""

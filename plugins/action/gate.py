@@ -24,6 +24,8 @@ from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
 PATIENCE = 120
+# What the playbooks ask of every answer.
+NOTHING: Dict[str, Any] = {"go": False, "look": False, "known": [], "members": []}
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
@@ -76,9 +78,9 @@ class ActionModule(FleetAction):
         }
 
     def do_ask(self) -> Dict[str, Any]:
-        """Say whether a phase has anything to do, waiting for a short soak, and whether the fleet has to be looked at."""
+        """Open the step of a phase that has anything to do, after waiting for a short soak, unless the fleet has to be looked at first."""
         if self.checking and self.goal == "adopt" and not self.file.exists():
-            return {"go": False, "look": False, "known": [], "text": "the keyring that adopt would write is not there"}
+            return {**NOTHING, "text": "the keyring that adopt would write is not there"}
         ring = self.load()
         ring = self.written(ring, self.told(ring))
         while True:
@@ -95,8 +97,9 @@ class ActionModule(FleetAction):
         if decision.do in ("skip", "wait"):
             if decision.text:
                 self.say(f"{self.phase}: {decision.text}")
-            return {"go": False, "look": False, "known": [], "text": decision.text}
-        return self.look(ring)
+            return {**NOTHING, "text": decision.text}
+        asked = self.look(ring)
+        return asked if asked["look"] else self.opened(ring)
 
     @property
     def first_phase(self) -> bool:
@@ -154,12 +157,12 @@ class ActionModule(FleetAction):
         if not isinstance(typed, bytes) or typed.decode(errors="replace").strip() != leaked:
             raise Refused(f"{leaked} was not confirmed: {HOW_TO_CONFIRM.format(key=leaked)}. {gate.NOTHING_CHANGED}")
 
-    def wish(self) -> Wish:
+    def wish(self, *, opening: bool = False) -> Wish:
         """Return what this phase asks of the rules."""
         values = self.fleet.values
         profile = variables.profile_of(values)
         length, fresh = None, None
-        if self._task.args.get("do") == "open" and self.phase in ("prepare", "promote", "rollback"):
+        if opening and self.phase in ("prepare", "promote", "rollback"):
             # Asked for at prepare already: nobody should find out in the middle.
             length = soak.length(values["soak"], values["framework"], profile.soak)
             fresh = new_key(profile.key) if self.phase == "prepare" else None
@@ -176,7 +179,7 @@ class ActionModule(FleetAction):
         )
 
     def do_count(self) -> Dict[str, Any]:
-        """Say whether the fleet has to be looked at before the closing count."""
+        """Say whether fresh evidence proves the fleet, and what a look at it is to search for."""
         return self.look(self.load())
 
     def look(self, ring: Ring) -> Dict[str, Any]:
@@ -186,17 +189,17 @@ class ActionModule(FleetAction):
         soaked = self.phase != "retire" or len(gate.soaked(ring, evidence, time.time())) == len(
             soak.due(ring, time.time())
         )
-        return {
-            "go": True,
-            "look": not proven or not soaked,
-            "known": rings.order(ring).known,
-        }
+        return {**NOTHING, "look": not proven or not soaked, "known": rings.order(ring).known}
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open."""
-        ring = self.answering(self.told(self.load()) if self.checking else self.load())
-        verdict = gate.opening(ring, self.wish(), self.fleet.members, self.evidence(), self.survey())
-        return self.carry_out(ring, verdict)
+        return self.opened(self.told(self.load()) if self.checking else self.load())
+
+    def opened(self, ring: Ring) -> Dict[str, Any]:
+        """Open the step by the evidence that there is."""
+        ring = self.answering(ring)
+        wish = self.wish(opening=True)
+        return self.carry_out(ring, gate.opening(ring, wish, self.fleet.members, self.evidence(), self.survey()))
 
     def answering(self, ring: Ring) -> Ring:
         """End the waivers of hosts that answer, whatever the gate will say."""
@@ -227,8 +230,13 @@ class ActionModule(FleetAction):
         return (seen.get("record") or {}).get("counter")
 
     def do_close(self) -> Dict[str, Any]:
-        """Count the fleet after the last batch, and close the step if all are proven."""
-        ring = self.answering(self.load())
+        """Count the fleet after the last batch, and close the step if all are proven; first say whether that takes another look."""
+        ring = self.load()
+        if not self._task.args.get("final", True):
+            asked = self.look(ring)
+            if asked["look"]:
+                return asked
+        ring = self.answering(ring)
         return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey()))
 
     def do_status(self) -> Dict[str, Any]:
@@ -249,7 +257,8 @@ class ActionModule(FleetAction):
         # A rollout that finds the fleet as it should be says so once, in the phase that is next.
         if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.do == "visit":
             self.say(verdict.text)
-        return {"changed": changed, "go": verdict.do == "visit", "members": list(verdict.visit), "text": verdict.text}
+        visit = {"go": verdict.do == "visit", "members": list(verdict.visit)}
+        return {**NOTHING, **visit, "changed": changed, "text": verdict.text}
 
     def lost(self) -> Dict[str, List[Finding]]:
         """The hosts that have dropped out of the play, with what Ansible said."""

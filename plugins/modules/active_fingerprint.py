@@ -107,85 +107,17 @@ idle:
   type: bool
 """
 
-import time
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.host import app_check, arguments, files, record, reveal
-from ..module_utils.host.look import look
-from ..module_utils.host.trouble import words
-from ..module_utils.host.units import UnitsUnavailable
-from ..module_utils.rules.evidence import expected
-from ..module_utils.rules.variables import VariableError
-
-PAUSE = 0.25
-# A visit outlives a controller that was killed; it restarts the application once or, to fall back, twice.
-VISIT_FACTOR = 3
+from ..module_utils.host.answers import answer
+from ..module_utils.host.arguments import ACTIVE_FINGERPRINT, TOGETHER
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            **arguments.APPLICATION,
-            "known": {"type": "list", "elements": "str", "default": []},
-            "expect": {
-                "type": "dict",
-                "options": {"signs": {"type": "str"}, "accepts": {"type": "list", "elements": "str", "default": []}},
-            },
-            "member": {"type": "str"},
-            "app_check": {"type": "raw"},
-            "reveal": {"type": "list", "elements": "str"},
-            "reveal_pad": {"type": "str", "no_log": True},
-        },
-        required_together=[("reveal", "reveal_pad")],
-        supports_check_mode=True,
-    )
-    try:
-        result = run(module.params)
-    except (VariableError, UnitsUnavailable, OSError, ValueError) as error:
-        module.fail_json(msg=words(error))
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
-
-
-def run(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Take the look, and a second and a third until what is expected is seen."""
-    app = arguments.application(params)
-    result = survey(app, params)
-    if params["expect"]:
-        deadline = time.monotonic() + app["timeout"]
-        while (missing := expected(result["evidence"], params["expect"])) and time.monotonic() < deadline:
-            time.sleep(PAUSE)
-            result = survey(app, params)
-        if missing:
-            result.update(failed=True, msg=f"not as expected after {app['timeout']:.0f} s: {'; '.join(missing)}")
-    if params["app_check"]:
-        result["app_check"] = app_check.run(app, params["app_check"], result["evidence"]["workers"])
-    if params["reveal"]:
-        result["revealed"] = reveal.seal(app, params["reveal"], params["reveal_pad"])
-    return result
-
-
-def survey(app: t.Mapping[str, t.Any], params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return one look with its summary, after a visit that is under way has ended."""
-    deadline = time.monotonic() + VISIT_FACTOR * app["timeout"]
-    lock = record.lock_path(app["state_dir"], app["name"])
-    while files.holder(lock) is not None and time.monotonic() < deadline:
-        time.sleep(PAUSE)
-    evidence = look(app, params["known"], params["nonce"])
-    workers = evidence["workers"]
-    signs = {worker["signs"] for worker in workers}
-    accepts = [set(worker["accepts"]) for worker in workers]
-    return {
-        "changed": False,
-        "evidence": evidence,
-        "signs": signs.pop() if len(signs) == 1 else None,
-        "accepts": sorted(set.intersection(*accepts)) if accepts else [],
-        "idle": not workers,
-    }
+    module = AnsibleModule(argument_spec=ACTIVE_FINGERPRINT, required_together=TOGETHER, supports_check_mode=True)
+    result = answer("active_fingerprint", module.params, module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
 
 
 if __name__ == "__main__":

@@ -114,53 +114,15 @@ evidence:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.host import arguments
-from ..module_utils.host.files import Locked
-from ..module_utils.host.trouble import words
-from ..module_utils.host.units import UnitsUnavailable
-from ..module_utils.host.visit import Request, visit
-from ..module_utils.rules.ring import Order, Token
-from ..module_utils.rules.variables import VariableError
+from ..module_utils.host.answers import answer
+from ..module_utils.host.arguments import ENV_KEYS
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            **arguments.APPLICATION,
-            "converge": {"type": "bool", "default": False},
-            "keyring": {"type": "path", "no_log": False},
-            "env_owner": {"type": "str"},
-            "env_group": {"type": "str"},
-            "env_mode": {"type": "str"},
-            "replace": {"type": "list", "elements": "str"},
-            "order": {"type": "dict"},
-            "token": {"type": "dict", "no_log": False},
-            "step": {"type": "str"},
-            "secrets": {"type": "dict", "no_log": True},
-            "vouched": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        request = Request(
-            app=arguments.application(params),
-            order=Order(**params["order"]),
-            token=Token(**params["token"]),
-            step=params["step"],
-            nonce=params["nonce"],
-            converge=params["converge"],
-            replace=params["replace"] or [],
-            secrets=params["secrets"],
-            vouched=params["vouched"],
-        )
-        result = visit(request, module.check_mode)
-    except (VariableError, Locked, UnitsUnavailable, OSError, ValueError) as error:
-        module.fail_json(msg=words(error))
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    module = AnsibleModule(argument_spec=ENV_KEYS, supports_check_mode=True)
+    result = answer("env_keys", module.params, module.check_mode)
+    (module.fail_json if result.get("failed") else module.exit_json)(**result)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ options:
   do:
     description:
       - V(fleet) says which hosts the fleet is, and gives the run its nonce.
-      - V(ask) says whether a step has anything to do, and waits for a soak that is shorter than C(app_keys_wait).
-      - V(open) opens the step, or goes on with one that is open.
+      - V(ask) opens a step that has anything to do, after waiting for a soak that is shorter than C(app_keys_wait); where the fleet has
+        to be looked at first it says so and opens nothing.
+      - V(open) opens the step after that look, or goes on with one that is open.
       - V(batch) lets a batch begin only if nothing was lost in those before it.
-      - V(count) says whether the closing count needs another look at the fleet.
+      - V(count) says whether evidence proves the fleet, and what a look at it is to search for.
       - V(close) counts the fleet and closes the step.
       - V(status) shows who signs with what, who accepts what, and what is next.
     type: str
@@ -51,6 +52,7 @@ options:
   final:
     description:
       - With O(do=batch) and V(false), evidence that has only grown old is not refused yet; C(stale) says who looks at whom again.
+      - With O(do=close) and V(false), a fleet that is not proven yet is not refused; C(look) says that it is to be looked at once more.
     type: bool
     default: true
   nonce:
@@ -82,16 +84,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 go:
-  description: Whether there are hosts to visit.
+  description: Whether a step is open and there are hosts to visit.
   returned: for O(do=ask) and O(do=open)
   type: bool
 look:
   description: Whether the fleet has to be looked at first.
-  returned: for O(do=ask) and O(do=count)
+  returned: for O(do=ask), O(do=count) and O(do=close)
   type: bool
 known:
   description: Fingerprints of the keyring, for the look.
-  returned: for O(do=ask) and O(do=count)
+  returned: for O(do=ask), O(do=count) and O(do=close)
   type: list
   elements: str
 stale:
@@ -100,7 +102,7 @@ stale:
   type: dict
 members:
   description: The hosts of the fleet, in the order in which they are visited.
-  returned: for O(do=fleet) and O(do=open)
+  returned: for O(do=fleet), O(do=ask) and O(do=open)
   type: list
   elements: str
 nonce:

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.host.arguments import APPLICATION
 from ..module_utils.rules import variables
 from ..module_utils.rules.ring import Ring
-from . import fleet
+from . import carry, fleet
 from .keyring_file import KeyringFile, KeyringFileError
 
 # A play's own results, by the names under which the playbooks and the role register them.
@@ -47,10 +48,47 @@ class HostAction(ActionBase):
     def ask(self, module: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Run the module on the host; the evidence is as old as the question, whatever the host's clock says."""
         asked = boot_time()
-        result: Dict[str, Any] = self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
+        interpreter = self.interpreter(task_vars)
+        if interpreter and self.pipelined():
+            result = self.carried(interpreter, module, arguments)
+        else:
+            result = self._execute_module(
+                module_name=f"phased.keys.{module}", module_args=arguments, task_vars=task_vars
+            )
         if isinstance(result.get("evidence"), dict):
             result["evidence"]["asked"] = asked
         return result
+
+    def carried(self, interpreter: str, module: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+        """Run the module's code as one text on the interpreter's stdin (see carry.py)."""
+        try:
+            text = carry.text(module, arguments, bool(self._task.check_mode))
+        except carry.ArgumentsError as error:
+            return {"failed": True, "msg": str(error)}
+        command = f"{self._compute_environment_string()} {interpreter} {carry.OPTIONS}".strip()
+        return carry.answer(interpreter, self._low_level_execute_command(command, in_data=text))
+
+    def pipelined(self) -> bool:
+        """Turn pipelining on for this call, and return whether the connection has it."""
+        try:
+            self._connection.set_option("pipelining", True)
+        except (AttributeError, KeyError):
+            # A connection plugin that has no such option of its own reads the play's.
+            self._play_context.pipelining = True
+        return bool(self._is_pipelining_enabled("new"))
+
+    def interpreter(self, task_vars: Mapping[str, Any]) -> Optional[str]:
+        """Return the host's Python; None where Ansible has yet to find it, which it does by running an ordinary module."""
+        found: Mapping[str, Any] = task_vars
+        if self._task.delegate_to:
+            found = task_vars["ansible_delegated_vars"][self._task.delegate_to]
+        if getattr(self._connection, "_remote_is_local", False):
+            return None
+        said = self._templar.template(C.config.get_config_value("INTERPRETER_PYTHON", variables=dict(found)))
+        if not said or str(said).startswith("auto"):
+            said = (found.get("ansible_facts") or {}).get("discovered_interpreter_python")
+        # With arguments of its own it is Ansible's to quote, which each version does in its own way.
+        return str(said) if said and " " not in str(said) else None
 
 
 def boot_time() -> float:

@@ -29,10 +29,13 @@ from ansible.parsing.vault import (
 from ..module_utils.host import files
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.ring import Ring
+from . import forks
 
 LOCK_WAIT = 10.0
 # The journal and the records of retired keys only grow, and the vault's hexadecimal makes them four times as long.
 LARGEST = 256 * 1024 * 1024
+# The keyring that was opened last, in the memory of the run alone: one derivation of the vault's key serves all hosts.
+OPENED = forks.Shared()
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
 
 
@@ -61,7 +64,16 @@ class KeyringFile:
 
     def load(self, name: Optional[str] = None) -> Ring:
         """Return the keyring; KeyringFileError where it cannot be used."""
-        return self._open(name).ring
+        text = self._read()
+        mark = b"\0".join([text.encode(), *(secret.bytes for _id, secret in self.secrets)])
+        kept = OPENED.get(mark)
+        if kept is not None:
+            ring: Ring = json.loads(kept)
+            if name in (None, ring["name"]):
+                return ring
+        opened = self._opened(text, name).ring
+        OPENED.put(mark, json.dumps(opened).encode())
+        return opened
 
     def create(self, ring: Ring) -> Ring:
         """Write a first keyring; one that exists is never overwritten."""
@@ -85,7 +97,7 @@ class KeyringFile:
     def replace(self, ring: Ring) -> Ring:
         """Write the keyring if it is still the one that `ring` was made from, and return it as written."""
         with self._locked():
-            present = self._open(ring["name"])
+            present = self._opened(self._read(), ring["name"])
             if (present.ring["ring"], present.ring["revision"]) != (ring["ring"], ring["revision"]):
                 raise KeyringFileError(
                     f"{self.path} was changed by somebody else meanwhile (revision {present.ring['revision']}, and {ring['revision']} "
@@ -109,7 +121,7 @@ class KeyringFile:
         finally:
             lock.__exit__()
 
-    def _open(self, name: Optional[str]) -> Opened:
+    def _read(self) -> str:
         try:
             text = files.read_text(self.path, LARGEST)
         except (OSError, ValueError) as error:
@@ -123,6 +135,9 @@ class KeyringFile:
                 f"{self.path} is not encrypted with Ansible Vault, or is cut off: it is not a keyring that phased.keys wrote"
             )
         self._need_secrets("read")
+        return text
+
+    def _opened(self, text: str, name: Optional[str]) -> Opened:
         try:
             parse_vaulttext_envelope(text.encode())
             plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(text.encode())

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that say what an application on a host is, as both modules take them."""
+"""The options of the modules that run on hosts, and what the application on a host is by them."""
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Mapping
 
 from ..rules import env_text, variables
@@ -25,12 +26,47 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
     "state_dir": {"type": "path"},
     "nonce": {"type": "str", "default": ""},
 }
+ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
+    **APPLICATION,
+    "known": {"type": "list", "elements": "str", "default": []},
+    "expect": {
+        "type": "dict",
+        "options": {"signs": {"type": "str"}, "accepts": {"type": "list", "elements": "str", "default": []}},
+    },
+    "member": {"type": "str"},
+    "app_check": {"type": "raw"},
+    "reveal": {"type": "list", "elements": "str"},
+    "reveal_pad": {"type": "str", "no_log": True},
+}
+TOGETHER = [("reveal", "reveal_pad")]
+ENV_KEYS: Dict[str, Dict[str, Any]] = {
+    **APPLICATION,
+    "converge": {"type": "bool", "default": False},
+    "keyring": {"type": "path", "no_log": False},
+    "env_owner": {"type": "str"},
+    "env_group": {"type": "str"},
+    "env_mode": {"type": "str"},
+    "replace": {"type": "list", "elements": "str"},
+    "order": {"type": "dict"},
+    "token": {"type": "dict", "no_log": False},
+    "step": {"type": "str"},
+    "secrets": {"type": "dict", "no_log": True},
+    "vouched": {"type": "bool", "default": False},
+}
 
 
 def application(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the application's variables from a module's parameters; VariableError where they cannot be used."""
-    raw = {variables.PREFIX + name: value for name, value in params.items() if name in variables.VARIABLES}
+    given = {**params, **{name: _expanded(params[name]) for name in ("env_file", "state_dir") if params.get(name)}}
+    raw = {variables.PREFIX + name: value for name, value in given.items() if name in variables.VARIABLES}
     values = variables.application(variables.read(raw))
     if not values["name"]:
         raise variables.VariableError("app_keys_name is not set")
     return {**values, "restart_words": variables.restart_words(values)}
+
+
+def _expanded(path: Any) -> Any:
+    """Return a path, or each of several, with this host's home and environment put in, as Ansible does it."""
+    if isinstance(path, list):
+        return [_expanded(one) for one in path]
+    return os.path.expanduser(os.path.expandvars(str(path)))

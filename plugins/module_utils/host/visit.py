@@ -18,7 +18,7 @@ from ..rules import visit as rules
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import Keys, SettingsError, decode, encode
 from ..rules.ring import Order, Token
-from . import files, record, units
+from . import arguments, files, record, units
 from .look import compared, look, look_once
 from .trouble import words
 
@@ -45,6 +45,22 @@ class Request(NamedTuple):
     replace: Sequence[str]
     secrets: Mapping[str, str]
     vouched: bool
+
+
+def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
+    """Do what `env_keys` does on a host, with that module's parameters."""
+    request = Request(
+        app=arguments.application(params),
+        order=Order(**params["order"]),
+        token=Token(**params["token"]),
+        step=params["step"],
+        nonce=params["nonce"],
+        converge=params["converge"],
+        replace=params["replace"] or [],
+        secrets=params["secrets"],
+        vouched=params["vouched"],
+    )
+    return visit(request, check)
 
 
 def visit(request: Request, check: bool) -> Dict[str, Any]:

@@ -68,10 +68,8 @@ def test_a_visit_that_cannot_be_proven_says_what_was_seen(after: After) -> None:
     fleet[2].tell("deadly")
     kept = fleet[1].pids()
     run = fleet.visit("--diff").ended(2)
-    run.says("Module failed: 2 workers last, and before there were 3.")
-    run.says(
-        f"Module failed: pids {', '.join(map(str, kept))}, started ", f"does not accept {fleet.key('staged')}", BACK
-    )
+    run.says("failed: 2 workers last, and before there were 3.")
+    run.says(f"failed: pids {', '.join(map(str, kept))}, started ", f"does not accept {fleet.key('staged')}", BACK)
     run.says(f"as it was told): {DOWN}")
     for host in fleet.hosts[:3]:
         assert host.has(fleet.old, [])

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a call begins on a host to which all of its code came on stdin, as one text.
+
+The text is this very file and behind it one line that calls `begin` (see plugin_utils/carry.py). So nothing of it runs
+if the connection is cut while it is sent: a text without its last line calls nothing.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import sys
+import zlib
+from importlib.machinery import ModuleSpec
+from typing import Any, Dict, Mapping, Optional
+
+# What the code is called on a host: nothing that could be installed there.
+PACKAGE = "phased_keys_carried"
+
+
+class Carried:
+    """Finds modules in texts that came along; a package is one without a text. (PEP 451)"""
+
+    def __init__(self, texts: Mapping[str, Optional[str]]) -> None:
+        self.texts = texts
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        """Return how a module is loaded that came along."""
+        if name not in self.texts:
+            return None
+        return ModuleSpec(name, self, is_package=self.texts[name] is None)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Have the usual kind of module made."""
+
+    def exec_module(self, module: Any) -> None:
+        """Fill the module."""
+        name = module.__name__
+        exec(compile(self.texts[name] or "", f"{name}.py", "exec"), module.__dict__)
+
+
+def unpack(packed: str) -> Any:
+    """Return what `pack` packed."""
+    return json.loads(zlib.decompress(binascii.a2b_base64(packed)).decode())
+
+
+def begin(texts: str, call: str) -> None:
+    """Answer one call, and print the answer."""
+    sys.meta_path.insert(0, Carried(unpack(texts)))
+    from importlib import import_module
+
+    answers = import_module(f"{PACKAGE}.host.answers")
+    asked: Dict[str, Any] = unpack(call)
+    answer = answers.answer(asked["module"], asked["arguments"], asked["check"])
+    print(answers.hidden(answer, asked["secrets"]))

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fast way to run our modules on a host: their code and arguments as one text on the stdin of its Python.
+
+An ordinary module costs a host more in Ansible's own wrapping than in what ours do (docs/benchmarks.md has the figures). The
+code is the same in both ways, from `module_utils/host/answers.py` on. The ordinary way is taken wherever this one cannot be:
+without pipelining, and until Ansible has found the host's Python.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import zlib
+from typing import Any, Dict, List, Mapping
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+
+from ..module_utils.host import arguments as options
+from ..module_utils.host import carried
+from .fleet import plain
+
+# Nothing but the standard library, and nothing from the folder or the environment that it happens to start in.
+OPTIONS = "-I -S -"
+
+
+class ArgumentsError(Exception):
+    """The arguments of a call cannot be used; the text says which."""
+
+
+def pack(value: Any) -> str:
+    """Return plain data as one line of letters, whatever is in it."""
+    return binascii.b2a_base64(zlib.compress(json.dumps(value).encode()), newline=False).decode()
+
+
+def _texts() -> Dict[str, Any]:
+    """Return the modules that a host may need, by the names that they have there; a package has no text."""
+    root = os.path.dirname(os.path.dirname(carried.__file__))
+    found: Dict[str, Any] = {carried.PACKAGE: None}
+    for package in ("host", "rules"):
+        found[f"{carried.PACKAGE}.{package}"] = None
+        for file in sorted(os.listdir(os.path.join(root, package))):
+            name, ending = os.path.splitext(file)
+            if ending == ".py" and name != "__init__":
+                with open(os.path.join(root, package, file), encoding="utf-8") as source:
+                    found[f"{carried.PACKAGE}.{package}.{name}"] = source.read()
+    return found
+
+
+def _start() -> str:
+    with open(carried.__file__, encoding="utf-8") as source:
+        return source.read()
+
+
+# Made where this is imported, which is before Ansible forks a process per host.
+START, TEXTS = _start(), pack(_texts())
+
+
+def text(module: str, arguments: Mapping[str, Any], check: bool) -> bytes:
+    """Return the program that runs the module once and prints its result; ArgumentsError where it cannot be called so."""
+    spec = options.ENV_KEYS if module == "env_keys" else options.ACTIVE_FINGERPRINT
+    together = None if module == "env_keys" else options.TOGETHER
+    # The controller's home is not the host's: paths are expanded there.
+    checked = ArgumentSpecValidator(_unexpanded(spec), required_together=together).validate(plain(dict(arguments)))
+    if checked.error_messages:
+        wrong = [
+            f"Unsupported parameters: {error.msg}" if isinstance(error, UnsupportedError) else error.msg
+            for error in checked.errors.errors
+        ]
+        raise ArgumentsError(f"{module}: {'; '.join(wrong)}")
+    given = checked.validated_parameters
+    call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given)}
+    return f'{START}\n\nbegin("{TEXTS}", "{pack(call)}")\n'.encode()
+
+
+def answer(interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the result that the program printed, or a failure that says what came instead."""
+    for line in reversed(ended["stdout"].splitlines()):
+        if line.startswith("{"):
+            try:
+                found = json.loads(line)
+            except ValueError:
+                break
+            # What steers Ansible itself is not a host's to say.
+            return {name: value for name, value in found.items() if not name.startswith(("_ansible", "ansible_"))}
+    said = [line.strip() for line in (ended["stderr"] or ended["stdout"]).splitlines() if line.strip()][-1:]
+    return {
+        "failed": True,
+        "msg": f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(said) or 'it said nothing'} -> it has to be Python 3.8 "
+        "or later: set ansible_python_interpreter",
+        "rc": ended["rc"],
+    }
+
+
+def _unexpanded(spec: Mapping[str, Any]) -> Dict[str, Any]:
+    return {
+        name: {key: "str" if value == "path" else value for key, value in option.items()}
+        for name, option in spec.items()
+    }
+
+
+def _secrets(spec: Mapping[str, Any], given: Mapping[str, Any]) -> List[str]:
+    """Return what no result may show: every text in an option that is marked so."""
+    hidden = [given.get(name) for name, option in spec.items() if option.get("no_log")]
+    texts = [value for value in hidden if isinstance(value, str)]
+    return texts + [text for value in hidden if isinstance(value, dict) for text in value.values()]

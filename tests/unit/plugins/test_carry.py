@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way in which our modules come to a host as one text, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.host import answers
+from ansible_collections.phased.keys.plugins.plugin_utils import carry
+
+PYTHON = sys.executable
+SECRET = 'a\'key "with" \\ everything,é'
+
+
+def ran(text: bytes, folder: Path) -> dict[str, Any]:
+    """Run a text as a host does."""
+    done = subprocess.run([PYTHON, *carry.OPTIONS.split()], input=text, capture_output=True, cwd=folder, check=False)
+    return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
+
+
+def look(folder: Path, **more: Any) -> dict[str, Any]:
+    """Return arguments for a look at an application of which nothing runs."""
+    (folder / "env").write_text("SECRET_KEY=hunter2-hunter2\n")
+    own = {"name": "shop", "env_file": [str(folder / "env")], "state_dir": str(folder), "nonce": "n1"}
+    return {**own, "processes": [{"pattern": "no such process anywhere"}], **more}
+
+
+def test_a_text_answers_as_the_module_does(tmp_path: Path) -> None:
+    answer = carry.answer(PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path))
+    assert answer["idle"] is True and answer["changed"] is False
+    assert answer["evidence"]["nonce"] == "n1"
+    assert answer["evidence"]["files"][0]["problem"] is None
+
+
+def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')\n")
+    answer = carry.answer(PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path))
+    assert "evidence" in answer, answer
+
+
+def test_a_text_that_was_cut_off_does_nothing(tmp_path: Path) -> None:
+    text = carry.text("active_fingerprint", look(tmp_path), False)
+    # At each line, and within the last.
+    cuts = [place for place in range(len(text)) if text[place : place + 1] == b"\n"][:-1]
+    for cut in [*cuts, len(text) - 3, len(text) - 2000]:
+        assert ran(text[:cut], tmp_path)["stdout"] == "", cut
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"surprise": 1}, "active_fingerprint: Unsupported parameters"),
+        ({"proof": "hope"}, "value of proof must be one of"),
+        ({"reveal": ["0" * 16]}, "reveal, reveal_pad"),
+    ],
+)
+def test_arguments_that_cannot_be_used_go_nowhere(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(carry.ArgumentsError, match="active_fingerprint: ") as refused:
+        carry.text("active_fingerprint", look(tmp_path, **arguments), False)
+    assert said in str(refused.value)
+
+
+def test_the_home_in_a_path_is_the_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = look(tmp_path, env_file=["~/env"])
+    monkeypatch.setenv("HOME", "/nowhere")
+    text = carry.text("active_fingerprint", arguments, False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert carry.answer(PYTHON, ran(text, tmp_path))["evidence"]["files"][0]["path"] == str(tmp_path / "env")
+
+
+def test_no_secret_comes_back_not_even_in_a_failure(tmp_path: Path) -> None:
+    assert SECRET not in json.loads(answers.hidden({"msg": f"it is {SECRET}", SECRET: [SECRET]}, [SECRET]))["msg"]
+    order = {"signs": SECRET}
+    visit = look(tmp_path, order=order, token={}, step="prepare", secrets={"0" * 16: SECRET})
+    answer = carry.answer(PYTHON, ran(carry.text("env_keys", visit, False), tmp_path))
+    assert answer["failed"] and "hunter2" not in json.dumps(answer) and SECRET not in json.dumps(answer)
+
+
+def test_what_is_no_answer_is_told_with_what_to_do() -> None:
+    ended = {"rc": 127, "stdout": "", "stderr": "sh: 1: /usr/bin/python9: not found\n"}
+    answer = carry.answer("/usr/bin/python9", ended)
+    assert answer["failed"] and "python9: not found" in answer["msg"] and "ansible_python_interpreter" in answer["msg"]
+
+
+def test_a_host_does_not_steer_ansible() -> None:
+    ended = {
+        "rc": 0,
+        "stderr": "",
+        "stdout": 'Welcome!\n{"changed": false, "ansible_facts": {"x": 1}, "_ansible_y": 1}\n',
+    }
+    assert carry.answer(PYTHON, ended) == {"changed": False}
