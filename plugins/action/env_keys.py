@@ -58,6 +58,8 @@ class ActionModule(HostAction):
             raise FleetError(
                 f"{', '.join(given)} cannot be given: a visit writes what the keyring's open step says, and nothing else"
             )
+        if self._task.args.get("first"):
+            return {"changed": False, "first": self._task.args["first"]}
         host = task_vars["inventory_hostname"]
         raw = self.raw_variables(task_vars)
         values = read(raw, host)
@@ -114,6 +116,7 @@ class ActionModule(HostAction):
             raise AnsibleConnectionFailure(f"{error}{action.CUT_OFF.format(host=host)}") from error
         answer.pop("invocation", None)
         if answer.get("joining"):
+            answer["first"] = "join"
             answer["vouchers"] = members.vouchers(ring, host, task_vars["groups"]["all"])[:VOUCHERS]
             if action.VOUCHERS in task_vars or not answer["vouchers"]:
                 answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=host))

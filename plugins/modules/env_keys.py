@@ -28,6 +28,10 @@ options:
       - With V(false), for a deploy, it is changed only if its present settings are not admissible at the open step.
     type: bool
     default: false
+  first:
+    description:
+      - Used by the role C(app_keys). What has to come before the visit. Then nothing is done, and it is returned as C(first).
+    type: str
   keyring:
     description:
       - Path of the keyring on the controller. Default is the variable C(app_keys_keyring).

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from typing import Any, Callable, Dict, Mapping, Sequence
 
 from ..rules.variables import VariableError
@@ -27,6 +26,8 @@ def answer(module: str, arguments: Mapping[str, Any], check: bool) -> Answer:
     except (
         Exception
     ) as error:  # whatever it is, the text of it must not reach anybody before it was searched for secrets
+        import traceback
+
         return {"failed": True, "msg": f"{type(error).__name__}: {error}", "exception": traceback.format_exc()}
 
 
@@ -39,7 +40,7 @@ def hidden(answer: Answer, secrets: Sequence[str]) -> str:
 
 
 def _command(module: str) -> Callable[[Mapping[str, Any], bool], Answer]:
-    # Each imports what it needs: on a host that was sent its code, every import is compiled anew.
+    # Each imports what it needs, here and below: on a host that was sent its code every import costs a compilation.
     if module == "env_keys":
         from . import visit
 

@@ -42,6 +42,7 @@ TOGETHER = [("reveal", "reveal_pad")]
 ENV_KEYS: Dict[str, Dict[str, Any]] = {
     **APPLICATION,
     "converge": {"type": "bool", "default": False},
+    "first": {"type": "str"},
     "keyring": {"type": "path", "no_log": False},
     "env_owner": {"type": "str"},
     "env_group": {"type": "str"},

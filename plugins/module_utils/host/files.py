@@ -14,7 +14,6 @@ import grp
 import os
 import pwd
 import re
-import secrets
 import stat
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
@@ -187,7 +186,7 @@ def _told(path: str) -> Tuple[int, Optional[float]]:
 
 
 def _replace(folder: int, name: str, text: str, dress: Callable[[int], None]) -> None:
-    temporary = f"{_PREFIX}{os.getpid()}.{start_ticks(os.getpid())}.{secrets.token_hex(8)}"
+    temporary = f"{_PREFIX}{os.getpid()}.{start_ticks(os.getpid())}.{os.urandom(8).hex()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     try:
         with open(fd, "wb") as file:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pathlib
 import re
 import time
 from typing import Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -69,13 +68,15 @@ def table(proc: str = "/proc") -> Dict[int, Process]:
     for pid in (int(name) for name in os.listdir(proc) if name.isdigit()):
         try:
             with _opened(proc, pid) as folder:
+                if _stat(folder).flags & _KERNEL_THREAD:
+                    continue
                 cgroups = _cgroups(folder)
                 command = _read(folder, "cmdline").rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
                 ids = {line.split(b":")[0]: line.split() for line in _read(folder, "status").splitlines()}
                 stat = _stat(folder)  # the last: fails if the process ended meanwhile
         except OSError:
             continue
-        if stat.alive and not stat.flags & _KERNEL_THREAD:
+        if stat.alive:
             started = boot + stat.ticks / hertz
             uid, gid = int(ids[b"Uid"][2]), int(ids[b"Gid"][2])
             name = command or f"[{stat.name}]"
@@ -175,7 +176,8 @@ def in_cgroup(table: Mapping[int, Process], path: str) -> List[Process]:
 
 def boot_id() -> str:
     """Return the kernel's random name of this boot."""
-    return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def machine() -> str:

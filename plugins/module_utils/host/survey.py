@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Mapping
 
-from . import app_check, arguments, files, record, reveal
+from . import arguments, files, record
 from .look import look
 
 PAUSE = 0.25
@@ -21,7 +21,6 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     app = arguments.application(params)
     result = survey(app, params)
     if params["expect"]:
-        # Rarely asked for, and on a host that was sent its code every import is compiled anew.
         from ..rules.evidence import expected
 
         deadline = time.monotonic() + app["timeout"]
@@ -31,8 +30,12 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
         if missing:
             result.update(failed=True, msg=f"not as expected after {app['timeout']:.0f} s: {'; '.join(missing)}")
     if params["app_check"]:
+        from . import app_check
+
         result["app_check"] = app_check.run(app, params["app_check"], result["evidence"]["workers"])
     if params["reveal"]:
+        from . import reveal
+
         result["revealed"] = reveal.seal(app, params["reveal"], params["reveal_pad"])
     return result
 

@@ -13,7 +13,6 @@ import pwd
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from typing import IO, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
 
@@ -119,7 +118,7 @@ def run(command: Union[str, Sequence[str]], timeout: float) -> None:
     # all that the controller has.
     environment = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("ANSIBLE_")}
     what = "the restart command"
-    with tempfile.TemporaryFile() as output:
+    with _nameless() as output:
         try:
             code = _execute(argv, environment, output, output, timeout)
         except subprocess.TimeoutExpired:
@@ -131,6 +130,13 @@ def run(command: Union[str, Sequence[str]], timeout: float) -> None:
             raise RestartFailed(_with_tail(f"{what}: {_ended(code)}", output))
 
 
+def _nameless() -> IO[bytes]:
+    """Return a file that nobody else sees."""
+    import tempfile
+
+    return tempfile.TemporaryFile()
+
+
 def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[int, str, str]:
     if scope not in ("system", "user"):
         raise ValueError(f"{scope!r} is not a scope: system or user")
@@ -139,7 +145,7 @@ def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[in
     if scope == "user" and os.path.isdir(runtime):
         environment.setdefault("XDG_RUNTIME_DIR", runtime)  # `become` comes without a login session
     argv = ["systemctl", f"--{scope}", "--no-pager", "--no-ask-password", *arguments]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with _nameless() as out, _nameless() as err:
         try:
             code = _execute(argv, environment, out, err, timeout)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timezone
 from typing import Any
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -53,9 +52,14 @@ def words(duration: float) -> str:
 
 def stamp(epoch: float) -> str:
     """Return a moment as UTC text (RFC 3339), rounded up to whole seconds so that no wait is cut short."""
+    # Here and not above: on a host that was sent its code no call comes to this, and the import is among the costly ones.
+    from datetime import datetime, timezone
+
     return datetime.fromtimestamp(math.ceil(epoch), tz=timezone.utc).strftime(STAMP)
 
 
 def epoch(text: str) -> float:
     """Return the moment that `stamp` wrote; ValueError where it is none."""
+    from datetime import datetime, timezone
+
     return datetime.strptime(text, STAMP).replace(tzinfo=timezone.utc).timestamp()

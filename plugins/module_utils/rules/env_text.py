@@ -10,7 +10,18 @@ format disagree about a value, it is refused and not guessed: a wrong guess woul
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+
+class _Pattern:
+    """A regular expression that is compiled when it is used first: a host reads one format, and pays for no other."""
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self.asked = (pattern, flags)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(re.compile(*self.asked), name)
+
 
 FORMATS = ("systemd", "dotenv", "docker", "compose", "shell")
 
@@ -112,8 +123,8 @@ def _unclosed(text: str, offset: int) -> EnvTextError:
 # --- writing -----------------------------------------------------------------
 
 # Needs quotes in none of the formats.
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
-_REST_OF_LINE = re.compile(r"[ \t]*;?[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
+_PLAIN = _Pattern(r"[A-Za-z0-9_@%+=:,./-]*")
+_REST_OF_LINE = _Pattern(r"[ \t]*;?[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
 
 
 def _spellings(form: str, value: str) -> Iterator[str]:
@@ -183,8 +194,8 @@ def _others(text: str, form: str, name: str) -> List[List[Tuple[str, str, str]]]
 _OLD_COMMENT = r"[#;](?:\\.|[^\\\r\n])*"
 _NEW_COMMENT = r"[#;][^\r\n]*"
 _SYSTEMD_NAME = r"(?P<name>[^ \t\r\n#;][^=\r\n]*)"  # the first character may even be "="
-_SYSTEMD_QUOTED = re.compile(r"[ \t]*(?:'(?P<single>[^']*)'|\"(?P<double>(?:\\.|[^\"\\])*)\")", re.DOTALL)
-_SYSTEMD_BARE = re.compile(r"[ \t]*(?P<bare>(?:[ \t]*(?:\\(?:.|\Z)|[^ \t\r\n\\]))*)[ \t]*", re.DOTALL)
+_SYSTEMD_QUOTED = _Pattern(r"[ \t]*(?:'(?P<single>[^']*)'|\"(?P<double>(?:\\.|[^\"\\])*)\")", re.DOTALL)
+_SYSTEMD_BARE = _Pattern(r"[ \t]*(?P<bare>(?:[ \t]*(?:\\(?:.|\Z)|[^ \t\r\n\\]))*)[ \t]*", re.DOTALL)
 
 
 def _systemd(text: str, comment: str) -> Iterator[Assignment]:
@@ -217,7 +228,7 @@ def _systemd(text: str, comment: str) -> Iterator[Assignment]:
 # --- docker run --env-file ---------------------------------------------------
 # pkg/kvfile/kvfile.go in docker/cli: the rest of the line is the value, quotes, blanks and "#" included.
 
-_DOCKER_LINE = re.compile(
+_DOCKER_LINE = _Pattern(
     r"^(?:\A\ufeff)?[^\S\n]*(?P<name>[^\s=#][^=\n]*?)(?P<equals>=|(?=\r?$))(?P<value>.*?)(?=\r?$)", re.M
 )
 
@@ -235,16 +246,16 @@ def _docker(text: str) -> Iterator[Assignment]:
 # dotenv/parser.go and template/template.go in compose-spec/compose-go; what python-dotenv reads otherwise is refused
 # there too, since podman-compose reads with that.
 
-_DOTENV_HEAD = re.compile(r"(?:export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>[=:]|(?=[\r\n#]|\Z))[ \t]*")
-_DOTENV_QUOTED = {quote: re.compile(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\"`"}
-_DOTENV_AFTER_QUOTE = re.compile(r"[ \t]*(?:#[^\r\n]*)?(?=[\r\n]|\Z)")
+_DOTENV_HEAD = _Pattern(r"(?:export[ \t]+)?(?P<name>[^\s=:#'\"]+)[ \t]*(?P<equals>[=:]|(?=[\r\n#]|\Z))[ \t]*")
+_DOTENV_QUOTED = {quote: _Pattern(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\"`"}
+_DOTENV_AFTER_QUOTE = _Pattern(r"[ \t]*(?:#[^\r\n]*)?(?=[\r\n]|\Z)")
 # phpdotenv takes a line with one double quote, right after an equals sign, for the first of several, even if it is a
 # comment, and python-dotenv one that begins with a single quote.
-_DOTENV_GOES_ON = re.compile(r"[^\"]*=\"(?:[^\"]|\\\")*|(?:export[ \t]+)?'[^']*")
+_DOTENV_GOES_ON = _Pattern(r"[^\"]*=\"(?:[^\"]|\\\")*|(?:export[ \t]+)?'[^']*")
 _DIFFERS = "is read differently by the readers of this format: put it in single quotes, without backslashes"
 _EXPANDS = "holds a $ that some reader expands: put it in single quotes"
 # Ruby's dotenv expands $NAME and $(command), python-dotenv ${NAME}, and that even in single quotes.
-_DOTENV_EXPANSION = re.compile(r"\$[A-Za-z0-9_({]")
+_DOTENV_EXPANSION = _Pattern(r"\$[A-Za-z0-9_({]")
 
 
 def _dotenv(text: str, form: str) -> Iterator[Assignment]:
@@ -305,10 +316,10 @@ def _dotenv_bare(text: str, start: int, form: str) -> Tuple[str, int, str]:
 # "Shell Command Language" of POSIX.1-2017, sections 2.2 (quoting), 2.3 (tokens), 2.6 (expansions) and 2.9.1 (simple
 # commands). What is not an assignment at the top level is stepped over as words and operators.
 
-_SHELL_GAP = re.compile(r"(?:[ \t]|\\\n)*(?:#[^\n]*)?")
-_SHELL_OPERATOR = re.compile(r"\n|&&|\|\||;;|<<|[<>][>&|]?|[;&|()]|\Z")
-_SHELL_BARE = re.compile(r"[^ \t\n;&|()<>'\"\\$`]+")
-_SHELL_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
+_SHELL_GAP = _Pattern(r"(?:[ \t]|\\\n)*(?:#[^\n]*)?")
+_SHELL_OPERATOR = _Pattern(r"\n|&&|\|\||;;|<<|[<>][>&|]?|[;&|()]|\Z")
+_SHELL_BARE = _Pattern(r"[^ \t\n;&|()<>'\"\\$`]+")
+_SHELL_ASSIGNMENT = _Pattern(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 # Words before a command, and how much deeper inside compound commands it is after them.
 _SHELL_DEEPER = dict.fromkeys(("if", "while", "until", "for", "case", "{"), 1)
 _SHELL_DEEPER.update(dict.fromkeys(("fi", "done", "esac", "}"), -1))

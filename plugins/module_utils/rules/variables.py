@@ -7,7 +7,6 @@ They stand here and not in the role's defaults, since a playbook without the rol
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
@@ -40,6 +39,8 @@ def read(raw: Mapping[str, Any]) -> Dict[str, Any]:
     """
     for name in raw:
         if name.startswith(PREFIX) and name[len(PREFIX) :] not in VARIABLES:
+            import difflib
+
             near = difflib.get_close_matches(name, [PREFIX + known for known in VARIABLES], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise VariableError(f"{name} is not a variable of phased.keys{hint}")

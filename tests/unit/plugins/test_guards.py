@@ -15,7 +15,7 @@ WAYS = [
     ("--tags", "never-heard-of"),
     ("--start-at-task", "Open the gate"),
     ("--start-at-task", "See that nothing was lost before this batch"),
-    ("--start-at-task", "Choose how the host is visited"),
+    ("--start-at-task", "Bring the host to the keys that it should have"),
     ("-e", '{"__app_keys_phase": {"go": true, "look": false}}'),
 ]
 
