@@ -33,6 +33,7 @@ VARIABLES = {
     "app_keys_app_check": "trust",
     # So that a rollout goes through all of its phases at once.
     "app_keys_soak": "0s",
+    "app_keys_wait": "30s",
     "app_keys_evidence_max_age": "2h",
 }
 
