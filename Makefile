@@ -123,6 +123,10 @@ hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and w
 faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
 	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.test ## How the controller's work and memory grow with simulated hosts (SMALL=1 in a minute)
+	$(BIN)/python tests/bench/scale.py $(if $(SMALL),--small) $(ARGS)
+
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
 MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; \
 	PHASED_KEEPER_PID=$$$$ $(BIN)/molecule test -s $(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
@@ -23,19 +23,32 @@ class FleetError(Exception):
 
 
 class Fleet(NamedTuple):
-    """The application's name, its members by the inventory, and the variables that all of them share."""
+    """The application's name, its members by the inventory, and the variables that all of them share.
+
+    results  what hosts with an application have registered in this run, by host and name
+    """
 
     name: str
     members: List[str]
     values: Dict[str, Any]
+    results: Dict[str, Dict[str, Any]]
 
 
-def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
-    """Return the fleet; FleetError where it cannot be told."""
+def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any, results: Sequence[str] = ()) -> Fleet:
+    """Return the fleet, with what its hosts have registered under the names `results`; FleetError where it cannot be told."""
     hostvars = task_vars["hostvars"]
-    named = [host for host in task_vars["groups"]["all"] if f"{PREFIX}name" in hostvars.raw_get(host)]
-    pattern = _pattern(task_vars, templar, named)
-    members = named
+    named: Dict[str, Dict[str, Any]] = {}
+    patterns = set()
+    for host in task_vars["groups"]["all"]:
+        # Not once more for each name: Ansible puts a host's variables together anew whenever they are asked for.
+        raw = hostvars.raw_get(host)
+        if f"{PREFIX}name" not in raw:
+            continue
+        named[host] = {name: raw[name] for name in results if name in raw}
+        if f"{PREFIX}hosts" in raw:
+            patterns.add(str(_value(hostvars[host], f"{PREFIX}hosts", host)))
+    pattern = _pattern(task_vars, templar, patterns)
+    members = list(named)
     if pattern is not None:
         members = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=loader, templar=templar).run(
             [pattern], variables=task_vars
@@ -66,13 +79,13 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
         variables.profile_of(values)
     except VariableError as error:
         raise FleetError(str(error)) from None
-    return Fleet(names[0], members, values)
+    return Fleet(names[0], members, values, named)
 
 
 def of_host(hostvars: Any, host: str) -> Dict[str, Any]:
     """Return the `app_keys_*` variables of any host of the inventory, templated."""
     found = hostvars[host]
-    return {name: _value(found, name, host) for name in hostvars.raw_get(host) if name.startswith(PREFIX)}
+    return {name: _value(found, name, host) for name in found if name.startswith(PREFIX)}
 
 
 def read(raw: Mapping[str, Any], host: str) -> Dict[str, Any]:
@@ -109,14 +122,8 @@ def _inventory_folder(task_vars: Mapping[str, Any]) -> Optional[str]:
     return source if os.path.isdir(source) else os.path.dirname(source)
 
 
-def _pattern(task_vars: Mapping[str, Any], templar: Any, named: List[str]) -> Optional[str]:
-    """Return app_keys_hosts, which a play sees only as an extra variable, and the members in the inventory."""
-    hostvars = task_vars["hostvars"]
-    found = {
-        str(_value(hostvars[host], f"{PREFIX}hosts", host))
-        for host in named
-        if f"{PREFIX}hosts" in hostvars.raw_get(host)
-    }
+def _pattern(task_vars: Mapping[str, Any], templar: Any, found: Set[str]) -> Optional[str]:
+    """Return app_keys_hosts, which a play sees only as an extra variable, and `found` in the inventory."""
     if f"{PREFIX}hosts" in task_vars:
         found.add(str(templar.template(task_vars[f"{PREFIX}hosts"])))
     if len(found) > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import re
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
@@ -25,6 +25,7 @@ STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
+RESULTS = (action.VISIT, action.LOOK, action.AGAIN)
 NEVER = {"asked": float("-inf")}
 NEVER_AGAIN = {"asked": float("inf")}
 
@@ -60,7 +61,7 @@ class FleetAction(ActionBase):
         self.task_vars: Dict[str, Any] = task_vars or {}
         self.checking = bool(self._task.check_mode)
         try:
-            self.fleet = fleet.fleet(self.task_vars, self._templar, self._loader)
+            self.fleet = fleet.fleet(self.task_vars, self._templar, self._loader, RESULTS)
             if not self._task.args.get("nonce") and self.needs_nonce():
                 raise FleetError(STEPPED_OVER)
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
@@ -90,7 +91,8 @@ class FleetAction(ActionBase):
 
     def result_of(self, host: str, name: str) -> Mapping[str, Any]:
         """Return what a host registered under `name` in this run; registered results are in no fact cache."""
-        found = self.task_vars["hostvars"].raw_get(host).get(name)
+        kept = self.fleet.results.get(host)
+        found = (self.task_vars["hostvars"].raw_get(host) if kept is None else kept).get(name)
         return found if isinstance(found, Mapping) else {}
 
     def evidence(self) -> Dict[str, Any]:
@@ -114,7 +116,7 @@ class FleetAction(ActionBase):
             max_age=self.fleet.values["evidence_max_age"],
             absent={member: self.absent(member) for member in self.fleet.members},
             clock=time.time(),
-            cut_off=[member for member in self.fleet.members if self.unreachable(member)],
+            cut_off={member for member in self.fleet.members if self.unreachable(member)},
         )
 
     def results(self, host: str) -> List[Mapping[str, Any]]:
@@ -130,13 +132,23 @@ class FleetAction(ActionBase):
                 found.setdefault(result["item"], []).append(result)
         return found
 
+    @functools.cached_property
+    def in_play(self) -> FrozenSet[str]:
+        """The hosts of this play, those too that have dropped out of it."""
+        return frozenset(self.task_vars["ansible_play_hosts_all"])
+
+    @functools.cached_property
+    def left_in_play(self) -> FrozenSet[str]:
+        """The hosts that are still in this play."""
+        return frozenset(self.task_vars["ansible_play_hosts"])
+
     def unreachable(self, host: str) -> bool:
         """Whether Ansible could not reach a host, so that nothing was done there since its evidence."""
         return any(seen.get("unreachable") for seen in self.results(host))
 
     def absent(self, host: str) -> str:
         """Say why there is no evidence of a host."""
-        if host not in self.task_vars["ansible_play_hosts_all"]:
+        if host not in self.in_play:
             return "is outside --limit, and was not looked at"
         for seen in self.results(host):
             if seen.get("unreachable"):
@@ -144,6 +156,6 @@ class FleetAction(ActionBase):
                 return unreachable(str(seen.get("msg", "")).partition(action.CUT_OFF[:4])[0])
             if seen.get("failed"):
                 return str(seen.get("msg", "failed")).strip()
-        if host not in self.task_vars["ansible_play_hosts"]:
+        if host not in self.left_in_play:
             return "unreachable, or failed in a task before"
         return "was not looked at"

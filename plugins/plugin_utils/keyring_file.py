@@ -39,6 +39,11 @@ OPENED = forks.Shared()
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
 
 
+# libyaml where PyYAML was built with it: with thousands of members it takes a tenth of the time.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
 class KeyringFileError(Exception):
     """The keyring could not be read or written; the text says why and what to do."""
 
@@ -149,7 +154,7 @@ class KeyringFile:
                 f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged"
             ) from None
         try:
-            document = yaml.safe_load(plain)
+            document = yaml.load(plain, Loader=LOADER)
         except yaml.YAMLError:
             # The parser's own message quotes the text, and with it a secret.
             raise KeyringFileError(f"{self.path} is decrypted and is not YAML") from None
@@ -161,7 +166,7 @@ class KeyringFile:
     def _write(self, opened: Opened) -> Ring:
         ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
         # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
-        plain = yaml.safe_dump(json.loads(json.dumps(ring)), sort_keys=False, allow_unicode=True)
+        plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
         try:
             files.replace_text(self.path, sealed.decode(), mode=0o600)

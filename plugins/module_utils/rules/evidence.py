@@ -43,6 +43,19 @@ class Survey(NamedTuple):
     cut_off: Collection[str] = ()
 
 
+class Standing(NamedTuple):
+    """Who is who, worked out once for all members of a count.
+
+    fleet   the members by the inventory
+    waived  the members that are set aside now
+    over    the members whose waiver has run out, with the moment
+    """
+
+    fleet: Collection[str]
+    waived: Collection[str]
+    over: Mapping[str, str]
+
+
 class Count(NamedTuple):
     """The members that are proven, those of them on which nothing runs, the findings of all others, and who is set aside."""
 
@@ -65,11 +78,11 @@ def count(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], su
     """
     asked = rings.order(ring)
     claimed = claimed_workers(evidence)
-    waivers = waived(ring, survey)
+    who = standing(ring, fleet, survey)
     proven, findings, aside = [], {}, []
     for member in everybody(ring, fleet):
-        found = unknown_state(ring, member, fleet, evidence, survey)
-        if found and member in waivers and member not in evidence:
+        found = unknown_state(member, who, evidence, survey)
+        if found and member in who.waived and member not in evidence:
             aside.append(member)
             continue
         found = found or judge(ring, asked, evidence[member], claimed)
@@ -85,9 +98,10 @@ def not_visitable(
 ) -> Dict[str, List[Finding]]:
     """Find the members that a visit could not mend: no step goes on while there is one that is not excused."""
     findings = {}
+    who = standing(ring, fleet, survey)
     for member in everybody(ring, fleet):
-        found = unknown_state(ring, member, fleet, evidence, survey) or late(ring, evidence[member])
-        if found and not excused(ring, member, fleet, evidence, survey):
+        found = unknown_state(member, who, evidence, survey) or late(ring, evidence[member])
+        if found and not excused(ring, member, who, evidence):
             findings[member] = found
     return findings
 
@@ -103,29 +117,28 @@ def everybody(ring: Ring, fleet: Collection[str]) -> List[str]:
     return sorted(set(fleet) | set(ring["members"]))
 
 
-def unknown_state(
-    ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[str, Evidence], survey: Survey
-) -> List[Finding]:
+def standing(ring: Ring, fleet: Collection[str], survey: Survey) -> Standing:
+    """Say who is in the inventory and who is set aside, so that a count looks that up and does not search."""
+    waived = {waiver["member"] for waiver in members.open_waivers(ring, survey.clock)}
+    over = {waiver["member"]: waiver["until"] for waiver in ring["waivers"] if waiver["member"] not in waived}
+    return Standing(frozenset(fleet), waived, over)
+
+
+def unknown_state(member: str, who: Standing, evidence: Mapping[str, Evidence], survey: Survey) -> List[Finding]:
     """Find why nothing is known of a member."""
-    if member not in fleet:
+    if member not in who.fleet:
         return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
     found = usable(member, evidence.get(member), survey)
     if member in evidence:
         return found
-    over = [waiver["until"] for waiver in ring["waivers"] if waiver["member"] == member]
-    if over and member not in waived(ring, survey):
-        found.append(Finding(f"its waiver ran out at {over[0]}", SET_ASIDE.format(member=member)))
+    if member in who.over:
+        found.append(Finding(f"its waiver ran out at {who.over[member]}", SET_ASIDE.format(member=member)))
     elif member in survey.cut_off:
         found = [Finding(finding.seen, f"{finding.do}; {SET_ASIDE.format(member=member)}") for finding in found]
     return found
 
 
-def waived(ring: Ring, survey: Survey) -> List[str]:
-    """Return the members that are set aside now."""
-    return [waiver["member"] for waiver in members.open_waivers(ring, survey.clock)]
-
-
-def excused(ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[str, Evidence], survey: Survey) -> bool:
+def excused(ring: Ring, member: str, who: Standing, evidence: Mapping[str, Evidence]) -> bool:
     """Whether the others may be visited though nothing is known of this member: it is waived, or the open step excuses it.
 
     Somebody who vanished from the inventory is never excused by the step: the inventory may be the wrong one.
@@ -134,7 +147,7 @@ def excused(ring: Ring, member: str, fleet: Collection[str], evidence: Mapping[s
         return False
     since = ring["step"]["excuses"]
     proven = ring["members"].get(member, {}).get("proven") or 0
-    return member in waived(ring, survey) or (since is not None and member in fleet and proven >= since)
+    return member in who.waived or (since is not None and member in who.fleet and proven >= since)
 
 
 def batch_findings(
@@ -154,12 +167,14 @@ def batch_findings(
     """
     asked = rings.order(ring)
     claimed = claimed_workers(evidence)
+    who = standing(ring, fleet, survey)
+    visited, batch = frozenset(visited), frozenset(batch)
     findings: Dict[str, List[Finding]] = {}
     mending = bool(batch) and all(member in evidence and inadmissible(asked, evidence[member]) for member in batch)
     for member in everybody(ring, [*fleet, *lost]):
-        if excused(ring, member, fleet, evidence, survey) and (member not in lost or member in survey.cut_off):
+        if excused(ring, member, who, evidence) and (member not in lost or member in survey.cut_off):
             continue
-        found = list(lost.get(member, ())) or unknown_state(ring, member, fleet, evidence, survey)
+        found = list(lost.get(member, ())) or unknown_state(member, who, evidence, survey)
         if not found:
             seen = evidence[member]
             if asked.urgent and not seen["workers"] and not inadmissible(asked, seen):

@@ -32,6 +32,7 @@ def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
 def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float) -> Ring:
     """Return the keyring without these members. RingError for one that is in the inventory, or that never was a member."""
     released = {name for entry in ring["journal"] if entry["event"] == "released" for name in entry["members"]}
+    fleet = frozenset(fleet)
     for name in names:
         if name in fleet:
             raise RingError(
@@ -41,14 +42,14 @@ def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float
             raise RingError(
                 f"app_keys_release names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
             )
-    leaving = [name for name in dict.fromkeys(names) if name in ring["members"]]
+    leaving = {name: None for name in names if name in ring["members"]}
     if not leaving:
         return ring
     ring = copy.deepcopy(ring)
     for name in leaving:
         del ring["members"][name]
     ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in leaving]
-    note(ring, now, "released", members=leaving)
+    note(ring, now, "released", members=list(leaving))
     return ring
 
 
@@ -65,24 +66,25 @@ def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: flo
             )
     before = [entry for entry in ring["journal"] if entry["event"] == WAIVED and entry["reason"] == reason]
     same = {name for entry in before for name in entry["members"]}
-    aside = [name for name in dict.fromkeys(names) if name not in same]
+    aside = {name: None for name in names if name not in same}
     if not aside:
         return ring
     ring = copy.deepcopy(ring)
     ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in aside]
     for name in aside:
         ring["waivers"].append({"member": name, "reason": reason, "since": stamp(now), "until": stamp(now + length)})
-    note(ring, now, WAIVED, members=aside, reason=reason, until=stamp(now + length))
+    note(ring, now, WAIVED, members=list(aside), reason=reason, until=stamp(now + length))
     return ring
 
 
 def end_waivers(ring: Ring, answering: Collection[str], now: float) -> Ring:
     """Return the keyring without the waivers of members that answer: they are visited and counted like any other."""
+    answering = frozenset(answering)
     ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]
     if not ended:
         return ring
     ring = copy.deepcopy(ring)
-    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in ended]
+    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in answering]
     note(ring, now, "answers again: its waiver has ended", members=ended)
     return ring
 
@@ -99,5 +101,6 @@ def vouchers(ring: Ring, host: str, fleet: Collection[str]) -> List[str]:
     with another keyring, they would have been visited from it.
     """
     entries: Mapping[str, Any] = ring["members"]
+    fleet = frozenset(fleet)
     known = [member for member in entries if member != host and member in fleet and entries[member].get("proven")]
     return sorted(known, key=lambda member: (-entries[member]["proven"], member))

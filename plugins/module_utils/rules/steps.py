@@ -143,7 +143,7 @@ def close_step(ring: Ring, now: float) -> Ring:
     step = ring["step"]
     # A step that was closed before is counted again for members that joined since.
     step["closed"] = step["closed"] or stamp(now)
-    waived = [waiver["member"] for waiver in members.open_waivers(ring, now)]
+    waived = {waiver["member"]: None for waiver in members.open_waivers(ring, now)}
     for name, member in ring["members"].items():
         if name not in waived:
             member["proven"] = step["counter"]
@@ -157,7 +157,7 @@ def close_step(ring: Ring, now: float) -> Ring:
         for key in rings.in_state(ring, *rings.ENDED):
             key["secret"] = None
     proven = len(ring["members"]) - len(waived)
-    set_aside = {"waived": waived} if waived else {}
+    set_aside = {"waived": list(waived)} if waived else {}
     note(
         ring,
         now,

@@ -123,8 +123,9 @@ def status(
             f"what phased.keys.rollout would change for {step['name']}",
             *plan(ring, unproven, evidence),
         ] * bool(unproven)
+    aside = {waiver["member"] for waiver in members.open_waivers(ring, now)}
     waivers = [
-        f"  {waiver['member']}  until {waiver['until']}{'' if waiver in members.open_waivers(ring, now) else ' (over)'}: {waiver['reason']}"
+        f"  {waiver['member']}  until {waiver['until']}{'' if waiver['member'] in aside else ' (over)'}: {waiver['reason']}"
         for waiver in ring["waivers"]
     ]
     lines += ["", "set aside, asserted to serve no traffic", *waivers] * bool(waivers)
