@@ -123,6 +123,14 @@ hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and w
 faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
 	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.test ## Measure rollouts of 10 to 200 hosts, and write docs/benchmarks (at most 30 minutes)
+	$(BIN)/python tests/bench/bench.py full $(ARGS)
+
+.PHONY: bench-small
+bench-small: $(VENV)/.test ## The same with 16 hosts (at most 3 minutes); fails where a figure is over its bound
+	$(BIN)/python tests/bench/bench.py small
+
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
 MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; \
 	PHASED_KEEPER_PID=$$$$ $(BIN)/molecule test -s $(1)

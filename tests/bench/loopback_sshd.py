@@ -106,6 +106,8 @@ class Sshd:
         try:
             actions = [(os.POSIX_SPAWN_DUP2, line, 0), (os.POSIX_SPAWN_DUP2, line, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
             command = [self.program, "-i", "-f", str(self.folder / "sshd_config")]
-            os.posix_spawn(self.program, command, {"PATH": os.defpath}, file_actions=actions, setsigdef=[signal.SIGPIPE])
+            os.posix_spawn(
+                self.program, command, {"PATH": os.defpath}, file_actions=actions, setsigdef=[signal.SIGPIPE]
+            )
         finally:
             os.close(null)

@@ -28,7 +28,13 @@ OURS, BY_HAND = "phased", "byhand"
 ENV = "# The shop's settings, read by the service manager.\nDEBUG=off\nGREETING='hello world'\n"
 ROOT = os.geteuid() == 0
 # The host ends with the bench, even if that is killed. An ordinary user needs a user namespace for the others.
-START = ["setpriv", "--pdeathsig", "KILL", "unshare", *([] if ROOT else ["--user", "--map-current-user", "--keep-caps"])]
+START = [
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    *([] if ROOT else ["--user", "--map-current-user", "--keep-caps"]),
+]
 START += ["--pid", "--fork", "--kill-child", "--mount-proc", "sh", str(HERE / "init.sh")]
 ENTER = "--mount --pid" if ROOT else "--user --preserve-credentials --mount --pid"
 
@@ -93,7 +99,7 @@ class Hosts:
 
     def _inventory(self, health: str, sshd: Sshd | None) -> dict[str, Any]:
         """Return the inventory: what a user would write, but that all hosts are on this machine."""
-        common = {
+        common: dict[str, Any] = {
             "ansible_connection": "ssh" if sshd else "local",
             # A host's own Python, and not that of the controller's virtual environment.
             "ansible_python_interpreter": os.path.realpath(sys.executable),
@@ -126,6 +132,15 @@ class Hosts:
     def place(self, name: str, shop: str) -> Path:
         """Return the folder of one host's shop."""
         return self.folder / "hosts" / name / shop
+
+    def settings(self) -> set[tuple[str, str]]:
+        """Return what the env files of the shop of phased.keys say, as it stands there: the key, and the fallbacks."""
+        found = set()
+        for name in self.names:
+            lines = (self.place(name, OURS) / "env").read_text().splitlines()
+            said = dict(line.split("=", 1) for line in lines if line.startswith("SECRET_KEY"))
+            found.add((said["SECRET_KEY"], said.get("SECRET_KEY_FALLBACKS", "")))
+        return found
 
     def started(self) -> list[float]:
         """Return when the shop of phased.keys was started on each host, in seconds since boot."""

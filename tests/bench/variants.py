@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is measured side by side: each variant is a command of Ansible on the same hosts.
 
-    a      phased.keys.rollout, three phases in one command
-    b      the playbook that is written by hand (byhand/)
-    c      the floor: as many visits as (a) made, in the same batches, with a module that does nothing
-    c_raw  the same without a module: the command `true`
-    d      one ad-hoc ping of the fleet
+a      phased.keys.rollout, three phases in one command
+b      the playbook that is written by hand (byhand/)
+c      the floor: as many visits as (a) made, in the same batches, with a module that does nothing
+c_raw  the same without a module: the command `true`
+d      one ad-hoc ping of the fleet
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from process_hosts import HERE, Hosts
 
 CHECKOUT = HERE.parents[1]
 RAW = {"cmd": "true", "executable": "{{ ansible_shell_executable }}"}  # into the host, as modules go
-NOTHING = {"c": {"ansible.builtin.ping": {}}, "c_raw": {"ansible.builtin.raw": RAW}}
+NOTHING: dict[str, dict[str, Any]] = {"c": {"ansible.builtin.ping": {}}, "c_raw": {"ansible.builtin.raw": RAW}}
 
 
 class Bench:
@@ -49,13 +49,16 @@ class Bench:
 
     def measure(self, variant: str) -> dict[str, Any]:
         """Run one variant."""
-        return getattr(self, f"_{variant}")()
+        used: dict[str, Any] = getattr(self, f"_{variant}")()
+        return used
 
     def _a(self) -> dict[str, Any]:
+        before = self.hosts.settings()
         used = self.playbook("rollout", "-e", "app_keys_new=true")
         self.visits = [play for play in used["plays"] if play["contacts"]]
-        if not "retire" in (self.folder / "log").read_text():
-            raise measuring.RunError("the rollout did not come to its end")
+        after = self.hosts.settings()
+        if len(after) != 1 or after & before or not all(fallbacks in ("", "''") for _key, fallbacks in after):
+            raise measuring.RunError("the rollout did not come to its end on every host")
         return used
 
     def _b(self) -> dict[str, Any]:
