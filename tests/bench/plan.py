@@ -26,7 +26,7 @@ class Shape(NamedTuple):
         return f"{self.hosts} hosts, {self.connection}, forks {self.forks}"
 
 
-SMALL = [Shape(16, 10, "local", {"a": 3, "b": 1, "c": 3, "c_raw": 1, "d": 1})]
+SMALL = [Shape(20, 10, "local", {"a": 3, "b": 1, "c": 2, "c_raw": 2, "d": 1})]
 
 
 def full(largest: int = 200) -> list[Shape]:

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Says what a run of Ansible used: its plays, the contacts with hosts in each, and the processor time of what its workers started.
 
-A worker is forked from the main process for each task of a host, and for that time all that it starts is its children:
-with the connection `local` they are the host's side. So a worker tells their processor time at its end, with the play that was
-running when it was forked. PHASED_BENCH_USAGE names the file; each line is JSON.
+A worker is forked from the main process for each task of a host, and all that it starts for it is its children: with the
+connection `local` they are the host's side. So a worker tells their processor time when its task is done, with the play that
+was running when it was forked. Not at its end, for the main process may end the last workers as soon as it has their results.
+PHASED_BENCH_USAGE names the file; each line is JSON.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 import json
 import os
 import resource
-from multiprocessing import util
 from typing import Any
 
+from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -36,14 +37,17 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.plays: list[str] = []
-        util.register_after_fork(self, CallbackModule.in_worker)
+        run_task = TaskExecutor.run
 
-    def in_worker(self) -> None:
-        """Have a worker that was just forked tell at its end what it has used."""
-        util.Finalize(None, self.worker_ends, exitpriority=0)
+        def run_and_tell(executor: TaskExecutor) -> Any:
+            result = run_task(executor)
+            self.task_is_done()
+            return result
 
-    def worker_ends(self) -> None:
-        """Tell what the worker's children used, if it had any."""
+        TaskExecutor.run = run_and_tell
+
+    def task_is_done(self) -> None:
+        """Tell in the worker what its children used, if it had any."""
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         if used.ru_minflt:  # also where the time is too short to be seen
             self.say(contact=len(self.plays) - 1, children=used.ru_utime + used.ru_stime)
