@@ -126,6 +126,13 @@ faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; F
 .PHONY: bench-scale
 bench-scale: $(VENV)/.test ## How the controller's work and memory grow with simulated hosts (SMALL=1 in a minute)
 	$(BIN)/python tests/bench/scale.py $(if $(SMALL),--small) $(ARGS)
+.PHONY: bench
+bench: $(VENV)/.test ## Measure rollouts of 10 to 200 hosts, and write docs/benchmarks (at most 30 minutes)
+	$(BIN)/python tests/bench/bench.py full $(ARGS)
+
+.PHONY: bench-small
+bench-small: $(VENV)/.test ## The same with 20 hosts (at most 3 minutes); fails where a figure is over its bound
+	$(BIN)/python tests/bench/bench.py small
 
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.
 MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' INT TERM; \

@@ -27,6 +27,7 @@ PACKAGES = {
     "chroot": "coreutils",
     "haproxy": "haproxy",
     "nsenter": "util-linux",
+    "sshd": "openssh-server",
 }
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")

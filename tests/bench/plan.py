@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `make bench` runs: which hosts, how often, and in which order, within its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+FULL_SECONDS = 29 * 60
+SMALL_SECONDS = 170
+
+
+class Shape(NamedTuple):
+    """Hosts that are measured together, and how often each variant is run; what has no number is left out."""
+
+    hosts: int
+    forks: int
+    connection: str
+    repeats: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+        return f"{self.hosts} hosts, {self.connection}, forks {self.forks}"
+
+
+SMALL = [Shape(20, 10, "local", {"a": 3, "b": 1, "c": 2, "c_raw": 2, "d": 1})]
+
+
+def full(largest: int = 200) -> list[Shape]:
+    """Return the shapes of the full run, up to so many hosts.
+
+    By hand 50 hosts take minutes and 200 a quarter of an hour: so 50 are run once, with 10 forks, and 200 not at all.
+    """
+    found = []
+    for hosts in (10, 50, 200):
+        for connection in ("local", "ssh"):
+            for forks in (10, 50):
+                often = {10: 3, 50: 2, 200: 1}[hosts]
+                by_hand = 1 if hosts == 10 or (hosts == 50 and forks == 10) else 0
+                repeats = {"a": often, "b": by_hand, "c": often, "c_raw": often, "d": often}
+                found.append(Shape(hosts, forks, connection, {name: n for name, n in repeats.items() if n}))
+    return [shape for shape in found if shape.hosts <= largest]
+
+
+def rounds(shape: Shape) -> Iterator[tuple[int, str]]:
+    """Go through the variants in turn, so that a machine that grows slower does so for all; (c) needs (a) before it."""
+    for number in range(max(shape.repeats.values())):
+        for variant, times in shape.repeats.items():
+            if number < times:
+                yield number, variant
+
+
+class Clock:
+    """How much of the time is left, and whether one more run of a variant fits: by what its last one took for each host."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + seconds
+        self.per_host: dict[tuple[str, str], float] = {}
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.end - time.monotonic()
+
+    def fits(self, shape: Shape, variant: str) -> bool:
+        """Tell whether one more run will be done in time."""
+        return self.per_host.get((shape.connection, variant), 0) * shape.hosts < self.left()
+
+    def took(self, shape: Shape, variant: str, seconds: float) -> None:
+        """Note what a run took."""
+        self.per_host[shape.connection, variant] = seconds / shape.hosts
