@@ -44,7 +44,7 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any, results: Sequ
         raw = hostvars.raw_get(host)
         if f"{PREFIX}name" not in raw:
             continue
-        named[host] = {name: raw[name] for name in results if name in raw}
+        named[host] = registered(raw, results)
         if f"{PREFIX}hosts" in raw:
             patterns.add(str(_value(hostvars[host], f"{PREFIX}hosts", host)))
     pattern = _pattern(task_vars, templar, patterns)
@@ -80,6 +80,11 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any, results: Sequ
     except VariableError as error:
         raise FleetError(str(error)) from None
     return Fleet(names[0], members, values, named)
+
+
+def registered(raw: Mapping[str, Any], results: Sequence[str]) -> Dict[str, Any]:
+    """Return which of these results are among a host's variables."""
+    return {name: raw[name] for name in results if name in raw}
 
 
 def of_host(hostvars: Any, host: str) -> Dict[str, Any]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import time
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional
@@ -15,8 +16,8 @@ from ansible.release import __version__
 from ..module_utils.rules.evidence import Survey
 from ..module_utils.rules.frameworks import SettingsError
 from ..module_utils.rules.ring import Ring, RingError
-from . import action, fleet
-from .fleet import FleetError
+from . import action, fleet, forks
+from .fleet import Fleet, FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
 # Before 2.19 ansible-core shows a failure as one line of JSON, which nobody can read at night.
@@ -26,6 +27,8 @@ STEPPED_OVER = (
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
 RESULTS = (action.VISIT, action.LOOK, action.AGAIN)
+# The fleet of the run with this nonce, without what its hosts have registered.
+FOUND = forks.Shared()
 NEVER = {"asked": float("-inf")}
 NEVER_AGAIN = {"asked": float("inf")}
 
@@ -61,7 +64,7 @@ class FleetAction(ActionBase):
         self.task_vars: Dict[str, Any] = task_vars or {}
         self.checking = bool(self._task.check_mode)
         try:
-            self.fleet = fleet.fleet(self.task_vars, self._templar, self._loader, RESULTS)
+            self.fleet = self.found()
             if not self._task.args.get("nonce") and self.needs_nonce():
                 raise FleetError(STEPPED_OVER)
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
@@ -72,6 +75,19 @@ class FleetAction(ActionBase):
         if result.get("failed") and not SHOWS_FAILURES:
             self.say(str(result["msg"]))
         return result
+
+    def found(self) -> Fleet:
+        """Return the fleet as the first action of this run found it: one run has one fleet, and thousands of hosts take a while."""
+        nonce = str(self._task.args.get("nonce") or "").encode()
+        kept = FOUND.get(nonce) if nonce else None
+        if kept is None:
+            found = fleet.fleet(self.task_vars, self._templar, self._loader, RESULTS)
+            if nonce:
+                FOUND.put(nonce, json.dumps([found.name, found.members, found.values]).encode())
+            return found
+        name, members, values = json.loads(kept)
+        raw_get = self.task_vars["hostvars"].raw_get
+        return Fleet(name, members, values, {host: fleet.registered(raw_get(host), RESULTS) for host in members})
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Return the action's own result."""

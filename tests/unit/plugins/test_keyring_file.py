@@ -236,3 +236,18 @@ def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(afte
         f"{fleet.keyring} is opened by none of the vault secrets that were given (default)"
     )
     assert fleet.unchanged() == before
+
+
+def test_a_keyring_that_was_opened_once_is_not_decrypted_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = fleet.keyring_file()
+    first = file.load()
+
+    def nobody(*arguments: Any) -> None:
+        raise AssertionError("decrypted once more")
+
+    monkeypatch.setattr(VaultLib, "decrypt_and_get_vault_id", nobody)
+    assert file.load() == first
+    # Another version of the file, and whoever has other secrets.
+    monkeypatch.undo()
+    changed = file.replace(first)
+    assert file.load() == changed != first
