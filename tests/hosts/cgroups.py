@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from errors import HostsError
+from errors import HostsError, MissingError
 
 PARENT = "phased-hosts"
 
@@ -33,7 +33,7 @@ def trees(mounts: str) -> list[Path]:
         elif "name=systemd" in options:
             named.append(folder)
     if not unified:
-        raise HostsError("no control groups of version 2 are mounted here (mount -t cgroup2), and hosts need them")
+        raise MissingError("no control groups of version 2 are mounted here (mount -t cgroup2), and hosts need them")
     return unified[:1] + named[:1]
 
 

@@ -6,6 +6,7 @@
     python tests/hosts/hosts.py kill --dir DIR NAME     process 1 with -9; the disk stays as it is
     python tests/hosts/hosts.py boot --dir DIR NAME     start it again
     python tests/hosts/hosts.py down --dir DIR [--remove]
+    python tests/hosts/hosts.py ready                   make what all hosts need; ends with 3 where this machine cannot
 
 Everything is under DIR: `hosts/web1` and so on with each host's disk and console, the shop's database, the ssh keys,
 `inventory/hosts.yml` and `vault-password` for ansible-playbook. The image is kept in `.cache/hosts`. All hosts are in
@@ -43,10 +44,11 @@ import machine  # noqa: E402
 import procs  # noqa: E402
 from backends import BACKENDS  # noqa: E402
 from cgroups import Group  # noqa: E402
-from errors import HostsError  # noqa: E402
+from errors import HostsError, MissingError  # noqa: E402
 from fleet import ENV, new_key  # noqa: E402
 from inventory import Place  # noqa: E402
 
+MISSING = 3  # the exit status of `ready` where this machine lacks what hosts need
 PATIENCE = 90  # seconds until every host has to be up; a busy machine needs some
 
 
@@ -262,6 +264,16 @@ class Hosts:
         ).wait()  # it forks, and the parent returns  # fmt: skip
 
 
+def ready() -> None:
+    """Install what the tests of hosts need, and make the image, before the first of them."""
+    machine.provide((*BACKENDS["unshare"].commands, *machine.FOR_TESTS))
+    group = Group.of(image.CACHE)
+    try:
+        image.layers(group.make())
+    finally:
+        group.end()
+
+
 def _takes_logins(place: Place) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((place.address, place.ssh_port), timeout=5) as line:
         line.settimeout(5)
@@ -321,6 +333,9 @@ def _parser() -> argparse.ArgumentParser:
     boot = commands.add_parser("boot", help="start a host again on the disk that it has")
     for command in (kill, boot):
         command.add_argument("name")
+    commands.add_parser(
+        "ready", help="install what is missing and make the image; 3 where this machine cannot have hosts"
+    )
     for command in (up, down, kill, boot):
         command.add_argument("--dir", type=Path, required=True)
     return parser
@@ -331,6 +346,9 @@ def main() -> int:
     # Asked to end, `up` ends what it has started, as it does when it is interrupted.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
+        if options.command == "ready":
+            ready()
+            return 0
         hosts = Hosts(options.dir)
         if options.command == "up":
             hosts.up(
@@ -346,6 +364,9 @@ def main() -> int:
     except BlockingIOError:
         print(f"somebody else is at work on the fleet in {options.dir}", file=sys.stderr)
         return 1
+    except MissingError as error:
+        print(error, file=sys.stderr)
+        return MISSING if options.command == "ready" else 1
     except HostsError as error:
         print(error, file=sys.stderr)
         return 1

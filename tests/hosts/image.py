@@ -20,7 +20,7 @@ from pathlib import Path
 
 import machine
 from cgroups import Group
-from errors import HostsError
+from errors import HostsError, MissingError
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -88,7 +88,7 @@ def mirror(targets: str) -> str:
         origin, component, address = line.split("|")
         if (origin, component) == ("Debian", "main"):
             return address
-    raise HostsError("apt knows no Debian mirror here: run `apt-get update`, or name one in PHASED_HOSTS_MIRROR")
+    raise MissingError("apt knows no Debian mirror here: run `apt-get update`, or name one in PHASED_HOSTS_MIRROR")
 
 
 def _ask_for_mirror() -> str:
@@ -152,7 +152,9 @@ def _run(target: Path, command: list[str], group: Group, script: Path | None = N
         )  # fmt: skip
     if done.returncode:
         said = done.stdout.decode(errors="replace")[-3000:]
-        raise HostsError(f"{target.name} could not be made, {command[len(PRIVATE)]} failed:\n{said}")
+        failed = command[len(PRIVATE)]
+        kind = MissingError if failed == "debootstrap" else HostsError
+        raise kind(f"{target.name} could not be made, {failed} failed:\n{said}")
 
 
 def _settings() -> dict[str, str]:

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from errors import HostsError
+from errors import MissingError
 
 # Command to Debian package.
 PACKAGES = {
@@ -29,6 +29,9 @@ PACKAGES = {
     "nsenter": "util-linux",
     "sshd": "openssh-server",
 }
+
+# What single tests need besides hosts.
+FOR_TESTS = ("haproxy", "nsenter")
 
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 # systemd and its daemons on one host, with room to spare: the default of 128 was used up by 22 hosts.
@@ -50,12 +53,12 @@ def search_path() -> str:
 def provide(commands: Iterable[str]) -> None:
     """See that these commands are there: install them where that can be done, say what is missing where it cannot."""
     if os.geteuid() != 0:
-        raise HostsError("hosts with a systemd of their own need root: run this as root")
+        raise MissingError("hosts with a systemd of their own need root: run this as root")
     packages = missing(commands)
     if not packages:
         return
     if shutil.which("apt-get") is None:
-        raise HostsError(f"missing, and there is no apt-get to install it: {' '.join(packages)}")
+        raise MissingError(f"missing, and there is no apt-get to install it: {' '.join(packages)}")
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     # A new machine may know no package yet, or only versions that the mirror has no longer.
     for command in (install, ["apt-get", "update"], install):
@@ -65,7 +68,7 @@ def provide(commands: Iterable[str]) -> None:
         )  # fmt: skip
         if command is install and done.returncode == 0:
             return
-    raise HostsError(f"{' '.join(packages)} could not be installed:\n{done.stdout.strip()[-2000:]}")
+    raise MissingError(f"{' '.join(packages)} could not be installed:\n{done.stdout.strip()[-2000:]}")
 
 
 def raise_instances(hosts: int) -> None:
