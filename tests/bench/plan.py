@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 FULL_SECONDS = 29 * 60
-SMALL_SECONDS = 170
+SMALL_SECONDS = 150
 
 
 class Shape(NamedTuple):
