@@ -33,7 +33,7 @@ START = [
     "--pdeathsig",
     "KILL",
     "unshare",
-    *([] if ROOT else ["--user", "--map-current-user", "--keep-caps"]),
+    *([] if ROOT else ["--user", "--map-current-user"]),
 ]
 START += ["--pid", "--fork", "--kill-child", "--mount-proc", "sh", str(HERE / "init.sh")]
 ENTER = "--mount --pid" if ROOT else "--user --preserve-credentials --mount --pid"

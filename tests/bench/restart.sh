@@ -12,6 +12,7 @@ if [ -s pid ]; then
 fi
 [ ! -e slow ] || sleep "$(cat slow)"
 set -a
+# shellcheck source=/dev/null
 . ./env
 # The pid is written by the process itself, after execve: whoever reads it finds the new environment in /proc.
 setsid sh -c 'echo $$ >pid; exec sleep 7200' </dev/null >/dev/null 2>&1 &

@@ -122,6 +122,19 @@ def test_the_variants_take_turns():
     assert order == [(0, "a"), (0, "b"), (0, "c"), (1, "a"), (1, "c")]
 
 
+def test_the_full_run_has_every_shape_and_leaves_out_what_takes_too_long():
+    shapes = {(shape.hosts, shape.forks, shape.connection): shape.repeats for shape in plan.full()}
+    assert len(shapes) == 12
+    assert all("a" in repeats for repeats in shapes.values())
+    assert [place for place, repeats in shapes.items() if "b" in repeats] == [
+        (10, 10, "local"),
+        (10, 10, "ssh"),
+        (50, 10, "local"),
+        (50, 10, "ssh"),
+    ]
+    assert max(shape.hosts for shape in plan.full(50)) == 50
+
+
 def test_a_run_that_does_not_fit_into_the_time_is_left_out():
     clock = plan.Clock(100)
     ten, hundred = plan.Shape(10, 5, "ssh", {"b": 1}), plan.Shape(100, 5, "ssh", {"b": 1})
