@@ -10,6 +10,7 @@ ends with its process, so no lock can be held from one task to the next.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
@@ -46,6 +47,18 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 class KeyringFileError(Exception):
     """The keyring could not be read or written; the text says why and what to do."""
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: it would walk a document of thousands again and again while that grows."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Opened(NamedTuple):
@@ -154,7 +167,8 @@ class KeyringFile:
                 f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged"
             ) from None
         try:
-            document = yaml.load(plain, Loader=LOADER)
+            with _uncollected():
+                document = yaml.load(plain, Loader=LOADER)
         except yaml.YAMLError:
             # The parser's own message quotes the text, and with it a secret.
             raise KeyringFileError(f"{self.path} is decrypted and is not YAML") from None
@@ -166,7 +180,8 @@ class KeyringFile:
     def _write(self, opened: Opened) -> Ring:
         ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
         # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
-        plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+        with _uncollected():
+            plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
         try:
             files.replace_text(self.path, sealed.decode(), mode=0o600)

@@ -96,6 +96,9 @@ def main() -> int:
         if part != "memory" and one["exponent"] >= GROWTH
     ]
     for row in found["memory"]:
+        if given.small:
+            # A run of seconds is over before its forks are seen at their largest.
+            row["ratios"].pop("tree_mb")
         over += [f"{row['hosts']} hosts: {kind} {ratio}" for kind, ratio in row["ratios"].items() if ratio > MEMORY]
     print(f"\n{report}", *(f"over the limit: {one}" for one in over), sep="\n")
     return 1 if over else 0

@@ -18,8 +18,7 @@ def gathered(**results: Any) -> Dict[str, Any]:
     """The evidence that an action finds when web1 has registered these results."""
     variables = {f"__app_keys_{name}": result for name, result in results.items()}
     action = object.__new__(FleetAction)
-    action.fleet = SimpleNamespace(members=["web1", "web2"], results={})
-    action.task_vars = {"hostvars": SimpleNamespace(raw_get=lambda host: variables if host == "web1" else {})}
+    action.fleet = SimpleNamespace(members=["web1", "web2"], results={"web1": variables, "web2": {}})
     return action.evidence()
 
 
