@@ -132,8 +132,9 @@ class ActionModule(HostAction):
                 break  # the gate has seen every record: one that is there says enough
             for name in (action.LOOK, action.VISIT):
                 seen = (hostvars.raw_get(member).get(name) if member in hostvars else None) or {}
-                if (seen.get("evidence") or {}).get("nonce") == nonce:
-                    found[member] = seen["evidence"]["record"]
+                evidence = action.seen_in(seen)
+                if evidence.get("nonce") == nonce:
+                    found[member] = evidence["record"]
         for looked in (task_vars.get(action.VOUCHERS) or {}).get("results") or []:
             seen = looked.get("evidence")
             if seen and 0 <= action.boot_time() - seen["asked"] <= values["evidence_max_age"]:

@@ -17,7 +17,7 @@ from ..module_utils.rules.durations import words
 from ..module_utils.rules.evidence import Finding
 from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.ring import Ring
-from ..plugin_utils.action import VISIT
+from ..plugin_utils.action import VISIT, seen_in
 from ..plugin_utils.fleet import FleetError
 from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
@@ -226,7 +226,7 @@ class ActionModule(FleetAction):
 
     def visited_at(self, member: str) -> Any:
         """The counter of the step at which this run visited a member last; None where it did not."""
-        seen = self.result_of(member, VISIT).get("evidence") or {}
+        seen = seen_in(self.result_of(member, VISIT))
         return (seen.get("record") or {}).get("counter")
 
     def do_close(self) -> Dict[str, Any]:

@@ -119,8 +119,8 @@ class FleetAction(ActionBase):
                 if result.get("unreachable"):
                     # Whatever it showed before: it may be another host by now, or the same one with other keys.
                     found[member] = NEVER_AGAIN
-                seen = result.get("evidence")
-                if isinstance(seen, Mapping) and "asked" in seen and seen["asked"] > found.get(member, NEVER)["asked"]:
+                seen = action.seen_in(result)
+                if "asked" in seen and seen["asked"] > found.get(member, NEVER)["asked"]:
                     found[member] = seen
         return {member: seen for member, seen in found.items() if seen is not NEVER_AGAIN}
 

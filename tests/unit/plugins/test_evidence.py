@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any, Dict
 
@@ -27,6 +28,7 @@ def gathered(**results: Any) -> Dict[str, Any]:
     [
         ({}, {}),
         ({"look": {"evidence": OLDER}}, {"web1": OLDER}),
+        ({"look": {"evidence": json.dumps(OLDER)}}, {"web1": OLDER}),
         ({"look": {"evidence": OLDER}, "visit": {"evidence": NEWER}}, {"web1": NEWER}),
         ({"look": {"evidence": NEWER}, "visit": {"evidence": OLDER}}, {"web1": NEWER}),
         ({"look": {"evidence": OLDER}, "visit": {"skipped": True}}, {"web1": OLDER}),
