@@ -19,7 +19,7 @@ from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils.action import VISIT, seen_in
 from ..plugin_utils.fleet import FleetError
-from ..plugin_utils.fleet_action import FleetAction
+from ..plugin_utils.fleet_action import AROUND, FleetAction
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
@@ -213,7 +213,7 @@ class ActionModule(FleetAction):
         if stale and not self._task.args.get("final", True):
             batch = list(self.task_vars["ansible_play_batch"])
             shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
-            return {"look": True, "stale": shares, "known": rings.order(ring).known}
+            return {"look": True, "plain": False, "stale": shares, "known": rings.order(ring).known}
         visited = [member for member in self.fleet.members if self.visited_at(member) == ring["step"]["counter"]]
         batch = self.task_vars["ansible_play_batch"]
         findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visited, batch)
@@ -222,7 +222,10 @@ class ActionModule(FleetAction):
             raise Refused(
                 wording.refusal(ring, f"{ring['step']['name']} stops here", count, findings, gate.stopped(ring))
             )
-        return {"look": False, "stale": {}}
+        # Who has no record yet is held against others first; and drained is whoever has something around its visit.
+        known = all((evidence.get(member) or {}).get("record") for member in batch)
+        around = any(name in self.fleet.results.get(member, {}) for member in batch for name in AROUND)
+        return {"look": False, "plain": known and not around, "stale": {}}
 
     def visited_at(self, member: str) -> Any:
         """The counter of the step at which this run visited a member last; None where it did not."""

@@ -100,6 +100,10 @@ stale:
   description: Members to look at again, by the host of the batch that does it.
   returned: for O(do=batch)
   type: dict
+plain:
+  description: Whether nothing has to come before the visits of the batch, neither task files nor a look at others for a host without a record.
+  returned: for O(do=batch)
+  type: bool
 members:
   description: The hosts of the fleet, in the order in which they are visited.
   returned: for O(do=fleet), O(do=ask) and O(do=open)

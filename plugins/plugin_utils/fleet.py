@@ -25,7 +25,7 @@ class FleetError(Exception):
 class Fleet(NamedTuple):
     """The application's name, its members by the inventory, and the variables that all of them share.
 
-    results  what hosts with an application have registered in this run, by host and name
+    results  what hosts with an application have registered in this run, by host and name, and what else was asked for as it stands
     """
 
     name: str

@@ -26,7 +26,9 @@ STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
-RESULTS = (action.VISIT, action.LOOK, action.AGAIN)
+AROUND = ("app_keys_before_tasks", "app_keys_after_tasks")
+# What every action asks of a host's variables, read once.
+READ = (action.VISIT, action.LOOK, action.AGAIN, *AROUND)
 # The fleet of the run with this nonce, without what its hosts have registered.
 FOUND = forks.Shared()
 NEVER = {"asked": float("-inf")}
@@ -81,13 +83,13 @@ class FleetAction(ActionBase):
         nonce = str(self._task.args.get("nonce") or "").encode()
         kept = FOUND.get(nonce) if nonce else None
         if kept is None:
-            found = fleet.fleet(self.task_vars, self._templar, self._loader, RESULTS)
+            found = fleet.fleet(self.task_vars, self._templar, self._loader, READ)
             if nonce:
                 FOUND.put(nonce, json.dumps([found.name, found.members, found.values]).encode())
             return found
         name, members, values = json.loads(kept)
         raw_get = self.task_vars["hostvars"].raw_get
-        return Fleet(name, members, values, {host: fleet.registered(raw_get(host), RESULTS) for host in members})
+        return Fleet(name, members, values, {host: fleet.registered(raw_get(host), READ) for host in members})
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Return the action's own result."""

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -152,15 +152,17 @@ def measure_spread(place: Place) -> dict[str, Any]:
         return spread.measure(bench)
 
 
-def verdict(result: dict[str, Any]) -> int:
-    """Say the ratios and which bounds do not hold, and return the exit code."""
+def verdict(result: dict[str, Any], bounds: Iterable[figures.Bound]) -> int:
+    """Say the ratios, which goals are not reached and which bounds do not hold, and return the exit code."""
     code = 0
     for shape in result["shapes"]:
         say(f"\n{shape['name']}: " + ", ".join(f"{name} {value:.3f}" for name, value in shape["ratios"].items()))
         if "a" in shape["medians"]:
             cost = figures.per_host_and_phase(shape["medians"]["a"]["controller"], shape["hosts"])
             say(f"  the controller's processor for each host and phase: {cost * 1000:.0f} ms")
-        for text in figures.broken(shape["medians"]):
+        for text in figures.broken(shape["medians"], figures.GOALS):
+            say(f"  still to reach: {text}")
+        for text in figures.broken(shape["medians"], bounds):
             say(f"  over its bound: {text}")
             code = 1
     return code
@@ -177,7 +179,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
         result.update(settle=measure_settle(place), spread=measure_spread(place))
         result.update(measure_all(place, plan.full(options.largest), clock))
     result["seconds"] = round(time.monotonic() - began)
-    code = verdict(result)
+    code = verdict(result, figures.BOUNDS if options.command == "small" else ())
     folder = page.FOLDER if options.command == "full" else CHECKOUT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{options.command}.json").write_text(json.dumps(result, indent=1) + "\n")

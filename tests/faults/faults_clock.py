@@ -16,8 +16,13 @@ from field import Field
 from host_seen import Host
 
 PYTHON = "/usr/local/bin/python-of-another-time"
+# A program on stdin comes with options that keep Python from importing anything of its own accord (plugin_utils/carry.py).
 WRAPPER = """#!/bin/sh
-PYTHONPATH=/usr/local/lib/another-time exec /usr/bin/python3 "$@"
+cd /usr/local/lib/another-time
+case "$*" in
+*" -") exec /usr/bin/python3 -I -S -c 'exec(open("sitecustomize.py").read()); import sys; exec(sys.stdin.read())' ;;
+*) PYTHONPATH=. exec /usr/bin/python3 "$@" ;;
+esac
 """
 # Python imports this by itself, before anything else.
 SITE = """

@@ -8,7 +8,6 @@ remembers is a file of its own in `PHASED_SIMULATED`, named like the host: the k
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.plugins.connection import ConnectionBase
+from ansible_collections.phased.keys.plugins.module_utils.host.carried import unpack
 
 DOCUMENTATION = """
 name: simulated
@@ -71,13 +71,12 @@ class Connection(ConnectionBase):  # type: ignore[misc]
 
 
 def asked(payload: bytes) -> Tuple[str, Dict[str, Any]]:
-    """Return the module's name and its arguments, which stand as text behind its code."""
-    tail = payload[payload.rindex(b"_ansiballz_main(") :]
-    module, params = (re.search(rb"^%s=(.*),$" % name, tail, re.MULTILINE) for name in (b"module_fqn", b"params"))
-    if not module or not params:
+    """Return the module's name and its arguments, which stand in the last line behind its code (plugin_utils/carry.py)."""
+    call = re.search(rb'\nbegin\("[^"]*", "([^"]*)"\)\n\Z', payload)
+    if not call:
         raise ValueError("this is no payload that a simulated host understands")
-    name = str(ast.literal_eval(module[1].decode())).rpartition(".")[2]
-    return name, json.loads(ast.literal_eval(params[1].decode()))["ANSIBLE_MODULE_ARGS"]
+    told = unpack(call[1].decode())
+    return told["module"], told["arguments"]
 
 
 def look(host: Path, arguments: Dict[str, Any]) -> Dict[str, Any]:

@@ -45,7 +45,7 @@ def test_a_check_says_when_a_phase_is_due_that_would_be_too_early(after: After) 
     fleet = after("promote", ("web1",))
     fleet.soak("retiring", 3600)
     for playbook in ("retire", "rollout"):
-        checked(fleet, playbook).says("retire: waiting for the soak: retire is due in 5", "m ", ", at 20")
+        checked(fleet, playbook).says("retire: waiting for the soak: retire is due in 5", "m", ", at 20")
 
 
 def test_a_check_in_the_middle_of_a_phase_says_who_is_left_and_what_would_change_there(after: After) -> None:
