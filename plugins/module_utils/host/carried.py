@@ -53,4 +53,4 @@ def begin(texts: str, call: str) -> None:
     answers = import_module(f"{PACKAGE}.host.answers")
     asked: Dict[str, Any] = unpack(call)
     answer = answers.answer(asked["module"], asked["arguments"], asked["check"])
-    print(answers.hidden(answer, asked["secrets"]))
+    sys.stdout.write(f"{answers.hidden(answer, asked['secrets'])}\n")
