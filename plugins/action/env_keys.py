@@ -59,7 +59,9 @@ class ActionModule(HostAction):
                 f"{', '.join(given)} cannot be given: a visit writes what the keyring's open step says, and nothing else"
             )
         if self._task.args.get("first"):
-            return {"changed": False, "first": self._task.args["first"]}
+            # Registered over the host's last visit, whose evidence has to stay.
+            seen = (task_vars.get(action.VISIT) or {}).get("evidence")
+            return {"changed": False, "first": self._task.args["first"], **({"evidence": seen} if seen else {})}
         host = task_vars["inventory_hostname"]
         raw = self.raw_variables(task_vars)
         values = read(raw, host)

@@ -224,7 +224,10 @@ class ActionModule(FleetAction):
             )
         # Who has no record yet is held against others first; and drained is whoever has something around its visit.
         known = all((evidence.get(member) or {}).get("record") for member in batch)
-        around = any(name in self.fleet.results.get(member, {}) for member in batch for name in AROUND)
+        # In the inventory, or where a task sees them too: a play's own variables, say.
+        around = any(name in self.task_vars for name in AROUND) or any(
+            name in self.fleet.results.get(member, {}) for member in batch for name in AROUND
+        )
         return {"look": False, "plain": known and not around, "stale": {}}
 
     def visited_at(self, member: str) -> Any:

@@ -56,7 +56,12 @@ class HostAction(ActionBase):
             result = self._execute_module(
                 module_name=f"phased.keys.{module}", module_args=arguments, task_vars=task_vars
             )
-        if isinstance(result.get("evidence"), dict):
+        # What is to be done next the controller says, and when it was asked.
+        for name in ("first", "vouchers"):
+            result.pop(name, None)
+        if not isinstance(result.get("evidence"), dict):
+            result.pop("evidence", None)
+        else:
             result["evidence"]["asked"] = asked
             if arguments.get("nonce"):
                 # For the gate alone, and there may be thousands: as text they take a tenth of the memory.

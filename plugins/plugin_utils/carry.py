@@ -12,6 +12,7 @@ from __future__ import annotations
 import binascii
 import json
 import os
+import re
 import zlib
 from typing import Any, Dict, List, Mapping
 
@@ -24,6 +25,27 @@ from .fleet import plain
 
 # Nothing but the standard library, and nothing from the folder or the environment that it happens to start in.
 OPTIONS = "-I -S -"
+LINE = 76
+# What our modules return (their RETURN, and what says that they failed).
+ANSWERED = frozenset(
+    [
+        "changed",
+        "failed",
+        "msg",
+        "exception",
+        "evidence",
+        "signs",
+        "accepts",
+        "idle",
+        "app_check",
+        "revealed",
+        "needed",
+        "proven",
+        "did",
+        "diff",
+        "joining",
+    ]
+)
 
 
 class ArgumentsError(Exception):
@@ -33,6 +55,11 @@ class ArgumentsError(Exception):
 def pack(value: Any) -> str:
     """Return plain data as one line of letters, whatever is in it."""
     return binascii.b2a_base64(zlib.compress(json.dumps(value).encode()), newline=False).decode()
+
+
+def lines(packed: str) -> str:
+    """Return it as Python writes a long text: what is cut off makes Python show its last line, and that has to say little."""
+    return "\n".join(f'"{packed[place : place + LINE]}"' for place in range(0, len(packed), LINE))
 
 
 def _texts() -> Dict[str, Any]:
@@ -55,7 +82,7 @@ def _start() -> str:
 
 
 # Made where this is imported, which is before Ansible forks a process per host.
-START, TEXTS = _start(), pack(_texts())
+START, TEXTS = _start(), lines(pack(_texts()))
 
 
 def text(module: str, arguments: Mapping[str, Any], check: bool) -> bytes:
@@ -63,7 +90,11 @@ def text(module: str, arguments: Mapping[str, Any], check: bool) -> bytes:
     spec = options.ENV_KEYS if module == "env_keys" else options.ACTIVE_FINGERPRINT
     together = None if module == "env_keys" else options.TOGETHER
     # The controller's home is not the host's: paths are expanded there.
-    checked = ArgumentSpecValidator(_unexpanded(spec), required_together=together).validate(plain(dict(arguments)))
+    try:
+        said = plain(dict(arguments))
+    except TypeError as error:
+        raise ArgumentsError(f"{module}: {error}: only plain data can be given") from None
+    checked = ArgumentSpecValidator(_unexpanded(spec), required_together=together).validate(said)
     if checked.error_messages:
         wrong = [
             f"Unsupported parameters: {error.msg}" if isinstance(error, UnsupportedError) else error.msg
@@ -72,7 +103,7 @@ def text(module: str, arguments: Mapping[str, Any], check: bool) -> bytes:
         raise ArgumentsError(f"{module}: {'; '.join(wrong)}")
     given = checked.validated_parameters
     call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given)}
-    return f'{START}\n\nbegin("{TEXTS}", "{pack(call)}")\n'.encode()
+    return f"{START}\n\nbegin(\n{TEXTS},\n{lines(pack(call))}\n)\n".encode()
 
 
 def answer(interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:
@@ -83,15 +114,14 @@ def answer(interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:
                 found = json.loads(line)
             except ValueError:
                 break
-            # What steers Ansible itself is not a host's to say.
-            return {name: value for name, value in found.items() if not name.startswith(("_ansible", "ansible_"))}
-    said = [line.strip() for line in (ended["stderr"] or ended["stdout"]).splitlines() if line.strip()][-1:]
-    return {
-        "failed": True,
-        "msg": f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(said) or 'it said nothing'} -> it has to be Python 3.8 "
-        "or later: set ansible_python_interpreter",
-        "rc": ended["rc"],
-    }
+            # A result steers Ansible too (facts, add_host): of a host's own words only those count that our modules have.
+            return {name: value for name, value in found.items() if name in ANSWERED}
+    told = [line.strip() for line in (ended["stderr"] or ended["stdout"]).splitlines()]
+    said = [line for line in told if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
+    text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(said) or 'it said nothing'}"
+    if ended["rc"] in (126, 127) or any(kind in text for kind in ("SyntaxError", "ImportError", "ModuleNotFoundError")):
+        text += " -> it has to be Python 3.8 or later: set ansible_python_interpreter"
+    return {"failed": True, "msg": text, "rc": ended["rc"]}
 
 
 def _unexpanded(spec: Mapping[str, Any]) -> Dict[str, Any]:

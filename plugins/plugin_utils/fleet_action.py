@@ -80,12 +80,14 @@ class FleetAction(ActionBase):
 
     def found(self) -> Fleet:
         """Return the fleet as the first action of this run found it: one run has one fleet, and thousands of hosts take a while."""
-        nonce = str(self._task.args.get("nonce") or "").encode()
-        kept = FOUND.get(nonce) if nonce else None
+        nonce = str(self._task.args.get("nonce") or "")
+        # Of this run, and of this inventory: a play may add hosts to it.
+        mark = "\0".join([nonce, *self.task_vars["groups"]["all"]]).encode()
+        kept = FOUND.get(mark) if nonce else None
         if kept is None:
             found = fleet.fleet(self.task_vars, self._templar, self._loader, READ)
             if nonce:
-                FOUND.put(nonce, json.dumps([found.name, found.members, found.values]).encode())
+                FOUND.put(mark, json.dumps([found.name, found.members, found.values]).encode())
             return found
         name, members, values = json.loads(kept)
         raw_get = self.task_vars["hostvars"].raw_get

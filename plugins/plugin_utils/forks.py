@@ -23,11 +23,14 @@ class Shared:
     """Keeps one value under one key, the last that was put."""
 
     def __init__(self, size: int = SIZE) -> None:
-        self.memory = mmap.mmap(-1, size)
+        try:
+            self.memory: Optional[mmap.mmap] = mmap.mmap(-1, size)
+        except OSError:
+            self.memory = None  # a machine that gives no memory in advance
 
     def put(self, key: bytes, value: bytes) -> None:
         """Keep a value; one that is too large is not kept."""
-        if HEAD.size + len(value) > len(self.memory):
+        if self.memory is None or HEAD.size + len(value) > len(self.memory):
             return
         name = hashlib.sha256(key).digest()
         # Without a lock: what two processes have written over each other does not match its digest, and is not found.
@@ -36,6 +39,8 @@ class Shared:
 
     def get(self, key: bytes) -> Optional[bytes]:
         """Return the value that was put under this key, if it is still there and whole."""
+        if self.memory is None:
+            return None
         name, digest, length = HEAD.unpack(self.memory[: HEAD.size])
         if name != hashlib.sha256(key).digest():
             return None

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a call begins on a host to which all of its code came on stdin, as one text.
 
-The text is this very file and behind it one line that calls `begin` (see plugin_utils/carry.py). So nothing of it runs
-if the connection is cut while it is sent: a text without its last line calls nothing.
+The text is this very file and behind it a call of `begin` (see plugin_utils/carry.py). So nothing of it runs if the
+connection is cut while it is sent: without its last parenthesis the text is no program.
 """
 
 from __future__ import annotations
 
 import binascii
 import json
+import os
 import sys
 import zlib
 from importlib.machinery import ModuleSpec
@@ -47,6 +48,8 @@ def unpack(packed: str) -> Any:
 
 def begin(texts: str, call: str) -> None:
     """Answer one call, and print the answer."""
+    if not os.access(".", os.R_OK | os.X_OK):
+        os.chdir("/")  # another user's home, after become: what a restart command starts should not fail there
     sys.meta_path.insert(0, Carried(unpack(texts)))
     from importlib import import_module
 

@@ -75,10 +75,10 @@ def asked(payload: bytes) -> Tuple[str, Dict[str, Any]]:
 
     Any other payload is the module that does nothing.
     """
-    call = re.search(rb'\nbegin\("[^"]*", "([^"]*)"\)\n\Z', payload)
+    call = re.search(rb",\n([^,()]*)\n\)\n\Z", payload)
     if not call:
         return "ping", {}
-    told = unpack(call[1].decode())
+    told = unpack(call[1].decode().replace('"', "").replace("\n", ""))
     return told["module"], told["arguments"]
 
 

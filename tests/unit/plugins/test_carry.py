@@ -46,10 +46,12 @@ def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> 
 
 def test_a_text_that_was_cut_off_does_nothing(tmp_path: Path) -> None:
     text = carry.text("active_fingerprint", look(tmp_path), False)
-    # At each line, and within the last.
-    cuts = [place for place in range(len(text)) if text[place : place + 1] == b"\n"][:-1]
-    for cut in [*cuts, len(text) - 3, len(text) - 2000]:
-        assert ran(text[:cut], tmp_path)["stdout"] == "", cut
+    call = text.rindex(b",\n")
+    for cut in [*range(100, len(text) - 2, len(text) // 20), call, call + 40, call + 90, len(text) - 3, len(text) - 2]:
+        ended = ran(text[:cut], tmp_path)
+        assert ended["stdout"] == "", cut
+        # And Python's complaint shows next to nothing of what was sent.
+        assert len(ended["stderr"]) < 400, cut
 
 
 @pytest.mark.parametrize(
@@ -89,9 +91,15 @@ def test_what_is_no_answer_is_told_with_what_to_do() -> None:
 
 
 def test_a_host_does_not_steer_ansible() -> None:
+    told = '{"changed": false, "ansible_facts": {"x": 1}, "_ansible_y": 1, "add_host": {"host_name": "web2"}, "first": "/tmp/x"}'
+    assert carry.answer(PYTHON, {"rc": 0, "stderr": "", "stdout": f"Welcome!\n{told}\n"}) == {"changed": False}
+
+
+def test_a_failure_is_told_in_the_words_of_whoever_failed() -> None:
     ended = {
-        "rc": 0,
-        "stderr": "",
-        "stdout": 'Welcome!\n{"changed": false, "ansible_facts": {"x": 1}, "_ansible_y": 1}\n',
+        "rc": 1,
+        "stdout": "",
+        "stderr": "debug1: x\nops is not in the sudoers file.\nShared connection to web1 closed.\n",
     }
-    assert carry.answer(PYTHON, ended) == {"changed": False}
+    answer = carry.answer(PYTHON, ended)
+    assert answer["msg"].endswith("ops is not in the sudoers file.")

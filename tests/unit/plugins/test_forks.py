@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+from ansible_collections.phased.keys.plugins.plugin_utils import forks
 from ansible_collections.phased.keys.plugins.plugin_utils.forks import HEAD, Shared
 
 
@@ -27,6 +29,7 @@ def test_nothing_is_found_in_memory_that_nobody_has_written() -> None:
 def test_a_value_that_two_have_written_over_each_other_is_not_found() -> None:
     shared = Shared(4096)
     shared.put(b"key", b"value")
+    assert shared.memory is not None
     shared.memory[HEAD.size + 1 : HEAD.size + 2] = b"A"
     assert shared.get(b"key") is None
 
@@ -37,3 +40,13 @@ def test_a_value_that_is_too_large_is_not_kept() -> None:
     assert shared.get(b"key") is None
     shared.put(b"key", b"v" * (4096 - HEAD.size))
     assert shared.get(b"key") is not None
+
+
+def test_without_memory_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: object) -> None:
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr(forks.mmap, "mmap", none)
+    shared = forks.Shared()
+    shared.put(b"key", b"value")
+    assert shared.get(b"key") is None
