@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -182,7 +183,8 @@ def test_a_unit_that_a_socket_starts(fleet: Played) -> None:
     new = fleet.ring(app.keyring)["keys"][1]["fingerprint"]
     assert signs() == new
     app.make_stale("lazy.service")
-    refused = app.run("rollout").ended(-1).lists("web1", f"with {old} and not with {new}")
+    time.sleep(3)  # the soak
+    refused = app.run("retire").ended(-1).lists("web1", f"with {old} and not with {new}")
     refused.lists("web1", "restart lazy.service")
     # And idle again, as after a time without requests: nothing has to be started for a key to roll.
     app.do("stop", "lazy.service")
