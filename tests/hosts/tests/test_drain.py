@@ -45,7 +45,7 @@ def told(fleet: Played, balancer: HAProxy, playbook: str, **variables: Any) -> C
     counts = Counter(
         {field: load.total(field) for field in ("requests", "errors", "lost_sessions", "refused_links", "crossings")}
     )
-    assert counts["requests"] > 200, run.text
+    assert counts["requests"] > 50, run.text
     print(playbook, dict(counts), dict(load.unusual))
     return counts
 
@@ -64,7 +64,7 @@ def test_with_drain_and_undrain_no_client_sees_a_whole_rollout(fleet: Played, ba
     fleet.run("adopt").ended(0)
     counts = told(fleet, balancer, "rollout", **around(balancer))
     assert [key["state"] for key in fleet.ring()["keys"]] == ["retired", "primary"]
-    assert counts["crossings"] > 0
+    assert counts["requests"] > 200 and counts["crossings"] > 0
     assert (counts["errors"], counts["lost_sessions"], counts["refused_links"]) == (0, 0, 0)
 
 
