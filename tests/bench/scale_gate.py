@@ -20,6 +20,7 @@ from ansible.utils.display import Display
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
 from ansible_collections.phased.keys.plugins.plugin_utils.action import LOOK, VISIT, boot_time
 from scale_fleet import Fleet, remembered
 from simulated import simulated
@@ -100,7 +101,12 @@ def keyring(folder: Path, size: int) -> Dict[str, float]:
     """Return how long it takes to load the keyring, and to replace it, in seconds; the best of three."""
     file = Fleet(folder, size).file()
     ring = file.load()
-    found: Dict[str, float] = {"load": timed(file.load)}
+
+    def loaded() -> None:
+        keyring_file.OPENED.put(b"", b"")  # what was opened before in this run would not be opened again
+        file.load()
+
+    found: Dict[str, float] = {"load": timed(loaded)}
     closed: List[Any] = [ring]
 
     def replaced() -> None:

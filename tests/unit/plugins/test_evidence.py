@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Dict
 
 import pytest
+from ansible_collections.phased.keys.plugins.action import env_keys
 from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import FleetAction, unreachable
 
 OLDER, NEWER = {"asked": 10.0, "mark": "older"}, {"asked": 20.0, "mark": "newer"}
@@ -63,3 +64,12 @@ REFUSED = "ssh: connect to host 10.0.0.3 port 22: Connection refused\r\n"
 def test_an_unreachable_host_is_told_in_what_ssh_said(said: str, words: str) -> None:
     assert unreachable(said) == f"unreachable ({words})"
     assert unreachable("") == "unreachable"
+
+
+def test_what_comes_before_a_visit_does_not_take_the_evidence_of_the_last_one() -> None:
+    action = object.__new__(env_keys.ActionModule)
+    action._task = SimpleNamespace(args={"first": "look_again"})
+    assert action.visit({"__app_keys_visit": {"evidence": "{}"}}) == {
+        "changed": False, "first": "look_again", "evidence": "{}",
+    }  # fmt: skip
+    assert action.visit({}) == {"changed": False, "first": "look_again"}
