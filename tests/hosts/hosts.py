@@ -267,6 +267,7 @@ class Hosts:
 def ready() -> None:
     """Install what the tests of hosts need, and make the image, before the first of them."""
     machine.provide((*BACKENDS["unshare"].commands, *machine.FOR_TESTS))
+    machine.see_namespaces()
     group = Group.of(image.CACHE)
     try:
         image.layers(group.make())

@@ -71,6 +71,16 @@ def provide(commands: Iterable[str]) -> None:
     raise MissingError(f"{' '.join(packages)} could not be installed:\n{done.stdout.strip()[-2000:]}")
 
 
+def see_namespaces() -> None:
+    """See that this root may make namespaces, which one in a container often may not."""
+    tried = subprocess.run(
+        ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "true"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if tried.returncode:
+        raise MissingError(f"no namespaces can be made here: {tried.stderr.strip()}")
+
+
 def raise_instances(hosts: int) -> None:
     """Raise the limit of inotify instances where it is too low for so many hosts more: they would die silently."""
     with _alone():
