@@ -147,7 +147,7 @@ class Hosts:
         found = []
         for name in self.names:
             pid = (self.place(name, OURS) / "pid").read_text().strip()
-            stat = Path(f"/proc/{self.inits[name]}/root/proc/{pid}/stat").read_text()
+            stat = Path("/proc", str(self.inits[name]), "root", "proc", pid, "stat").read_text()
             found.append(int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK"))
         return found
 

@@ -19,7 +19,6 @@ for folder in (HERE, HERE.parent / "hosts", HERE.parent / "fleet", HERE.parent /
 
 import machine  # noqa: E402
 from backends import BACKENDS  # noqa: E402
-from errors import HostsError  # noqa: E402
 from field import Field  # noqa: E402
 from table import table  # noqa: E402
 
@@ -53,10 +52,8 @@ class Fields:
 
 @pytest.fixture(scope="session")
 def fields(seed: int) -> Iterator[Fields]:
-    try:
-        machine.provide((*BACKENDS["unshare"].commands, "nsenter"))
-    except HostsError as error:
-        pytest.skip(f"the fault suite was left out: {error}")
+    # Without root or the packages the suite fails here, and says why: whoever asks for it is not told that all is well.
+    machine.provide((*BACKENDS["unshare"].commands, "nsenter"))
     fields = Fields(seed)
     yield fields
     fields.give_up()

@@ -46,7 +46,7 @@ class Host:
     @property
     def leader(self) -> int | None:
         """The host's process 1, by the machine's number; None while it is down."""
-        if self._leader is None or not Path(f"/proc/{self._leader}/root/etc").exists():
+        if self._leader is None or not Path("/proc", str(self._leader), "root", "etc").exists():
             self._leader = self.group.leader()
         return self._leader
 

@@ -120,7 +120,10 @@ def test_su_where_a_key_may_lie_in_a_file_for_a_moment(fleet: Played) -> None:
     su = {"ansible_become_method": "su", "ansible_user": "root", "ansible_become": True}
     fleet.run("rollout", **su, app_keys_allow_key_in_file=True).ended(0).says("retire: 2 of 2 hosts have let go of")
     left = json.loads(
-        fleet.sh("web1", "python3 -c 'import os, json; print(json.dumps(os.listdir(\"/root/.ansible/tmp\")))'")
+        fleet.sh(
+            "web1",
+            "python3 -c 'import os, json; print(json.dumps(os.listdir(os.path.expanduser(\"~root/.ansible/tmp\"))))'",
+        )
     )
     assert left == []
     assert [key["state"] for key in fleet.ring()["keys"]] == ["retired", "primary"]

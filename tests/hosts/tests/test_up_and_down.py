@@ -86,13 +86,13 @@ def test_hosts_come_up_crash_boot_again_and_go(folder: Path, backend: str) -> No
     assert ansible(hosts, "-m", "ansible.builtin.shell", "-a", "ps -o user= -C python | sort -u").count("shop\n") == 3
 
     # What was written to a disk and synced is there after a crash, and the crash was one.
-    ansible(hosts, "-l", "web2", "-m", "ansible.builtin.shell", "-a", "echo kept > /root/kept; sync; touch /run/gone")
+    ansible(hosts, "-l", "web2", "-m", "ansible.builtin.shell", "-a", "echo kept > /var/kept; sync; touch /run/gone")
     before = hosts.group.child("web2").leader()
     hosts.kill("web2")
     assert before is not None and not Path(f"/proc/{before}/exe").exists()
     assert not hosts.group.child("web2").pids()
     hosts.boot("web2")
-    assert "kept" in ansible(hosts, "-l", "web2", "-m", "ansible.builtin.command", "-a", "cat /root/kept")
+    assert "kept" in ansible(hosts, "-l", "web2", "-m", "ansible.builtin.command", "-a", "cat /var/kept")
     ansible(hosts, "-l", "web2", "-m", "ansible.builtin.shell", "-a", "! test -e /run/gone")
     assert ansible(hosts, "-m", "ansible.builtin.ping").count("SUCCESS") == 3
 

@@ -156,7 +156,7 @@ LEAK: list[dict[str, Any]] = [
     {"set_fact": {"kept": "{{ key }}", "cacheable": True}},
     {"command": {"argv": ["/bin/sh", "-c", "sleep 0.5", "sh", "{{ key }}"]}},
     {"copy": {"content": "{{ key }}", "dest": "{{ item }}", "mode": "0600"},
-     "loop": ["/tmp/leak", "/home/ops/.ansible/tmp/leak", "/root/leak", "/var/lib/phased.keys/shop.lock", "/dev/shm/leak"]},
+     "loop": ["/tmp/leak", "/home/ops/.ansible/tmp/leak", "~root/leak", "/var/lib/phased.keys/shop.lock", "/dev/shm/leak"]},
 ]  # fmt: skip
 
 
