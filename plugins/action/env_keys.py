@@ -12,7 +12,6 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
-from ..module_utils.rules import visit as visits
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils import action
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, keyring_of
@@ -96,7 +95,7 @@ class ActionModule(HostAction):
     ) -> Dict[str, Any]:
         """Run the module with what the open step allows."""
         host = task_vars["inventory_hostname"]
-        voucher = visits.vouched(ring, host, self.records(ring, values, task_vars))
+        voucher = members.vouched(ring, host, self.records(ring, values, task_vars))
         if voucher.refuse:
             raise FleetError(voucher.refuse)
         order = rings.order(ring)

@@ -14,8 +14,8 @@ from ..module_utils.rules import emergency, gate, members, next_step, soak, step
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.durations import words
-from ..module_utils.rules.evidence import Finding
 from ..module_utils.rules.gate import Verdict, Wish
+from ..module_utils.rules.proof import Finding
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils.action import VISIT, seen_in
 from ..plugin_utils.fleet import FleetError

@@ -26,6 +26,10 @@ from .fleet import plain
 # Nothing but the standard library, and nothing from the folder or the environment that it happens to start in.
 OPTIONS = "-I -S -"
 LINE = 76
+# What of the rules only the controller asks: a host is not sent it.
+CONTROLLERS = frozenset(
+    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steps", "wording"]
+)
 # What our modules return (their RETURN, and what says that they failed).
 ANSWERED = frozenset(
     [
@@ -70,7 +74,11 @@ def _texts() -> Dict[str, Any]:
         found[f"{carried.PACKAGE}.{package}"] = None
         for file in sorted(os.listdir(os.path.join(root, package))):
             name, ending = os.path.splitext(file)
-            if ending == ".py" and name != "__init__":
+            if (
+                ending == ".py"
+                and name not in ("__init__", "carried")
+                and not (package == "rules" and name in CONTROLLERS)
+            ):
                 with open(os.path.join(root, package, file), encoding="utf-8") as source:
                     found[f"{carried.PACKAGE}.{package}.{name}"] = source.read()
     return found

@@ -25,8 +25,15 @@ def _m(name: str, profiles: str, *edits: Edit) -> Mutation:
     return Mutation(name, edits, tuple(profiles.split(", ")))
 
 
-EVIDENCE, VISIT, RING, STEPS = "evidence.py", "visit.py", "ring.py", "steps.py"
-NEXT, GATE, SOAK, ADOPTION, MEMBERS = "next_step.py", "gate.py", "soak.py", "adoption.py", "members.py"
+EVIDENCE, PROOF, VISIT, ORDER, RING, STEPS = "evidence.py", "proof.py", "visit.py", "order.py", "ring.py", "steps.py"
+NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
+    "next_step.py",
+    "gate.py",
+    "soak.py",
+    "history.py",
+    "adoption.py",
+    "members.py",
+)
 
 MUTATIONS = [
     # --- evidence ---
@@ -41,22 +48,22 @@ MUTATIONS = [
     _m("a member that vanished from the inventory is forgotten", "leavers",
        (EVIDENCE, 'return sorted(set(fleet) | set(ring["members"]))', "return sorted(set(fleet))")),
     _m("a record later than the keyring is no matter", "copied",
-       (EVIDENCE, 'if record["counter"] < step["counter"] or', "if True or")),
+       (PROOF, 'if record["counter"] < step["counter"] or', "if True or")),
     _m("a record of another keyring is no matter", "strangers",
-       (EVIDENCE, 'if record["ring"] != ring["ring"]:', "if False:"), (VISIT, 'if record["ring"] != token.ring:', "if False:")),
+       (PROOF, 'if record["ring"] != ring["ring"]:', "if False:"), (VISIT, 'if record["ring"] != token.ring:', "if False:")),
     _m("a host need not have been visited at the step", "rollback",
-       (EVIDENCE, 'if record["counter"] != step["counter"]:', "if False:")),
+       (PROOF, 'if record["counter"] != step["counter"]:', "if False:")),
     _m("a visit need not have ended in a proof", "crashes",
-       (EVIDENCE, 'if record["state"] != "proven":', "if False:")),
+       (PROOF, 'if record["state"] != "proven":', "if False:")),
     _m("one good worker is enough", "strays",
-       (EVIDENCE, 'for worker in evidence["workers"]:\n        if worker["problem"]:\n            key =',
+       (PROOF, 'for worker in evidence["workers"]:\n        if worker["problem"]:\n            key =',
         'for worker in evidence["workers"][-1:]:\n        if worker["problem"]:\n            key =')),
     _m("what the file says is no matter", "files",
-       (EVIDENCE, 'if asked.wants(file["signs"], file["accepts"]):', "if True:")),
+       (PROOF, 'if asked.wants(file["signs"], file["accepts"]):', "if True:")),
     _m("processes outside are no matter", "outsiders",
-       (EVIDENCE, 'for other in evidence["others"]:', "for other in ():")),
+       (PROOF, 'for other in evidence["others"]:', "for other in ():")),
     _m("workers that come and go are enough", "restarts",
-       (EVIDENCE, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
+       (PROOF, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
     _m("a batch begins whatever was lost", "restarts",
        (EVIDENCE, "found = list(lost.get(member, ())) or unknown_state", "found = unknown_state"),
        (EVIDENCE, 'found = judge(ring, asked, {**seen, "others": []}, claimed)', "found = []")),
@@ -83,20 +90,20 @@ MUTATIONS = [
     _m("keys that the keyring does not know are overwritten", "aliens",
        (VISIT, "if key not in order.known and key not in replace:", "if False:")),
     _m("fewer workers than before are enough", "restarts", (VISIT, 'if look["lasting"] < before["lasting"]:', "if False:")),
-    _m("a host joins though others say that the keyring is late", "copied", (VISIT, "        if late:\n", "        if False:\n")),
+    _m("a host joins though others say that the keyring is late", "copied", (MEMBERS, "        if found:\n", "        if False:\n")),
     _m("a host joins though nobody vouches", "copied",
-       (VISIT, "return Voucher(bool(told) or", "return Voucher(True or"), (VISIT, "        if late:\n", "        if False:\n")),
+       (MEMBERS, "return Voucher(bool(told) or", "return Voucher(True or"), (MEMBERS, "        if found:\n", "        if False:\n")),
     # --- orders ---
     _m("any settings may stay that sign with a key that signed once", "images",
-       (RING, "return signs in self.may_sign and", "return signs in self.known and")),
+       (ORDER, "return signs in self.may_sign and", "return signs in self.known and")),
     _m("settings may stay that do not accept what others sign with", "joiners",
-       (RING, "set(self.must_accept) <= set(accepts) <= set(self.may_accept)", "set(accepts) <= set(self.may_accept)")),
+       (ORDER, "set(self.must_accept) <= set(accepts) <= set(self.may_accept)", "set(accepts) <= set(self.may_accept)")),
     _m("settings may stay that accept what is gone", "images",
-       (RING, "set(self.must_accept) <= set(accepts) <= set(self.may_accept)", "set(self.must_accept) <= set(accepts)")),
+       (ORDER, "set(self.must_accept) <= set(accepts) <= set(self.may_accept)", "set(self.must_accept) <= set(accepts)")),
     _m("a failed visit puts anything back", "harm",
-       (RING, "return self.admits(signs, accepts) and not", "return not")),
+       (ORDER, "return self.admits(signs, accepts) and not", "return not")),
     _m("a failed visit brings a leaked key back", "leak",
-       (RING, "return self.admits(signs, accepts) and not brought_back & set(self.leaked)", "return self.admits(signs, accepts)")),
+       (ORDER, "return self.admits(signs, accepts) and not brought_back & set(self.leaked)", "return self.admits(signs, accepts)")),
     # --- the order of steps ---
     _m("a step opens before the fleet was counted", "steps", (GATE, "    if not count.complete:\n", "    if False:\n")),
     _m("a step closes before the fleet was counted", "broken",
@@ -136,10 +143,10 @@ MUTATIONS = [
        (RING, 'must_accept -= set(step["spreading"])', "must_accept = set(accepts)")),
     # --- soaks ---
     _m("no soak by the controller's clock", "host clocks",
-       (SOAK, 'return epoch(key["times"]["soaking"]) + float(key["soak"]["seconds"])', 'return epoch(key["times"]["soaking"])')),
+       (SOAK, "return begun + length if length else begun - 1", "return begun - 1")),
     _m("no soak by the host's clock", "clocks", (SOAK, "if missing <= 0:", "if True:")),
     _m("a file that another tool wrote does not break the clock", "rewrites",
-       (SOAK, 'if file["identity"] == written.get(file["path"]):', "if True:")),
+       (HISTORY, 'if file["identity"] == written.get(file["path"]):', "if True:")),
     _m("the soak goes on where a rollback had stopped it", "overlap",
        (STEPS, 'before["times"].pop("soaking", None)', "pass"), (STEPS, 'key["times"].pop("soaking", None)', "pass"),
        (SOAK, "if missing <= 0:", "if True:")),

@@ -14,8 +14,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Finding, Survey
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
 from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
 
 from . import invariants, visits

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, soak
+from ansible_collections.phased.keys.plugins.module_utils.rules import history, members
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import visit as rules
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
@@ -38,7 +38,7 @@ def send(state: State, host: Host, ring: Ring, owner: Optional[int], converge: b
 
     A host that has no record and would be changed is held against others first: see action/env_keys.py and join.yml.
     """
-    voucher = rules.vouched(ring, host.name, told)
+    voucher = members.vouched(ring, host.name, told)
     if voucher.refuse:
         return None
     order = frozen(rings.order(ring))
@@ -46,7 +46,7 @@ def send(state: State, host: Host, ring: Ring, owner: Optional[int], converge: b
     if host.record is None and not vouched and joins(order, host, converge, state):
         asked = members.vouchers(ring, host.name, [other.name for other in state.hosts if other.listed])[:3]
         found = {name: record(host_at(state, name).record) for name in asked if host_at(state, name).reached}
-        voucher = rules.vouched(ring, host.name, found)
+        voucher = members.vouched(ring, host.name, found)
         if voucher.refuse or not voucher.ok:
             return None
         vouched = True
@@ -194,7 +194,7 @@ def _proven(state: State, host: Host, visit: Visit) -> Host:
     assert visit.before is not None
     before = evidence(visit.before)
     signs = visit.order.signs if visit.converge else host.file.signs
-    past = soak.history(before, signs, T0 + (state.now + host.skew) * TICK)
+    past = history.after(before, signs, T0 + (state.now + host.skew) * TICK)
     kept = _note(state, host, visit, "proven")._replace(
         signs=signs,
         workers=rules.remembered(before, _now(state, host)),

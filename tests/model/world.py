@@ -15,7 +15,8 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Order, Ring, Token
+from ansible_collections.phased.keys.plugins.module_utils.rules.order import Order, Token
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
 
 T0 = 1_700_000_000.0
 TICK = 1000.0

@@ -19,7 +19,7 @@ import os
 import time
 from typing import Any, Dict, Mapping, Optional, Sequence
 
-from ..rules.ring import Token
+from ..rules.order import Token
 from . import files
 
 SCHEMA = 1

@@ -21,7 +21,7 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     app = arguments.application(params)
     result = survey(app, params)
     if params["expect"]:
-        from ..rules.evidence import expected
+        from ..rules.proof import expected
 
         deadline = time.monotonic() + app["timeout"]
         while (missing := expected(result["evidence"], params["expect"])) and time.monotonic() < deadline:

@@ -13,11 +13,11 @@ import time
 from types import FrameType
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from ..rules import env_text, soak
+from ..rules import env_text, history
 from ..rules import visit as rules
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import Keys, SettingsError, decode, encode
-from ..rules.ring import Order, Token
+from ..rules.order import Order, Token
 from . import arguments, files, record, units
 from .look import compared, look, look_once
 from .trouble import words
@@ -244,7 +244,8 @@ class _Visit:
         kept = {
             "signs": signs,
             "workers": rules.remembered(self.before, seen),
-            "stopped": soak.history(self.before, signs, time.time()),
+            # The moment of the look that proved it, so that this very evidence may show that a soak of no length is over.
+            "stopped": history.after(self.before, signs, seen["now"]),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
         }
         return {**seen, "record": self.note("proven", kept)}

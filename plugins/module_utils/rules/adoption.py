@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .durations import stamp
-from .evidence import PROBLEMS, Evidence, Finding, Survey, claimed_workers, outsider, process_findings, usable
+from .evidence import Survey, claimed_workers, usable
+from .proof import PROBLEMS, Evidence, Finding, outsider, process_findings
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2

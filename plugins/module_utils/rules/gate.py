@@ -14,8 +14,9 @@ from . import evidence as proofs
 from . import members, next_step, soak, steps, wording
 from . import ring as rings
 from .durations import words
-from .evidence import Count, Evidence, Survey
+from .evidence import Count, Survey
 from .next_step import Decision
+from .proof import Evidence
 from .ring import Ring
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."

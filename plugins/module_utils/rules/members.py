@@ -9,9 +9,10 @@ reached may be waived: somebody asserts, with a reason and an end, that it serve
 from __future__ import annotations
 
 import copy
-from typing import Any, Collection, Dict, List, Mapping, Sequence
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from .durations import epoch, stamp
+from .proof import late
 from .ring import Ring, RingError, note
 
 WAIVED = "waived: asserted to serve no traffic"
@@ -104,3 +105,32 @@ def vouchers(ring: Ring, host: str, fleet: Collection[str]) -> List[str]:
     fleet = frozenset(fleet)
     known = [member for member in entries if member != host and member in fleet and entries[member].get("proven")]
     return sorted(known, key=lambda member: (-entries[member]["proven"], member))
+
+
+def first_member(ring: Ring) -> str:
+    """Return the member that is visited first at every step."""
+    return str(min(ring["members"]))
+
+
+class Voucher(NamedTuple):
+    """Whether other hosts' records say that this is the fleet's keyring: `ok`; they say no: `refuse` says why; nobody said: neither."""
+
+    ok: bool
+    refuse: Optional[str] = None
+
+
+def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, Any]]]) -> Voucher:
+    """Say whether a host without a record may be written from this keyring.
+
+    It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own. Before any host was
+    proven with a new keyring, the first member by name is visited first: of two keyrings it takes one.
+    """
+    told = {member: record for member, record in records.items() if record is not None and member != host}
+    for member, record in told.items():
+        found = late(ring, {"record": record})
+        if found:
+            return Voucher(
+                False, f"{host} has no record, and {member} {found[0].seen}. Nothing was changed: {found[0].do}"
+            )
+    begun = any(entry["proven"] for entry in ring["members"].values())
+    return Voucher(bool(told) or (not begun and host == first_member(ring)))

@@ -9,15 +9,12 @@ A key that is marked as compromised has no soak: it is let go of as soon as noth
 
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from . import ring as rings
-from .durations import epoch, seconds, stamp, words
+from .durations import epoch, seconds, words
+from .history import clock, stopped
 from .ring import Ring, RingError
-
-# In a record's `stopped`: since then the host has certainly not signed with any key but the one that it signs with.
-ANY = "any"
 
 
 def length(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[str, Any]:
@@ -38,7 +35,10 @@ def over_at(key: Mapping[str, Any]) -> Optional[float]:
         return None
     if "compromised" in key["marks"]:
         return 0.0  # and not when its soak began: times are written in whole seconds, and nobody waits for the next one
-    return epoch(key["times"]["soaking"]) + float(key["soak"]["seconds"])
+    length = float(key["soak"]["seconds"])
+    begun = epoch(key["times"]["soaking"])
+    # One of no length is over as it begins, which may be most of a second before the time that was written.
+    return begun + length if length else begun - 1
 
 
 def due(ring: Ring, now: float) -> List[Dict[str, Any]]:
@@ -56,46 +56,6 @@ def _soaking(ring: Ring) -> List[Tuple[Dict[str, Any], float]]:
     return [(key, over) for key, over in found if over is not None]
 
 
-class Clock(NamedTuple):
-    """Since when a host has done what its record says: `broken` is when that ended, and None if it did not."""
-
-    broken: Optional[float]
-    reason: str
-
-
-def clock(evidence: Mapping[str, Any]) -> Clock:
-    """Say whether the host's time since its last visit is unbroken.
-
-    A reboot does not break it: the workers are new, but the file is the one that the visit wrote. A
-    file that is another one now does, if workers have started since the visit: there may have been other
-    files, and other workers, in between.
-    """
-    record = evidence.get("record") or {}
-    written: Dict[str, Any] = record.get("files") or {}
-    breaks: List[float] = []
-    reasons: List[str] = []
-    for file in evidence["files"]:
-        if file["identity"] == written.get(file["path"]):
-            continue
-        changed = (file["identity"] or {}).get("changed", evidence["now"])
-        visited = record.get("at", -math.inf)
-        started = [worker["started"] for worker in evidence["workers"] if worker["started"] >= visited]
-        if started or not evidence["workers"]:
-            breaks.append(max(started or [changed]))
-            reasons.append(f"{file['path']} was written by another tool at {stamp(changed)}, and workers started after")
-    if breaks:
-        return Clock(max(breaks), "; ".join(reasons))
-    return Clock(None, "")
-
-
-def stopped(evidence: Mapping[str, Any], fingerprint: str) -> float:
-    """Return since when (host's clock, epoch) the host has not signed with this key; -inf if it never did."""
-    past = (evidence.get("record") or {}).get("stopped") or {}
-    since = max(float(past.get(fingerprint, -math.inf)), float(past.get(ANY, -math.inf)))
-    broken = clock(evidence).broken
-    return since if broken is None else max(since, broken)
-
-
 def shortfall(evidence: Mapping[str, Any], key: Mapping[str, Any]) -> Optional[str]:
     """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
     if "compromised" in key["marks"]:
@@ -106,23 +66,3 @@ def shortfall(evidence: Mapping[str, Any], key: Mapping[str, Any]) -> Optional[s
         return None
     why = clock(evidence).reason or "by the host's own clock"
     return f"may have signed with {key['fingerprint']} until {words(soaked)} ago ({why}): {words(missing)} of its soak remain"
-
-
-def history(evidence: Mapping[str, Any], signs: str, now: float) -> Dict[str, float]:
-    """Return what a record says of the past after a visit that ends at `now` with `signs` signing.
-
-    Every key that the host signed with before, and is not signing with now, with the moment it stopped.
-    """
-    record = evidence.get("record") or {}
-    past = {key: stopped(evidence, key) for key in record.get("stopped") or {} if key != signs}
-    held = {worker["signs"] for worker in evidence["workers"]} | {file["signs"] for file in evidence["files"]}
-    broken = clock(evidence).broken
-    if not record and held - {None}:
-        # Nobody knows what this host signed with until now: its record was lost, or it comes from an image.
-        past[ANY] = now
-    elif broken is not None:
-        past[ANY] = max(broken, past.get(ANY, -math.inf))
-    for key in held | {record.get("signs")}:
-        if key and key != signs:
-            past[key] = now
-    return past

@@ -15,9 +15,9 @@ from . import env_text
 from .durations import seconds
 from .fingerprint import PATTERN
 from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
-from .ring import NAME
 
 PREFIX = "app_keys_"
+NAME = re.compile(r"\A[a-z0-9_-]+\Z")  # of an application: it is part of file names
 
 
 class VariableError(ValueError):

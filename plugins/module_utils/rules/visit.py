@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What one visit may do to one host.
 
-`order` is the step's (see `ring`), `look` is the evidence of this host a moment ago.
+`order` is the step's (see `order`), `look` is the evidence of this host a moment ago.
 """
 
 from __future__ import annotations
 
 from typing import Any, Collection, List, Mapping, NamedTuple, Optional
 
-from . import evidence as proofs
+from . import proof
 from .durations import stamp
-from .ring import Order, Ring, Token
+from .order import Order, Token
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = ("unreadable", "overwritten", "not_a_list")
@@ -47,30 +47,6 @@ def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
     return None
 
 
-class Voucher(NamedTuple):
-    """Whether other hosts' records say that this is the fleet's keyring: `ok`; they say no: `refuse` says why; nobody said: neither."""
-
-    ok: bool
-    refuse: Optional[str] = None
-
-
-def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, Any]]]) -> Voucher:
-    """Say whether a host without a record may be written from this keyring.
-
-    It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own. Before any host was
-    proven with a new keyring, the first member by name is visited first: of two keyrings it takes one.
-    """
-    told = {member: record for member, record in records.items() if record is not None and member != host}
-    for member, record in told.items():
-        late = proofs.late(ring, {"record": record})
-        if late:
-            return Voucher(
-                False, f"{host} has no record, and {member} {late[0].seen}. Nothing was changed: {late[0].do}"
-            )
-    begun = any(entry["proven"] for entry in ring["members"].values())
-    return Voucher(bool(told) or (not begun and host == proofs.first_member(ring)))
-
-
 def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collection[str] = ()) -> Plan:
     """Say what the visit is to do.
 
@@ -94,26 +70,26 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     return Plan(write, restart or (converge and bool(lost)))
 
 
-def down(look: Mapping[str, Any]) -> List[proofs.Finding]:
+def down(look: Mapping[str, Any]) -> List[proof.Finding]:
     """Find why the application of a host on which nothing runs should run; nothing where it is not meant to."""
-    return [] if look["workers"] else proofs.process_findings(look)
+    return [] if look["workers"] else proof.process_findings(look)
 
 
 def unproven(order: Order, look: Mapping[str, Any], converge: bool, before: Mapping[str, Any]) -> List[str]:
     """Say what keeps the host from being proven after a visit that found it as `before`; nothing where it is."""
     good = order.wants if converge else order.admits
     found = [
-        finding.seen for file in look["files"] if not _does(good, file) for finding in proofs.file_findings(order, file)
+        finding.seen for file in look["files"] if not _does(good, file) for finding in proof.file_findings(order, file)
     ]
     bad = [worker for worker in look["workers"] if not _does(good, worker)]
-    found += [finding.seen for finding in proofs.worker_findings(order, {**look, "workers": bad}, "")]
+    found += [finding.seen for finding in proof.worker_findings(order, {**look, "workers": bad}, "")]
     if look["lasting"] < before["lasting"]:
         found.append(f"{look['lasting']} workers last, and before there were {before['lasting']}")
     stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
     for unit in look["units"]:
         if before["workers"] and unit["name"] not in stopped and unit["active"] != "active":
             found.append(f"{unit['name']} is {unit['active']} ({unit['sub']})")
-    found += [finding.seen for finding in proofs.unsettled_findings(look)]
+    found += [finding.seen for finding in proof.unsettled_findings(look)]
     if converge and down(before):
         found += [finding.seen for finding in down(look)]
     return found
@@ -138,18 +114,18 @@ def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) ->
                 continue
             if holder["problem"]["kind"] in BLIND and "pid" in holder:
                 continue
-            advice = proofs.PROBLEMS.get(holder["problem"]["kind"], "Mend it, and run again")
+            advice = proof.PROBLEMS.get(holder["problem"]["kind"], "Mend it, and run again")
             return f"{where}: {holder['problem']['text']}. Nothing was changed. What to do: {advice}"
         for key in [holder["signs"], *holder["accepts"]]:
             if key not in order.known and key not in replace:
-                return f"{where} holds the key {key}, which is not in the keyring. Nothing was changed: {proofs.UNKNOWN.format(key=key)}"
+                return f"{where} holds the key {key}, which is not in the keyring. Nothing was changed: {proof.UNKNOWN.format(key=key)}"
     return None
 
 
 def _blind(look: Mapping[str, Any]) -> Optional[str]:
     for worker in look["workers"]:
         if worker["problem"] and worker["problem"]["kind"] in BLIND:
-            advice = proofs.PROBLEMS[worker["problem"]["kind"]]
+            advice = proof.PROBLEMS[worker["problem"]["kind"]]
             return f"pid {worker['pid']}: {worker['problem']['text']}. Nothing was changed. What to do: {advice}"
     return None
 

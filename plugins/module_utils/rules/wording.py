@@ -10,9 +10,12 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 from . import members, soak, visit
 from . import ring as rings
 from .durations import stamp, words
-from .evidence import Count, Finding
+from .evidence import Count
+from .history import clock
 from .next_step import next_text
-from .ring import Order, Ring
+from .order import Order
+from .proof import Finding
+from .ring import Ring
 
 SEEN_WIDTH = 52
 DO_WIDTH = 52
@@ -158,7 +161,7 @@ def _host_state(seen: Mapping[str, Any]) -> str:
         groups[_holds(worker)] = groups.get(_holds(worker), 0) + 1
     workers = "; ".join(f"{number} {'worker' if number == 1 else 'workers'}: {text}" for text, number in groups.items())
     files = "; ".join(f"{file['path']}: {_holds(file)}" for file in seen["files"])
-    broken = soak.clock(seen).reason
+    broken = clock(seen).reason
     return "; ".join(text for text in (workers or "nothing runs", files, broken) if text)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -36,6 +37,24 @@ def test_a_text_answers_as_the_module_does(tmp_path: Path) -> None:
     assert answer["idle"] is True and answer["changed"] is False
     assert answer["evidence"]["nonce"] == "n1"
     assert answer["evidence"]["files"][0]["problem"] is None
+
+
+def test_a_host_is_sent_what_it_may_need_and_no_more() -> None:
+    """Whatever the host's modules import, at once or later, and what that imports in turn."""
+    root = Path(carry.carried.__file__).parents[1]
+    wanted = {f"host.{file.stem}" for file in (root / "host").glob("*.py")} - {"host.__init__", "host.carried"}
+    left = list(wanted)
+    while left:
+        package, name = left.pop().split(".")
+        for node in ast.walk(ast.parse((root / package / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                where = (node.module or "").split(".") if node.level == 2 else [package, *filter(None, [node.module])]
+                names = [where[1]] if len(where) == 2 else [alias.name for alias in node.names]
+                found = {f"{where[0]}.{one}" for one in names} - wanted
+                wanted |= found
+                left += found
+    texts = carry.carried.unpack("".join(line.strip('"') for line in carry.TEXTS.splitlines()))
+    assert {name.partition(".")[2] for name, text in texts.items() if text is not None} == wanted
 
 
 def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> None:

@@ -89,3 +89,12 @@ def test_a_second_rollout_finds_nothing_to_do_unless_a_new_one_is_asked_for(afte
     assert fleet.unchanged() == before
     fleet.run("rollout", "-e", "app_keys_new=true", "--check").ended(0).says("prepare would open: 2 of 2 hosts")
     assert fleet.unchanged() == before
+
+
+@pytest.mark.parametrize(("soak", "surveys"), [("0s", 1), ("1s", 2)])
+def test_a_key_without_a_soak_is_let_go_of_without_another_survey(after: After, soak: str, surveys: int) -> None:
+    """The visits that promoted have shown all that is asked; after a real soak the hosts are asked again."""
+    fleet = after("adopt", ("web1",))
+    fleet.vars.update(app_keys_soak=soak)
+    run = fleet.run("rollout").ended(0).says("retire: 1 of 1 host", "have let go of", "nothing is in flight")
+    assert run.text.count("TASK [Open the gate]") == surveys

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import proof
 from builders import (
     ALIEN,
     FLEET,
@@ -324,4 +325,4 @@ def test_13_no_finding_holds_more_than_fingerprints_of_a_key():
     ],
 )
 def test_workers_are_held_against_what_a_person_expects(expect, changes, expected):
-    assert proofs.expected(seen(at("promote"), **changes), expect) == expected
+    assert proof.expected(seen(at("promote"), **changes), expect) == expected

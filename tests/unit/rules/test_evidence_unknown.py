@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Finding
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
 from builders import FLEET, NEW, NONCE, OLD, T0, at, fleet_of, idle, record, seen, survey, texts
 
 RING = at("promote")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps, visit
+from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 from builders import DAY, FLEET, HOUR, OLD, T0, adopt, at, fleet_of, opened, record, seen, survey, texts
@@ -126,7 +126,7 @@ def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
 
 
 def vouch(records, ring=None, host="web-9"):
-    return visit.vouched(ring or at("promoted"), host, records)
+    return members.vouched(ring or at("promoted"), host, records)
 
 
 def test_11_a_host_without_a_record_needs_another_that_has_one():

@@ -7,9 +7,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import soak
+from ansible_collections.phased.keys.plugins.module_utils.rules import history, soak
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import soak_findings
-from ansible_collections.phased.keys.plugins.module_utils.rules.soak import ANY, due
+from ansible_collections.phased.keys.plugins.module_utils.rules.history import ANY
+from ansible_collections.phased.keys.plugins.module_utils.rules.soak import due
 from builders import (
     ALIEN,
     CLOSED,
@@ -63,6 +65,15 @@ def test_10_a_host_soaks_by_its_own_clock(days, short):
     assert bool(soak.shortfall(host(STOPPED + days * DAY), KEY)) is short
 
 
+def test_10_a_soak_of_no_length_is_over_as_it_begins():
+    """The very evidence that closed promote shows it: the key is let go of without another look, and without a pause."""
+    none = {**KEY, "soak": {"seconds": 0.0, "source": "app_keys_soak"}}
+    ring = {**RING, "keys": [none if key["fingerprint"] == OLD else key for key in RING["keys"]]}
+    began = epoch(none["times"]["soaking"])
+    assert due(ring, began - 0.99) and not due(RING, began)
+    assert soak.shortfall(host(STOPPED), none) is None
+
+
 @pytest.mark.parametrize(
     "controller, own, waits",
     [(14, 14, False), (14, 13, True), (13, 14, True), (13, 13, True), (14, -3, True), (400, 13, True), (13, 400, True)],
@@ -101,7 +112,7 @@ def test_10_a_host_that_stopped_later_than_the_others_holds_the_key_back_and_is_
     ],
 )  # fmt: skip
 def test_10_what_breaks_a_hosts_own_time(what, changes, broken):
-    clock = soak.clock(host(T0 + 8 * DAY, **changes))
+    clock = history.clock(host(T0 + 8 * DAY, **changes))
     assert clock.broken == broken
     assert bool(clock.reason) is (broken is not None), "and the status says why"
 
@@ -109,14 +120,14 @@ def test_10_what_breaks_a_hosts_own_time(what, changes, broken):
 def test_10_a_second_writing_does_not_hide_the_workers_that_ran_from_the_first():
     """An old file is put back and read; then the right one is, and read; then it is written once more."""
     entry = host(T0 + 8 * DAY, files=rewritten(T0 + 7 * DAY), workers=started(T0 + 6 * DAY))
-    assert soak.clock(entry).broken is not None
+    assert history.clock(entry).broken is not None
 
 
 def test_10_one_file_of_several_is_enough():
     files = [env_file(NEW, OLD, changed=WRITTEN), env_file(NEW, OLD, path="/etc/queue.env", changed=T0 + 5 * DAY)]
     entry = host(T0 + 8 * DAY, files=files, workers=started(T0 + 6 * DAY))
     entry["record"]["files"]["/etc/queue.env"] = identity(WRITTEN)
-    clock = soak.clock(entry)
+    clock = history.clock(entry)
     assert clock.broken == T0 + 6 * DAY
     assert clock.reason.startswith("/etc/queue.env was written by another tool at 2023-11-19T22:13:20Z")
 
@@ -131,11 +142,11 @@ def test_10_a_break_begins_the_soak_again():
 
 def test_10_a_break_counts_for_a_key_that_the_host_is_not_known_to_have_signed_with():
     entry = host(T0 + 8 * DAY, stopped={}, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
-    assert soak.stopped(entry, OLD) == T0 + 6 * DAY
+    assert history.stopped(entry, OLD) == T0 + 6 * DAY
 
 
 def test_10_a_host_that_never_signed_with_a_key_has_soaked():
-    assert soak.stopped(host(T0, stopped={}), OLD) == -math.inf
+    assert history.stopped(host(T0, stopped={}), OLD) == -math.inf
     assert soak.shortfall(host(T0, stopped={}), KEY) is None
 
 
@@ -155,19 +166,19 @@ def test_10_a_host_that_never_signed_with_a_key_has_soaked():
     ],
 )  # fmt: skip
 def test_10_a_visit_writes_down_what_the_host_no_longer_signs_with(what, entry, signs, expected):
-    assert soak.history(entry, signs, T0 + HOUR) == expected
+    assert history.after(entry, signs, T0 + HOUR) == expected
 
 
 def test_10_a_visit_keeps_a_break_in_mind_since_it_writes_the_file_anew():
     entry = host(T0 + 8 * DAY, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
-    assert soak.history(entry, NEW, T0 + 8 * DAY) == {OLD: T0 + 6 * DAY, ANY: T0 + 6 * DAY}
+    assert history.after(entry, NEW, T0 + 8 * DAY) == {OLD: T0 + 6 * DAY, ANY: T0 + 6 * DAY}
 
 
 def after_visit(entry, now):
     """The host after a visit that found it right and wrote its record."""
     kept = {
         "signs": NEW,
-        "stopped": soak.history(entry, NEW, now),
+        "stopped": history.after(entry, NEW, now),
         "files": {file["path"]: file["identity"] for file in entry["files"]},
     }
     return {**entry, "now": now, "record": {**record(RING), **kept}}
@@ -176,13 +187,13 @@ def after_visit(entry, now):
 def test_10_a_visit_does_not_forget_a_break_for_keys_that_the_record_does_not_name():
     """A joiner never signed with OLD; another tool puts an old file there for a while; then a visit comes."""
     entry = host(T0 + 8 * DAY, stopped={}, files=rewritten(T0 + 5 * DAY), workers=started(T0 + 6 * DAY))
-    before = soak.stopped(entry, OLD)
-    assert soak.stopped(after_visit(entry, T0 + 8 * DAY), OLD) >= before
+    before = history.stopped(entry, OLD)
+    assert history.stopped(after_visit(entry, T0 + 8 * DAY), OLD) >= before
 
 
 def test_10_a_host_whose_record_was_lost_has_no_time_of_its_own_before_its_next_visit():
     entry = {**host(T0 + 8 * DAY), "record": None}
-    assert soak.stopped(after_visit(entry, T0 + 8 * DAY), OLD) > -math.inf
+    assert history.stopped(after_visit(entry, T0 + 8 * DAY), OLD) > -math.inf
 
 
 def test_10_the_soak_of_the_tests_is_the_one_of_django():

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import wording
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count, Finding
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
 from builders import (
     CLOSED,
     DAY,

@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether one host does what the open step asks, and what is wrong where it does not. A visit asks this of itself."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Set, Tuple
+
+from .durations import stamp
+from .order import Order
+
+Evidence = Mapping[str, Any]
+
+
+class Finding(NamedTuple):
+    """Why a member is not proven: what was `seen`, and what to `do`."""
+
+    seen: str
+    do: str
+
+
+def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
+    """Find what a member does that is not safe beside what the open step lets others do."""
+    found = []
+    for holder in [*evidence["files"], *evidence["workers"]]:
+        where = holder.get("path") or f"pid {holder['pid']}"
+        if holder["problem"]:
+            if holder["problem"]["kind"] != "absent" or evidence["workers"]:
+                found.append(Finding(f"{where}: {holder['problem']['text']}", MEND_FIRST))
+        elif not asked.admits(holder["signs"], holder["accepts"]):
+            found.append(Finding(f"{where} {differs(asked, holder)}", MEND_FIRST))
+    return found
+
+
+def judge(
+    ring: Mapping[str, Any], asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]
+) -> List[Finding]:
+    """Find what keeps a member from being proven at the open step."""
+    found = fence_findings(ring, evidence)
+    if found:
+        return found
+    for file in evidence["files"]:
+        found += file_findings(asked, file)
+    restart = f"restart {evidence['restart']}" if evidence["restart"] else "restart the application"
+    found += worker_findings(asked, evidence, restart)
+    found += process_findings(evidence)
+    for other in evidence["others"]:
+        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed:
+            found.append(outsider(other, restart))
+    return found
+
+
+def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
+    """Hold the host's record against the keyring."""
+    record = evidence["record"]
+    step = ring["step"]
+    if record is None:
+        return [
+            Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy: it needs a visit")
+        ]
+    found = late(ring, evidence)
+    if found:
+        return found
+    if record["counter"] != step["counter"]:
+        return [
+            Finding(
+                f"was last visited at step {record['counter']} ({record['step']})",
+                "run phased.keys.rollout: it needs a visit",
+            )
+        ]
+    if record["state"] != "proven":
+        return [
+            Finding(
+                f"its last visit, at {stamp(record['at'])}, did not end in a proof",
+                "run phased.keys.rollout: it visits the host again",
+            )
+        ]
+    return []
+
+
+def late(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
+    """Find a host that has seen more than this keyring knows, or another keyring."""
+    record = evidence["record"]
+    step = ring["step"]
+    if record is None:
+        return []
+    if record["ring"] != ring["ring"]:
+        return [
+            Finding(
+                f"its record is of another keyring ({record['ring']})",
+                "use the keyring that this fleet was rolled with",
+            )
+        ]
+    if record["counter"] < step["counter"] or (record["counter"], record["nonce"]) == (step["counter"], step["nonce"]):
+        return []
+    return [
+        Finding(
+            f"has seen step {record['counter']} ({record['step']}), and this keyring is at {step['counter']} ({step['name']})",
+            "this keyring is a copy or a backup: use the one that the fleet was last rolled with; if that is lost, move this one away and run "
+            "phased.keys.adopt -e app_keys_recover=true",
+        )
+    ]
+
+
+def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
+    """Find what is wrong with an env file."""
+    path = file["path"]
+    if file["problem"]:
+        return [Finding(f"{path}: {file['problem']['text']}", "mend the file, and run again")]
+    if unknown(asked, file):
+        seen, todo = _unknown(asked, file)
+        return [Finding(f"{path} {seen}", todo)]
+    if asked.wants(file["signs"], file["accepts"]):
+        return []
+    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
+
+
+def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Finding]:
+    """Find what is wrong with the workers, those of one kind together."""
+    groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
+    for worker in evidence["workers"]:
+        if worker["problem"]:
+            key = (worker["problem"]["text"], PROBLEMS.get(worker["problem"]["kind"], restart))
+        elif asked.wants(worker["signs"], worker["accepts"]):
+            continue
+        elif unknown(asked, worker):
+            key = _unknown(asked, worker)
+        else:
+            key = (differs(asked, worker), f"{restart}: {STALE}")
+        groups.setdefault(key, []).append(worker)
+    written = [file["identity"]["changed"] for file in evidence["files"] if file["identity"]]
+    when = f"; the env file was written {stamp(max(written))}" if written else ""
+    return [Finding(f"{_pids(workers)} {seen}{when}", do) for (seen, do), workers in groups.items()]
+
+
+def process_findings(evidence: Evidence) -> List[Finding]:
+    """Find what is wrong with how the application runs: units, and workers that are gone."""
+    found = []
+    for unit in evidence["units"]:
+        if unit["load"] not in ("loaded", "masked"):
+            found.append(Finding(f"{unit['name']} is {unit['load']}", "correct app_keys_service or app_keys_processes"))
+        elif unit["active"] == "active" and not evidence["workers"]:
+            found.append(Finding(f"{unit['name']} is active and has no process", "correct app_keys_processes"))
+        elif unit["active"] not in ("active", "inactive"):
+            found.append(
+                Finding(
+                    f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}"
+                )
+            )
+    had = (evidence["record"] or {}).get("workers", 0)
+    if had and not evidence["workers"] and not found and not on_demand(evidence):
+        found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
+    return found + unsettled_findings(evidence)
+
+
+def on_demand(evidence: Evidence) -> bool:
+    """Whether all that does not run is started by a socket, a timer or a path when it is needed, with the file as it is then."""
+    resting = [unit for unit in evidence["units"] if unit["active"] == "inactive"]
+    return bool(resting) and all(unit.get("on_demand") for unit in resting)
+
+
+def unsettled_findings(evidence: Evidence) -> List[Finding]:
+    """Find workers that came or went between two looks, with no worker above them that lasts."""
+    if not evidence["workers"] or evidence["settled"]:
+        return []
+    pids = ", ".join(str(pid) for pid in evidence["unsettled"]) or "a unit restarted"
+    return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
+
+
+def outsider(other: Mapping[str, Any], restart: str) -> Finding:
+    """Say that a process outside the named ones holds one of our keys."""
+    return Finding(
+        f"{_pids([other])} ({other['command']}) holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
+        f"name it in app_keys_processes and app_keys_service if it is part of the application, or end it; {restart} does not reach it",
+    )
+
+
+def differs(asked: Order, holder: Mapping[str, Any]) -> str:
+    """Say in what a worker's or a file's keys are not what the step asks for."""
+    parts = []
+    if holder["signs"] != asked.signs:
+        parts.append(f"signs with {holder['signs']} and not with {asked.signs}")
+    missing = [key for key in asked.accepts if key not in holder["accepts"] and key != asked.signs]
+    if asked.signs not in holder["accepts"]:
+        missing.insert(0, asked.signs)
+    extra = [key for key in holder["accepts"] if key not in asked.accepts]
+    if missing:
+        parts.append(f"does not accept {', '.join(missing)}")
+    if extra:
+        parts.append(f"still accepts {', '.join(extra)}")
+    return " and ".join(parts)
+
+
+def unknown(asked: Order, holder: Mapping[str, Any]) -> List[str]:
+    """Return the keys of a worker or a file that the keyring does not know."""
+    return [key for key in dict.fromkeys([holder["signs"], *holder["accepts"]]) if key not in asked.known]
+
+
+def _unknown(asked: Order, holder: Mapping[str, Any]) -> Tuple[str, str]:
+    keys = unknown(asked, holder)
+    does = "signs with" if holder["signs"] in keys else "accepts"
+    return f"{does} {', '.join(keys)}, which is not in the keyring", UNKNOWN.format(key=keys[0])
+
+
+def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
+    first = min(workers, key=lambda worker: worker["started"])
+    pids = ", ".join(str(worker["pid"]) for worker in workers)
+    noun = "pid" if len(workers) == 1 else "pids"
+    return f"{noun} {pids}, started {stamp(first['started'])},"
+
+
+MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
+STALE = "it reloaded without a new environment, or was not restarted"
+UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
+PROBLEMS = {
+    "unreadable": "run with become (-b), so that the environment of the workers may be read",
+    "overwritten": "set app_keys_proof: process_age for this application, or uninstall setproctitle",
+    "absent": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "empty": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "not_a_list": "correct app_keys_settings.separator, or the setting",
+}
+
+
+def expected(evidence: Evidence, expect: Mapping[str, Any]) -> List[str]:
+    """Say in what the workers of a host are not as a person or a playbook expects them."""
+    missing = [] if evidence["workers"] else ["no worker runs"]
+    for worker in evidence["workers"]:
+        who = f"pid {worker['pid']}"
+        lacking = [key for key in expect.get("accepts") or [] if key not in worker["accepts"]]
+        if worker["problem"]:
+            missing.append(f"{who}: {worker['problem']['text']}")
+        elif expect.get("signs") and worker["signs"] != expect["signs"]:
+            missing.append(f"{who} signs with {worker['signs']} and not with {expect['signs']}")
+        elif lacking:
+            missing.append(f"{who} does not accept {', '.join(lacking)}")
+    return missing + [finding.seen for finding in unsettled_findings(evidence)]
