@@ -131,9 +131,9 @@ class ActionModule(HostAction):
         for member in ring["members"] if nonce else ():
             if found:
                 break  # the gate has seen every record: one that is there says enough
+            theirs = hostvars.raw_get(member) if member in hostvars else {}
             for name in (action.LOOK, action.VISIT):
-                seen = (hostvars.raw_get(member).get(name) if member in hostvars else None) or {}
-                evidence = action.seen_in(seen)
+                evidence = action.seen_in(theirs.get(name) or {})
                 if evidence.get("nonce") == nonce:
                     found[member] = evidence["record"]
         for looked in (task_vars.get(action.VOUCHERS) or {}).get("results") or []:

@@ -10,8 +10,8 @@ from typing import Any
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
-
-
+WRITTEN = re.compile(r"\d+(\.\d+)?|(\d+(\.\d+)?[smhdw])+")
+PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 LONGEST = 100 * 365 * 86400.0  # longer ones are a mistake, and no date can be told of their end
 
 
@@ -24,9 +24,9 @@ def seconds(value: Any, name: str) -> float:
         found = float(value)
     else:
         text = str(value).strip()
-        if isinstance(value, bool) or not re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?[smhdw])+", text):
+        if isinstance(value, bool) or not WRITTEN.fullmatch(text):
             raise ValueError(f"{name} is {value!r}; a duration is written like 14d, 90m, 1h30m or 45s")
-        parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw]?)", text)
+        parts = PART.findall(text)
         found = sum(float(number) * UNITS[unit or "s"] for number, unit in parts)
     if not 0 <= found <= LONGEST:
         raise ValueError(
