@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -107,6 +108,13 @@ def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
             w * x * x for w, (x, _y) in zip(weights, points)
         )
     return fixed, slope
+
+
+def exponent(times: Mapping[int, float]) -> float:
+    """Return the exponent with which times grow with the size: the slope of the line through their logarithms."""
+    points = [(math.log(size), math.log(seconds)) for size, seconds in times.items()]
+    x, y = (sum(one) / len(points) for one in zip(*points))
+    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _b in points)
 
 
 def batches(hosts: int, serial: Sequence[Any]) -> list[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from ansible.plugins.loader import init_plugin_loader
 # Before anything of a collection is imported.
 init_plugin_loader()
 
+import figures  # noqa: E402
 import scale_gate  # noqa: E402
 import scale_memory  # noqa: E402
 
@@ -35,19 +35,12 @@ MEMORY_SIZES = (1000, 5000)
 SMALL_MEMORY_SIZES = (60,)
 
 
-def exponent(times: Mapping[int, float]) -> float:
-    """Return the exponent with which times grow with the size: the slope of the line through their logarithms."""
-    points = [(math.log(size), math.log(seconds)) for size, seconds in times.items()]
-    x, y = (sum(one) / len(points) for one in zip(*points))
-    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _b in points)
-
-
 def grown(name: str, rows: Mapping[int, Mapping[str, float]]) -> Dict[str, Any]:
     """Return times by size with the exponent of their sum, and print them."""
     print(f"\n{name}: seconds of the processor")
     for size, row in rows.items():
         print(f"  {size:>6} hosts  {sum(row.values()):8.3f}  ", *(f"{part} {took:.3f}" for part, took in row.items()))
-    found = exponent({size: sum(row.values()) for size, row in rows.items() if size >= LARGE})
+    found = figures.exponent({size: sum(row.values()) for size, row in rows.items() if size >= LARGE})
     print(f"  grows with the hosts to the power of {found:.3f}; {GROWTH} is the limit")
     times = {str(size): {part: round(took, 4) for part, took in row.items()} for size, row in rows.items()}
     return {"seconds": times, "exponent": round(found, 3)}

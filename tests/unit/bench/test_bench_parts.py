@@ -86,6 +86,13 @@ def test_the_line_goes_through_points_that_lie_on_one_and_never_starts_below_zer
     assert figures.line([(10, 5.0)]) == (0.0, 0.5)
 
 
+@pytest.mark.parametrize(("power", "growth"), [(1, 1.0), (2, 2.0), (0, 0.0)])
+def test_growth_is_told_by_its_exponent(power, growth):
+    assert figures.exponent({size: 0.003 * size**power for size in (300, 1000, 10000)}) == pytest.approx(growth)
+    # A cost that every call has makes it smaller: that is why small fleets are left out.
+    assert figures.exponent({size: 5.0 + size**2 for size in (300, 1000, 10000)}) < 2.0
+
+
 def test_batches_are_those_that_ansible_makes():
     assert figures.batches(24, [1, "25%"]) == [1, 6, 6, 6, 5]
     assert figures.batches(24, [1, 10]) == [1, 10, 10, 3]
