@@ -51,7 +51,7 @@ class HostAction(ActionBase):
         asked = boot_time()
         interpreter = self.interpreter(task_vars)
         if interpreter and self.pipelined():
-            result = self.carried(interpreter, module, arguments)
+            result = self.carried(interpreter, module, arguments, task_vars)
         else:
             result = self._execute_module(
                 module_name=f"phased.keys.{module}", module_args=arguments, task_vars=task_vars
@@ -69,14 +69,28 @@ class HostAction(ActionBase):
                 result.pop("invocation", None)
         return result
 
-    def carried(self, interpreter: str, module: str, arguments: Mapping[str, Any]) -> Dict[str, Any]:
+    def carried(
+        self, interpreter: str, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]
+    ) -> Dict[str, Any]:
         """Run the module's code as one text on the interpreter's stdin (see carry.py)."""
         try:
-            text = carry.text(module, arguments, bool(self._task.check_mode))
+            log = self.log_line(module, arguments, task_vars)
+            text = carry.text(module, arguments, bool(self._task.check_mode), log)
         except carry.ArgumentsError as error:
             return {"failed": True, "msg": str(error)}
         command = f"{self._compute_environment_string()} {interpreter} {carry.OPTIONS}".strip()
         return carry.answer(interpreter, self._low_level_execute_command(command, in_data=text))
+
+    def log_line(
+        self, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]
+    ) -> Optional[List[str]]:
+        """Return what the host's log is told of this call, by Ansible's settings for it; None for nothing."""
+        if self._task.no_log or C.config.get_config_value("DEFAULT_NO_TARGET_SYSLOG", variables=dict(task_vars)):
+            return None
+        facility = str(task_vars.get("ansible_syslog_facility", C.DEFAULT_SYSLOG_FACILITY))
+        # A setting that ansible-core 2.16 does not have.
+        info = task_vars.get("ansible_target_log_info", getattr(C, "TARGET_LOG_INFO", None))
+        return carry.logged(module, arguments, facility, info)
 
     def pipelined(self) -> bool:
         """Turn pipelining on for this call, and return whether the connection has it."""

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import zlib
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
@@ -93,8 +93,11 @@ def _start() -> str:
 START, TEXTS = _start(), lines(pack(_texts()))
 
 
-def text(module: str, arguments: Mapping[str, Any], check: bool) -> bytes:
-    """Return the program that runs the module once and prints its result; ArgumentsError where it cannot be called so."""
+def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[Sequence[str]] = None) -> bytes:
+    """Return the program that runs the module once and prints its result; ArgumentsError where it cannot be called so.
+
+    `log` is what the host's log is told before (see `logged`), and None where it is told nothing.
+    """
     spec = options.ENV_KEYS if module == "env_keys" else options.ACTIVE_FINGERPRINT
     together = None if module == "env_keys" else options.TOGETHER
     # The controller's home is not the host's: paths are expanded there.
@@ -110,8 +113,19 @@ def text(module: str, arguments: Mapping[str, Any], check: bool) -> bytes:
         ]
         raise ArgumentsError(f"{module}: {'; '.join(wrong)}")
     given = checked.validated_parameters
-    call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given)}
+    call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given), "log": log}
     return f"{START}\n\nbegin(\n{TEXTS},\n{lines(pack(call))}\n)\n".encode()
+
+
+def logged(module: str, arguments: Mapping[str, Any], facility: str, info: Optional[str]) -> List[str]:
+    """Return who tells the host's log, where, and what: that the module was called and for what, but none of its secrets.
+
+    `facility` is one of syslog(3), `info` stands before the line; both are Ansible's settings.
+    """
+    token = arguments.get("token") or {}
+    said = {"name": arguments.get("name"), "step": arguments.get("step"), "counter": token.get("counter")}
+    words = [f"{name}={value}" for name, value in said.items() if value is not None]
+    return [f"ansible-phased.keys.{module}", facility, " ".join([*([info] if info else []), "Invoked with", *words])]
 
 
 def answer(interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:

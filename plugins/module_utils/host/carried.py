@@ -46,14 +46,24 @@ def unpack(packed: str) -> Any:
     return json.loads(zlib.decompress(binascii.a2b_base64(packed)).decode())
 
 
+def note(program: str, facility: str, line: str) -> None:
+    """Leave the line in this host's log that an ordinary module leaves. (syslog(3))"""
+    import syslog
+
+    syslog.openlog(program, 0, getattr(syslog, facility, syslog.LOG_USER))
+    syslog.syslog(syslog.LOG_INFO, line)
+
+
 def begin(texts: str, call: str) -> None:
     """Answer one call, and print the answer."""
     if not os.access(".", os.R_OK | os.X_OK):
         os.chdir("/")  # another user's home, after become: what a restart command starts should not fail there
+    asked: Dict[str, Any] = unpack(call)
+    if asked["log"]:
+        note(*asked["log"])
     sys.meta_path.insert(0, Carried(unpack(texts)))
     from importlib import import_module
 
     answers = import_module(f"{PACKAGE}.host.answers")
-    asked: Dict[str, Any] = unpack(call)
     answer = answers.answer(asked["module"], asked["arguments"], asked["check"])
     sys.stdout.write(f"{answers.hidden(answer, asked['secrets'])}\n")

@@ -124,3 +124,14 @@ def test_tasks_around_a_visit_run_around_a_change_and_after_it_only_if_it_is_pro
     fleet[1].mend("broken")
     run = fleet.run("prepare").ended(0)
     assert around(run) == ("drain web2", "undrain web2")
+
+
+def test_tasks_around_a_visit_may_be_given_with_the_playbook_alone(after: After) -> None:
+    """The gate reads the inventory; what only the plays are given has to keep a batch from ending early all the same."""
+    fleet = after("adopt", ("web1",))
+    task = {"name": "drain", "ansible.builtin.debug": {"msg": "drain {{ inventory_hostname }}"}}
+    (fleet.folder / "drain.yml").write_text(json.dumps([task]))
+    given = {"app_keys_before_tasks": str(fleet.folder / "drain.yml")}
+    playbook = fleet.folder / "mine.yml"
+    playbook.write_text(json.dumps([{"ansible.builtin.import_playbook": "phased.keys.prepare", "vars": given}]))
+    assert around(fleet.run(str(playbook)).ended(0)) == ("drain web1",)
