@@ -81,16 +81,14 @@ class HostAction(ActionBase):
         command = f"{self._compute_environment_string()} {interpreter} {carry.OPTIONS}".strip()
         return carry.answer(interpreter, self._low_level_execute_command(command, in_data=text))
 
-    def log_line(
-        self, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]
-    ) -> Optional[List[str]]:
+    def log_line(self, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Optional[List[str]]:
         """Return what the host's log is told of this call, by Ansible's settings for it; None for nothing."""
         if self._task.no_log or C.config.get_config_value("DEFAULT_NO_TARGET_SYSLOG", variables=dict(task_vars)):
             return None
-        facility = str(task_vars.get("ansible_syslog_facility", C.DEFAULT_SYSLOG_FACILITY))
+        facility = task_vars.get("ansible_syslog_facility") or C.config.get_config_value("DEFAULT_SYSLOG_FACILITY")
         # A setting that ansible-core 2.16 does not have.
         info = task_vars.get("ansible_target_log_info", getattr(C, "TARGET_LOG_INFO", None))
-        return carry.logged(module, arguments, facility, info)
+        return carry.logged(module, arguments, str(facility), info)
 
     def pipelined(self) -> bool:
         """Turn pipelining on for this call, and return whether the connection has it."""

@@ -111,10 +111,22 @@ def measure_shape(bench: Bench, shape: plan.Shape, clock: plan.Clock) -> dict[st
             f"  {variant:<6} {used['wall']:7.1f} s   processor: controller {used['controller']:6.1f} s, "
             f"hosts {used['hosts']:6.1f} s   {used['memory']:4.0f} MiB   {used['contacts']} contacts"
         )
+    return results(shape, bench.visits, runs, left_out)
+
+
+def unmeasured(shape: plan.Shape) -> dict[str, Any]:
+    """Return the results of a shape for which there was no time at all."""
+    return results(shape, [], {variant: [] for variant in shape.repeats}, [f"every run of {', '.join(shape.repeats)}"])
+
+
+def results(
+    shape: plan.Shape, visits: list[dict[str, Any]], runs: dict[str, list[dict[str, Any]]], left_out: list[str]
+) -> dict[str, Any]:
+    """Return what was measured of one shape, as it is kept."""
     middle = figures.medians(runs)
     return {
         "name": shape.name, "hosts": shape.hosts, "forks": shape.forks, "connection": shape.connection,
-        "visits": bench.visits, "runs": runs, "medians": middle, "ratios": figures.ratios(middle), "left_out": left_out,
+        "visits": visits, "runs": runs, "medians": middle, "ratios": figures.ratios(middle), "left_out": left_out,
     }  # fmt: skip
 
 
@@ -123,12 +135,16 @@ def measure_all(place: Place, shapes: list[plan.Shape], clock: plan.Clock) -> di
     found: list[dict[str, Any]] = []
     without: str | None = None
     for count, connection in dict.fromkeys((shape.hosts, shape.connection) for shape in shapes):
+        mine = [shape for shape in shapes if (shape.hosts, shape.connection) == (count, connection)]
+        if not any(clock.fits(shape, "a") for shape in mine):
+            # Not even brought up, which takes its time too.
+            found += [unmeasured(shape) for shape in mine]
+            continue
         try:
             with place.bench(count, connection) as bench:
-                for shape in shapes:
-                    if (shape.hosts, shape.connection) == (count, connection):
-                        say(shape.name)
-                        found.append(measure_shape(bench, shape, clock))
+                for shape in mine:
+                    say(shape.name)
+                    found.append(measure_shape(bench, shape, clock))
         except HostsError as error:
             without = str(error)
             say(f"{count} hosts over ssh are left out: {error}")

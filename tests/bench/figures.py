@@ -23,16 +23,17 @@ class Bound(NamedTuple):
     largest: float
 
 
-# What is to be reached. The first two are not yet: see docs/benchmarks.md.
+# What is to be reached. The second is not: see docs/benchmarks.md.
 GOALS = (
     Bound("a", "b", "wall", 0.15),
     Bound("a", "b", "controller", 0.15),
     Bound("a", "c", "wall", 1.15),
 )
-# What the small form fails at: nothing that was reached may be lost again. 20 hosts on a quiet machine had 0.19, 0.42 and 0.63.
+# What the small form fails at. 36 hosts on a machine that others use too had 0.14, 0.34 and 0.54: the rest is for noise, which
+# is large where a run takes ten seconds.
 BOUNDS = (
-    Bound("a", "b", "wall", 0.25),
-    Bound("a", "b", "controller", 0.50),
+    Bound("a", "b", "wall", 0.17),
+    Bound("a", "b", "controller", 0.42),
     Bound("a", "c", "wall", 1.15),
 )
 # Seconds of the controller's processor for each host and phase; a figure to reach, which is reported.

@@ -134,10 +134,10 @@ def test_the_full_run_has_every_shape_and_leaves_out_what_takes_too_long():
     assert len(shapes) == 12
     assert all("a" in repeats for repeats in shapes.values())
     assert [place for place, repeats in shapes.items() if "b" in repeats] == [
-        (10, 10, "local"),
-        (10, 10, "ssh"),
         (50, 10, "local"),
         (50, 10, "ssh"),
+        (10, 10, "local"),
+        (10, 10, "ssh"),
     ]
     assert max(shape.hosts for shape in plan.full(50)) == 50
 

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.phased.keys.plugins.action import active_fingerprint
 from ansible_collections.phased.keys.plugins.module_utils.host import answers
 from ansible_collections.phased.keys.plugins.plugin_utils import carry
-from ansible_collections.phased.keys.plugins.plugin_utils.action import HostAction
 
 PYTHON = sys.executable
 SECRET = 'a\'key "with" \\ everything,é'
@@ -130,7 +130,11 @@ def test_a_failure_is_told_in_the_words_of_whoever_failed() -> None:
 def test_the_hosts_log_is_told_of_the_call_and_of_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     visit = look(tmp_path, step="prepare", token={"counter": 7, "nonce": "n"}, secrets={"0" * 16: SECRET})
     log = carry.logged("env_keys", visit, "LOG_AUTH", "ticket 12")
-    assert log == ["ansible-phased.keys.env_keys", "LOG_AUTH", "ticket 12 Invoked with name=shop step=prepare counter=7"]
+    assert log == [
+        "ansible-phased.keys.env_keys",
+        "LOG_AUTH",
+        "ticket 12 Invoked with name=shop step=prepare counter=7",
+    ]
     told: list[Any] = []
     monkeypatch.setattr(syslog, "openlog", lambda *given: told.append(given))
     monkeypatch.setattr(syslog, "syslog", lambda *given: told.append(given))
@@ -150,7 +154,7 @@ def test_the_hosts_log_is_told_of_the_call_and_of_no_secret(monkeypatch: pytest.
 def test_ansibles_settings_say_whether_and_where_a_host_logs(
     variables: dict[str, Any], no_log: bool, facility: str | None
 ) -> None:
-    action = object.__new__(HostAction)
+    action = object.__new__(active_fingerprint.ActionModule)
     action._task = SimpleNamespace(no_log=no_log)
     log = action.log_line("active_fingerprint", {"name": "shop"}, variables)
     assert (log and log[1]) == facility
