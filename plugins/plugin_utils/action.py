@@ -88,7 +88,7 @@ class HostAction(ActionBase):
         facility = task_vars.get("ansible_syslog_facility") or C.config.get_config_value("DEFAULT_SYSLOG_FACILITY")
         # A setting that ansible-core 2.16 does not have.
         info = task_vars.get("ansible_target_log_info", getattr(C, "TARGET_LOG_INFO", None))
-        return carry.logged(module, arguments, str(facility), info)
+        return carry.logged(module, arguments, str(facility), str(info) if info else None)
 
     def pipelined(self) -> bool:
         """Turn pipelining on for this call, and return whether the connection has it."""

@@ -122,8 +122,9 @@ def logged(module: str, arguments: Mapping[str, Any], facility: str, info: Optio
 
     `facility` is one of syslog(3), `info` stands before the line; both are Ansible's settings.
     """
-    token = arguments.get("token") or {}
-    said = {"name": arguments.get("name"), "step": arguments.get("step"), "counter": token.get("counter")}
+    token = arguments.get("token")  # of no use to anybody yet: the arguments have still to be checked
+    counter = token.get("counter") if isinstance(token, Mapping) else None
+    said = {"name": arguments.get("name"), "step": arguments.get("step"), "counter": counter}
     words = [f"{name}={value}" for name, value in said.items() if value is not None]
     return [f"ansible-phased.keys.{module}", facility, " ".join([*([info] if info else []), "Invoked with", *words])]
 

@@ -29,7 +29,7 @@ GOALS = (
     Bound("a", "b", "controller", 0.15),
     Bound("a", "c", "wall", 1.15),
 )
-# What the small form fails at. 36 hosts on a machine that others use too had 0.14, 0.34 and 0.54: the rest is for noise, which
+# What the small form fails at. 36 hosts, on a machine that others used too, had 0.14, 0.34 and 0.54: the rest is for noise, which
 # is large where a run takes ten seconds.
 BOUNDS = (
     Bound("a", "b", "wall", 0.17),

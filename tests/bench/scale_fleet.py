@@ -22,6 +22,7 @@ from simulated import simulated
 
 HERE = Path(__file__).resolve().parent
 PASSWORD = "open sesame"
+FORKS = 10
 FORM: Dict[str, Any] = {"framework": "django", "settings": {}}
 VARIABLES = {
     "ansible_connection": "simulated",
@@ -86,7 +87,7 @@ class Fleet:
             "ANSIBLE_LOCAL_TEMP": self.folder / "tmp",
             "ANSIBLE_COLLECTIONS_PATH": self.folder / "collections",
             "ANSIBLE_CONNECTION_PLUGINS": HERE / "simulated",
-            "ANSIBLE_FORKS": "10",
+            "ANSIBLE_FORKS": FORKS,
             "ANSIBLE_PIPELINING": "1",
             "PYTHONPYCACHEPREFIX": HERE.parents[1] / ".cache" / "pycache",
             "HOME": self.folder / "home",

@@ -48,10 +48,13 @@ def unpack(packed: str) -> Any:
 
 def note(program: str, facility: str, line: str) -> None:
     """Leave the line in this host's log that an ordinary module leaves. (syslog(3))"""
-    import syslog
+    try:
+        import syslog
 
-    syslog.openlog(program, 0, getattr(syslog, facility, syslog.LOG_USER))
-    syslog.syslog(syslog.LOG_INFO, line)
+        syslog.openlog(program, 0, getattr(syslog, facility, syslog.LOG_USER))
+        syslog.syslog(syslog.LOG_INFO, line)
+    except (ImportError, TypeError, ValueError):
+        pass  # a Python without it, or a line that no log takes: no reason to leave the call undone
 
 
 def begin(texts: str, call: str) -> None:

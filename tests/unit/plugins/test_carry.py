@@ -142,6 +142,15 @@ def test_the_hosts_log_is_told_of_the_call_and_of_no_secret(monkeypatch: pytest.
     assert told == [("ansible-phased.keys.env_keys", 0, syslog.LOG_AUTH), (syslog.LOG_INFO, log[2])]
 
 
+def test_a_log_that_takes_no_line_keeps_no_call_from_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_given: Any) -> None:
+        raise ValueError("embedded null character")
+
+    monkeypatch.setattr(syslog, "syslog", refuses)
+    carry.carried.note("ansible-phased.keys.env_keys", "LOG_USER", "Invoked with name=shop")
+    assert carry.logged("active_fingerprint", {"token": "x"}, "LOG_USER", None)[2] == "Invoked with"
+
+
 @pytest.mark.parametrize(
     ("variables", "no_log", "facility"),
     [

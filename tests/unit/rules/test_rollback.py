@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, soak, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 from builders import (
     CLOSED,
@@ -175,7 +176,7 @@ def test_4_a_host_that_has_seen_a_later_step_is_not_excused():
 def test_12_a_host_that_is_lost_in_its_batch_stops_a_rollback_only_if_its_visit_failed(cut_off, stopped):
     ring = opened(at("promoted"), "rollback", SOON)
     evidence = fleet_of(at("promoted"), web_2=None)
-    lost = {"web-2": [proofs.Finding("was lost", "mend it")]}
+    lost = {"web-2": [Finding("was lost", "mend it")]}
     found = proofs.batch_findings(ring, FLEET, evidence, survey()._replace(cut_off=cut_off), lost, [], ["web-3"])
     assert list(found) == stopped
 
