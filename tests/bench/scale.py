@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ansible.plugins.loader import init_plugin_loader
 
@@ -27,12 +27,27 @@ import scale_memory  # noqa: E402
 CHECKOUT = Path(__file__).resolve().parents[2]
 SIZES = (100, 316, 1000, 3162, 10000)
 SMALL_SIZES = (100, 316, 1000)
+# Others use the machine too, and a line through two sizes is soon steep.
+ROUNDS = 2
+SMALL_ROUNDS = 3
 # Fleets below this show what every call costs, and not how it grows.
 LARGE = 300
 GROWTH = 1.1
 MEMORY = 1.3
 MEMORY_SIZES = (1000, 5000)
 SMALL_MEMORY_SIZES = (60,)
+
+
+def least(
+    measure: Callable[[Path, int], Dict[str, float]], folder: Path, sizes: Sequence[int], rounds: int
+) -> Dict[int, Dict[str, float]]:
+    """Return the shortest of several times for each part and size; in rounds, so that what slows the machine slows all sizes."""
+    found: Dict[int, Dict[str, float]] = {}
+    for number in range(rounds):
+        for size in sizes:
+            row = measure(folder / f"{number}-{size}", size)
+            found[size] = {part: min(took, found.get(size, row)[part]) for part, took in row.items()}
+    return found
 
 
 def grown(name: str, rows: Mapping[int, Mapping[str, float]]) -> Dict[str, Any]:
@@ -71,9 +86,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="scale") as name:
         folder = Path(name)
         sizes = SMALL_SIZES if given.small else SIZES
-        gates = {size: scale_gate.cycle(folder / f"gate{size}", size) for size in sizes}
+        rounds = SMALL_ROUNDS if given.small else ROUNDS
+        gates = least(scale_gate.cycle, folder / "gate", sizes, rounds)
         found: Dict[str, Any] = {"gate": grown("the gate, one step", gates)}
-        rings = {size: scale_gate.keyring(folder / f"keyring{size}", size) for size in sizes}
+        rings = least(scale_gate.keyring, folder / "keyring", sizes, rounds)
         for part in ("load", "replace"):
             found[f"keyring {part}"] = grown(
                 f"the keyring, {part}", {size: {part: rings[size][part]} for size in sizes}
@@ -89,9 +105,6 @@ def main() -> int:
         if part != "memory" and one["exponent"] >= GROWTH
     ]
     for row in found["memory"]:
-        if given.small:
-            # A run of seconds is over before its forks are seen at their largest.
-            row["ratios"].pop("tree_mb")
         over += [f"{row['hosts']} hosts: {kind} {ratio}" for kind, ratio in row["ratios"].items() if ratio > MEMORY]
     print(f"\n{report}", *(f"over the limit: {one}" for one in over), sep="\n")
     return 1 if over else 0
