@@ -30,8 +30,6 @@ SMALL_SIZES = (100, 316, 1000)
 # Others use the machine too, and a line through two sizes is soon steep.
 ROUNDS = 2
 SMALL_ROUNDS = 3
-# Fleets below this show what every call costs, and not how it grows.
-LARGE = 300
 GROWTH = 1.1
 MEMORY = 1.3
 MEMORY_SIZES = (1000, 5000)
@@ -55,7 +53,7 @@ def grown(name: str, rows: Mapping[int, Mapping[str, float]]) -> Dict[str, Any]:
     print(f"\n{name}: seconds of the processor")
     for size, row in rows.items():
         print(f"  {size:>6} hosts  {sum(row.values()):8.3f}  ", *(f"{part} {took:.3f}" for part, took in row.items()))
-    found = figures.exponent({size: sum(row.values()) for size, row in rows.items() if size >= LARGE})
+    found = figures.exponent({size: sum(row.values()) for size, row in rows.items()})
     print(f"  grows with the hosts to the power of {found:.3f}; {GROWTH} is the limit")
     times = {str(size): {part: round(took, 4) for part, took in row.items()} for size, row in rows.items()}
     return {"seconds": times, "exponent": round(found, 3)}

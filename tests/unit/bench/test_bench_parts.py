@@ -89,7 +89,7 @@ def test_the_line_goes_through_points_that_lie_on_one_and_never_starts_below_zer
 @pytest.mark.parametrize(("power", "growth"), [(1, 1.0), (2, 2.0), (0, 0.0)])
 def test_growth_is_told_by_its_exponent(power, growth):
     assert figures.exponent({size: 0.003 * size**power for size in (300, 1000, 10000)}) == pytest.approx(growth)
-    # A cost that every call has makes it smaller: that is why small fleets are left out.
+    # What every call costs, whatever the fleet, makes it smaller.
     assert figures.exponent({size: 5.0 + size**2 for size in (300, 1000, 10000)}) < 2.0
 
 
