@@ -94,7 +94,7 @@ class FleetAction(ActionBase):
         return Fleet(name, members, values, {host: fleet.registered(raw_get(host), READ) for host in members})
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
-        """Return the action's own result."""
+        """Return the action's own result: the gate and the keyring each have theirs, and this class is no action by itself."""
         raise NotImplementedError
 
     def needs_nonce(self) -> bool:

@@ -134,9 +134,11 @@ class Client:
         self.balancer = Balancer(load.hosts, self._trouble)
 
     async def begin(self) -> None:
+        """Get it; each kind of client has its own way."""
         raise NotImplementedError
 
     async def act(self) -> None:
+        """Use it; each kind of client has its own way."""
         raise NotImplementedError
 
     def _trouble(self, error: Exception) -> None:
