@@ -130,10 +130,9 @@ class Demo:
         finally:
             watch.stop()
         # Everything that rested through retire has to be used once more, and there have to be enough requests.
-        assert self.load is not None
         self.keep_on(self.life)
         until = time.monotonic() + 60
-        while self.load.total("requests") < ENOUGH * 1.02 and time.monotonic() < until:
+        while self.so_far()["requests"] < ENOUGH and time.monotonic() < until:
             self.keep_on(0.5)
         return self.end_load()
 
@@ -161,14 +160,21 @@ class Demo:
         self.watch_load()
         self.load.stop()
         self.watch_load()
-        ends = [moment for _name, moment in self.marks[1:]] + [time.monotonic()]
-        spent = [(name, end - began) for (name, began), end in zip(self.marks, ends, strict=True)]
-        # What comes before the first step proves only that the load itself loses nothing; it is no part of the figures.
         if any(self.load.counts().get(("main", "steady"), {}).get(name) for name in ("lost_sessions", "refused_links")):
             raise SetUpError("the load lost sessions before anything was changed")
-        result = half(self.load, [(name, seconds) for name, seconds in spent if name != "steady"])
+        result = self.so_far()
         self.load = self.progress.load = None
         return result
+
+    def so_far(self) -> dict[str, Any]:
+        """Return the figures of this half up to now.
+
+        What comes before the first step proves only that the load itself loses nothing; it is no part of them.
+        """
+        assert self.load is not None
+        ends = [moment for _name, moment in self.marks[1:]] + [time.monotonic()]
+        spent = [(name, end - began) for (name, began), end in zip(self.marks, ends, strict=True)]
+        return half(self.load, [(name, seconds) for name, seconds in spent if name != "steady"])
 
     def enter(self, phase: str) -> None:
         """Count what follows for `phase`."""
