@@ -131,7 +131,7 @@ bench: $(VENV)/.test ## Measure rollouts of 10 to 200 hosts, and write docs/benc
 	$(BIN)/python tests/bench/bench.py full $(ARGS)
 
 .PHONY: bench-small
-bench-small: $(VENV)/.test ## The same with 20 hosts (at most 3 minutes); fails where a figure is over its bound
+bench-small: $(VENV)/.test ## The same with 32 hosts (at most 3 minutes); fails where a figure is over its bound
 	$(BIN)/python tests/bench/bench.py small
 
 # Interrupted, Molecule leaves its fleet running: take it down even so. Real hosts end with this shell, killed or not.

@@ -14,7 +14,7 @@ from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils import action
-from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, keyring_of
+from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, same_form
 from ..plugin_utils.fleet import FleetError, fleet, keyring_path, read
 from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
 
@@ -69,8 +69,10 @@ class ActionModule(HostAction):
         if not name:
             raise FleetError(f"{host} has no app_keys_name: it belongs to no fleet")
         path = arguments.pop("keyring", None) or keyring_path(values, str(name), task_vars)
-        ring = keyring_of(KeyringFile(path, self._loader), str(name), values)
-        if host not in ring["members"]:
+        self.file = KeyringFile(path, self._loader)
+        ring, self.members = self.file.excerpt(str(name))
+        same_form(ring, values)
+        if host not in self.members:
             if host not in fleet(task_vars, self._templar, self._loader).members:
                 raise FleetError(
                     f"{host} has app_keys_name {name}, and app_keys_hosts leaves it out of the fleet: it gets no key"
@@ -78,11 +80,11 @@ class ActionModule(HostAction):
             foreseen = self.foreseen(ring, arguments, values, task_vars)
             if foreseen.get("failed") or foreseen.get("joining") or self._task.check_mode:
                 return foreseen
-            ring = self.changed(ring, path, lambda ring: members.register(ring, [host], time.time()))
+            ring = self.changed(ring, lambda ring: members.register(ring, [host], time.time()))
         elif not self._task.check_mode and any(waiver["member"] == host for waiver in ring["waivers"]):
             # Nobody is set aside who serves again: the waiver ends before the visit, if the host answers at all.
             self.foreseen(ring, arguments, values, task_vars)
-            ring = self.changed(ring, path, lambda ring: members.end_waivers(ring, [host], time.time()))
+            ring = self.changed(ring, lambda ring: members.end_waivers(ring, [host], time.time()))
         answer = self.carry(ring, arguments, values, task_vars)
         if answer.get("failed") and (values["before_tasks"] or values["after_tasks"]):
             answer["msg"] = (
@@ -95,7 +97,7 @@ class ActionModule(HostAction):
     ) -> Dict[str, Any]:
         """Run the module with what the open step allows."""
         host = task_vars["inventory_hostname"]
-        voucher = members.vouched(ring, host, self.records(ring, values, task_vars))
+        voucher = members.vouched(ring, host, self.records(values, task_vars))
         if voucher.refuse:
             raise FleetError(voucher.refuse)
         order = rings.order(ring)
@@ -118,20 +120,21 @@ class ActionModule(HostAction):
         answer.pop("invocation", None)
         if answer.get("joining"):
             answer["first"] = "join"
-            answer["vouchers"] = members.vouchers(ring, host, task_vars["groups"]["all"])[:VOUCHERS]
+            whole = self.file.load(ring["name"])
+            answer["vouchers"] = members.vouchers(whole, host, task_vars["groups"]["all"])[:VOUCHERS]
             if action.VOUCHERS in task_vars or not answer["vouchers"]:
                 answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=host))
         return answer
 
-    def records(self, ring: Ring, values: Mapping[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+    def records(self, values: Mapping[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Return the records of other members: of this run's survey in a playbook, of hosts that were asked in a deploy."""
         found: Dict[str, Any] = {}
         hostvars = task_vars["hostvars"]
         nonce = self._task.args.get("nonce")
-        for member in ring["members"] if nonce else ():
+        for member in task_vars["ansible_play_hosts_all"] if nonce else ():
             if found:
                 break  # the gate has seen every record: one that is there says enough
-            theirs = hostvars.raw_get(member) if member in hostvars else {}
+            theirs = hostvars.raw_get(member) if member in self.members else {}
             for name in (action.LOOK, action.VISIT):
                 evidence = action.seen_in(theirs.get(name) or {})
                 if evidence.get("nonce") == nonce:
@@ -153,20 +156,19 @@ class ActionModule(HostAction):
         finally:
             self._task.check_mode = checking
 
-    def changed(self, ring: Ring, path: str, change: Callable[[Ring], Ring]) -> Ring:
+    def changed(self, ring: Ring, change: Callable[[Ring], Ring]) -> Ring:
         """Write what this host's visit changes in the keyring: it joins, or is set aside no longer."""
-        file = KeyringFile(path, self._loader)
         for tries in reversed(range(TRIES)):
+            ring = self.file.load(ring["name"])
             after = change(ring)
             if after is ring:
-                return ring
+                break
             try:
-                return file.replace(after)
+                return self.file.replace(after)
             except KeyringFileError:
                 # Other hosts of the batch do the same at the same moment, each in a process of its own.
                 if not tries:
                     raise
-                ring = file.load(ring["name"])
         return ring
 
     def why_not(self) -> str:

@@ -13,7 +13,7 @@ import contextlib
 import gc
 import json
 import os
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Container, Iterator, List, NamedTuple, Optional, Tuple
 
 import yaml
 from ansible import constants as C
@@ -28,6 +28,7 @@ from ansible.parsing.vault import (
 )
 
 from ..module_utils.host import files
+from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.ring import Ring
 from . import forks
@@ -37,6 +38,9 @@ LOCK_WAIT = 10.0
 LARGEST = 256 * 1024 * 1024
 # The keyring that was opened last, in the memory of the run alone: one derivation of the vault's key serves all hosts.
 OPENED = forks.Shared()
+# What visits need of it, and the names of its members: to read all of it in every visit would take a fleet of thousands longer than the
+# rest of the visit.
+EXCERPTS = forks.Shared()
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
 
 
@@ -69,6 +73,21 @@ class Opened(NamedTuple):
     secret: Any
 
 
+class Names(Container[str]):
+    """The names of thousands of members, for a process that asks for one of them."""
+
+    def __init__(self, lines: bytes) -> None:
+        self.lines = lines
+
+    def __contains__(self, name: object) -> bool:
+        return self.line(name) in self.lines
+
+    @staticmethod
+    def line(name: object) -> bytes:
+        """Return a name as it stands there."""
+        return f"\n{json.dumps(name)}\n".encode()
+
+
 class KeyringFile:
     """One application's keyring at `path`, opened with the secrets of `loader`."""
 
@@ -92,6 +111,28 @@ class KeyringFile:
         opened = self._opened(text, name).ring
         OPENED.put(mark, json.dumps(opened).encode())
         return opened
+
+    def excerpt(self, name: str) -> Tuple[Ring, Container[str]]:
+        """Return what visits need of the keyring (see `members.excerpt`), and the names of all members; errors as with `load`.
+
+        The file is read only if it was written since another process of this run did.
+        """
+        try:
+            written = files.identity(self.path)
+        except OSError:
+            written = None  # `load` says why
+        mark = b"\0".join(
+            [json.dumps([self.path, name, written]).encode(), *(secret.bytes for _id, secret in self.secrets)]
+        )
+        kept = EXCERPTS.get(mark) if written else None
+        if kept is None:
+            ring = self.load(name)
+            lines = b"".join(Names.line(member) for member in ring["members"])
+            kept = json.dumps(members.excerpt(ring)).encode() + lines
+            if written:
+                EXCERPTS.put(mark, kept)
+        end = kept.index(b"\n")
+        return json.loads(kept[:end]), Names(kept[end:])
 
     def create(self, ring: Ring) -> Ring:
         """Write a first keyring; one that exists is never overwritten."""

@@ -51,7 +51,7 @@ def filled(text: str, made: Mapping[str, str]) -> str:
 def machine(result: Mapping[str, Any]) -> str:
     """Return a sentence about the machine and the run."""
     its, versions = result["machine"], result["versions"]
-    left_out = [f"{text} ({shape['name']})" for shape in result["shapes"] for text in shape["left_out"]]
+    left_out = [f"{named(text)} ({shape['name']})" for shape in result["shapes"] for text in shape["left_out"]]
     text = (
         f"Measured on {result['date']} in {result['seconds'] / 60:.0f} minutes on {its['cores']} cores ({its['cpu']}), "
         f"{its['memory_gib']} GiB, Linux {its['kernel']}, with ansible-core {versions['ansible-core']} and Python {versions['python']}."
@@ -61,6 +61,12 @@ def machine(result: Mapping[str, Any]) -> str:
     if left_out:
         text += f" There was no time for {', '.join(left_out)}."
     return text
+
+
+def named(text: str) -> str:
+    """Return what was left out ("run 2 of a") with the name that the page has for it."""
+    run, _of, variant = text.rpartition(" of ")
+    return f"{run} of {plot.NAMES.get(variant, variant)}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

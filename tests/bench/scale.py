@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a fleet of thousands costs the controller: `make bench-scale`, and the small form with SMALL=1.
 
-The time of the gate and of the keyring has to grow in line with the hosts, and a whole rollout may take little more memory than a
+The time of the gate, of the visits and of the keyring has to grow in line with the hosts, and a whole rollout may take little more memory than a
 playbook that does nothing. Hosts are simulated; see `simulated/simulated.py`. Times are of the processor, for others use the machine too.
 """
 
@@ -87,6 +87,8 @@ def main() -> int:
         sizes = SMALL_SIZES if given.small else SIZES
         gates = least(scale_gate.cycle, folder / "gate", sizes)
         found: Dict[str, Any] = {"gate": grown("the gate, one step", gates)}
+        visits = least(scale_gate.visits, folder / "visits", sizes)
+        found["visits"] = grown("the controller's part of all visits of one step", visits)
         rings = least(scale_gate.keyring, folder / "keyring", sizes)
         for part in ("load", "replace"):
             found[f"keyring {part}"] = grown(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gate's own time: the real action, on Ansible's own inventory and host variables, with evidence that is generated."""
+"""The own time of the gate and of a visit: the real actions, on Ansible's inventory and host variables, with evidence that is made up."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from ansible.vars.manager import VariableManager
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
 from ansible_collections.phased.keys.plugins.plugin_utils.action import LOOK, VISIT, boot_time
-from scale_fleet import Fleet, remembered
+from scale_fleet import HERE, Fleet, remembered
 from simulated import simulated
 
 ARGUMENTS = {"nonce": "", "env_file": ["/etc/shop.env"], "service": "shop.service"}
 STEP = "prepare"
+VISITS = 30
 
 
 class Gate:
@@ -47,19 +48,27 @@ class Gate:
         self.seconds: Dict[str, float] = {}
 
     def ask(self, do: str, **arguments: Any) -> Dict[str, Any]:
-        """Run the action once, and keep how long it took."""
-        given = {"do": do, "step": STEP, "goal": "rollout", **arguments}
-        data = {"hosts": "all", "tasks": [{"phased.keys.gate": given}]}
+        """Ask the gate once, and keep how long it took."""
+        return self.run("gate", do, {"do": do, "step": STEP, "goal": "rollout", **arguments})
+
+    def visit(self, nonce: str) -> None:
+        """Visit one host, and keep how long it took."""
+        self.run("env_keys", "visit", {"nonce": nonce})
+
+    def run(self, name: str, what: str, given: Dict[str, Any]) -> Dict[str, Any]:
+        """Run an action once, and keep how long `what` took."""
+        data = {"hosts": "all", "tasks": [{f"phased.keys.{name}": given}]}
         play = Play().load(data, variable_manager=self.variables, loader=self.loader)
         task = play.get_tasks()[0][0]
         names = self.fleet.names
         found = self.variables.get_vars(play=play, host=self.host, task=task, _hosts=names, _hosts_all=names)
         found["ansible_inventory_sources"] = [str(self.fleet.inventory)]
         context = PlayContext(play=play)
+        context.remote_addr = self.host.name
         action = action_loader.get(
-            "phased.keys.gate",
+            f"phased.keys.{name}",
             task=task,
-            connection=connection_loader.get("ansible.builtin.local", context),
+            connection=connection_loader.get("simulated", context),
             play_context=context,
             loader=self.loader,
             templar=Templar(loader=self.loader, variables=found),
@@ -67,9 +76,9 @@ class Gate:
         )
         began = time.process_time()
         result: Dict[str, Any] = action.run(task_vars=found)
-        self.seconds[do] = time.process_time() - began
+        self.seconds[what] = time.process_time() - began
         if result.get("failed"):
-            raise SystemExit(f"the gate refused {do}: {str(result['msg'])[:2000]}")
+            raise SystemExit(f"{name} refused {what}: {str(result['msg'])[:2000]}")
         return result
 
     def shown(self, name: str, nonce: str) -> None:
@@ -83,9 +92,7 @@ class Gate:
 
 def cycle(folder: Path, size: int) -> Dict[str, float]:
     """Take the gate through one step, and return how long each of its tasks took in seconds."""
-    Display().display = lambda *_given, **_options: None
-    os.environ["PHASED_SIMULATED"] = str(folder)
-    gate = Gate(folder, size)
+    gate = begun(folder, size)
     nonce = gate.ask("fleet")["nonce"]
     gate.ask("ask", nonce=nonce)
     gate.shown(LOOK, nonce)
@@ -95,6 +102,31 @@ def cycle(folder: Path, size: int) -> Dict[str, float]:
     gate.ask("count", nonce=nonce)
     gate.ask("close", nonce=nonce)
     return gate.seconds
+
+
+def visits(folder: Path, size: int) -> Dict[str, float]:
+    """Return how long the controller's part of a visit takes for all hosts, in seconds, if one takes as long as the next.
+
+    The first of a run is left out: it reads the keyring for all. Ansible's own part is not in it, nor is the host's.
+    """
+    gate = begun(folder, size)
+    nonce = gate.ask("fleet")["nonce"]
+    gate.shown(LOOK, nonce)
+    gate.visit(nonce)
+    times = []
+    for _number in range(VISITS):
+        gate.visit(nonce)
+        times.append(gate.seconds["visit"])
+    return {"visits": size * min(times)}
+
+
+def begun(folder: Path, size: int) -> Gate:
+    """Return a fleet of this size with a gate, and hosts that answer."""
+    Display().display = lambda *_given, **_options: None
+    connection_loader.add_directory(str(HERE / "simulated"))
+    gate = Gate(folder, size)
+    os.environ["PHASED_SIMULATED"] = str(gate.fleet.memory)
+    return gate
 
 
 def keyring(folder: Path, size: int) -> Dict[str, float]:

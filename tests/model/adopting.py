@@ -12,7 +12,19 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import 
 
 from .looks import evidence, look
 from .runs import book_of
-from .world import EVIDENCE_MAX_AGE, SOAK, TICK, Book, Seen, State, Violation, host_at, name_of, secrets_by_name, wall
+from .world import (
+    EVIDENCE_MAX_AGE,
+    TICK,
+    Book,
+    Seen,
+    State,
+    Violation,
+    host_at,
+    name_of,
+    secrets_by_name,
+    soak_of,
+    wall,
+)
 
 
 def recover(state: State, who: int, lost: bool = True) -> State:
@@ -42,7 +54,7 @@ def recover(state: State, who: int, lost: bool = True) -> State:
         start,
         fleet,
         form,
-        SOAK,
+        soak_of(state),
         {"how": "trust"},
         wall(state),
     )

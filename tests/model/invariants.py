@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Set, Tuple
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
 
-from .world import SOAK_TICKS, Book, Host, Run, State, Violation, Worker, name_of, wall
+from .world import Book, Host, Run, State, Violation, Worker, name_of, wall
 
 
 def serving(state: State) -> List[Tuple[str, Worker]]:
@@ -30,7 +30,7 @@ def settle(state: State) -> State:
         set(workers[0][1].accepts).intersection(*(worker.accepts for _name, worker in workers)) if workers else signed
     )
     alive: Dict[str, int] = {key: until for key, until in state.alive if until > state.now}
-    alive.update(dict.fromkeys(signed, state.now + SOAK_TICKS))
+    alive.update(dict.fromkeys(signed, state.now + state.soak))
     if accepted.issuperset(alive):
         return state._replace(alive=tuple(sorted(alive.items())))
     ended = set(state.given_up)

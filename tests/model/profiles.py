@@ -11,7 +11,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import steps
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 
 from .invariants import settle
-from .world import FIRST, SOAK, T0, TICK, Book, File, Host, Record, State, Worker, secret
+from .world import FIRST, SOAK_TICKS, T0, TICK, Book, File, Host, Record, State, Worker, secret
 
 
 class Profile(NamedTuple):
@@ -21,6 +21,7 @@ class Profile(NamedTuple):
     image     the numbers of those keys
     stranger  whether a joiner has the record of another keyring
     adopted   whether there is a keyring already
+    soak      how long what is signed lives, in ticks
     """
 
     name: str
@@ -32,6 +33,7 @@ class Profile(NamedTuple):
     image: Tuple[int, ...] = (1,)
     stranger: bool = False
     adopted: bool = True
+    soak: int = SOAK_TICKS
 
 
 PROFILES = [
@@ -60,6 +62,8 @@ PROFILES = [
     Profile("leak", {"mark": 1, "restart": 1}),
     Profile("leak and back", {"mark": 1, "rollback": 1, "crash": 1}),
     Profile("clocks", {"jump": 1, "crash": 1}),
+    Profile("no soak", {"restart": 1, "crash": 1}, soak=0),
+    Profile("no soak and back", {"rollback": 1, "cut": 1}, soak=0),
     Profile("host clocks", {"jump host": 1, "new": 1}, hosts=("b",)),
     Profile("rewrites", {"rewrite": 2, "slow": 1}),
     Profile("files", {"rewrite": 1, "reboot": 1, "crash": 1}),
@@ -100,7 +104,8 @@ def start(profile: Profile) -> State:
     began = T0 - 100 * TICK
     ring = steps.adopt(
         "shop", "ring", "0.1", steps.Start([secret(0, 1)], "adopted"), profile.hosts,
-        {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, began,
+        {"framework": "django", "settings": {}}, {"seconds": profile.soak * TICK, "source": "the model"}, {"how": "trust"},
+        began,
     )  # fmt: skip
     ring = steps.close_step(ring, began)
     file, worker = File(FIRST, (FIRST,), 1, -100), Worker(FIRST, (FIRST,), -100)
@@ -117,7 +122,7 @@ def start(profile: Profile) -> State:
         books = (None,)
     state = State(
         now=0, skew=0, hosts=tuple(sorted(fleet)), books=books, runs=(None,) * profile.operators, alive=(),
-        budget=tuple(sorted(profile.faults.items())),
+        budget=tuple(sorted(profile.faults.items())), soak=profile.soak,
     )  # fmt: skip
     return settle(state)
 

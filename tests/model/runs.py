@@ -23,7 +23,6 @@ from . import invariants, visits
 from .looks import evidence, look
 from .world import (
     EVIDENCE_MAX_AGE,
-    SOAK,
     TICK,
     Book,
     Run,
@@ -33,6 +32,7 @@ from .world import (
     host_at,
     put,
     secret,
+    soak_of,
     wall,
 )
 
@@ -129,7 +129,7 @@ def _wish(state: State, who: int, run: Run, phase: str) -> Wish:
     fresh, length = None, None
     if phase in ("prepare", "promote", "rollback"):
         fresh = secret(book.lineage, len(ring["keys"]) + 1)
-        length = SOAK
+        length = soak_of(state)
     nonce = f"{book.lineage}.{ring['step']['counter'] + 1}"
     return Wish(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
 

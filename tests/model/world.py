@@ -23,6 +23,7 @@ TICK = 1000.0
 EVIDENCE_MAX_AGE = 300.0
 PATH = "/etc/shop.env"
 NEVER = -99
+SOAK_TICKS = 2
 Keys = Tuple[str, ...]
 
 
@@ -170,6 +171,7 @@ class State(NamedTuple):
     lost     how the keyring that was used came to be gone: `lost`, or an old one was `restored`
     given_up keys that have leaked and whose letting go has opened: what they signed may end
     left     evidence of the run before
+    soak     how long what is signed lives
     """
 
     now: int
@@ -184,14 +186,11 @@ class State(NamedTuple):
     lost: str = ""
     given_up: Tuple[str, ...] = ()
     left: Tuple[Tuple[str, Seen], ...] = ()
+    soak: int = SOAK_TICKS
 
 
 class Violation(Exception):
     """What must never happen has happened."""
-
-
-SOAK_TICKS = 2
-SOAK = {"seconds": SOAK_TICKS * TICK, "source": "the model"}
 
 
 @lru_cache(maxsize=None)
@@ -224,6 +223,11 @@ def secrets_by_name() -> Dict[str, str]:
 def wall(state: State) -> float:
     """The controller's wall clock."""
     return T0 + (state.now + state.skew) * TICK
+
+
+def soak_of(state: State) -> Dict[str, Any]:
+    """The soak in the form that the rules take it."""
+    return {"seconds": state.soak * TICK, "source": "the model"}
 
 
 def host_at(state: State, name: str) -> Host:

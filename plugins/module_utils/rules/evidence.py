@@ -216,7 +216,7 @@ def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Fi
     age = survey.now - evidence["asked"]
     if not 0 <= age <= survey.max_age:
         limit = words(survey.max_age)
-        return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", AGAIN)]
+        return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", TOO_OLD)]
     if evidence["visit"] is not None:
         return [Finding(f"a visit is in flight (pid {evidence['visit']})", "wait until it has ended, and run again")]
     return []
@@ -246,6 +246,10 @@ def claimed_workers(evidence: Mapping[str, Evidence]) -> Set[Tuple[str, int, int
 
 
 AGAIN = "see that Ansible reaches it, and run again on the whole fleet"
+TOO_OLD = (
+    "run again; if looking at the whole fleet takes longer than that, give Ansible more forks, or set app_keys_evidence_max_age to more "
+    "than twice as long as it takes"
+)
 GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"

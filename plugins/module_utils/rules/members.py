@@ -112,6 +112,20 @@ def first_member(ring: Ring) -> str:
     return str(min(ring["members"]))
 
 
+def excerpt(ring: Ring) -> Ring:
+    """Return of a keyring what a visit needs: no journal, and of the members the first one and one that was proven.
+
+    `rings.order`, `token` and `secrets` and `vouched` say the same of it, and it is as small in a fleet of thousands as in one of
+    ten. It cannot be written, for a keyring without a journal is none.
+    """
+    entries = ring["members"]
+    kept = [first_member(ring), *[member for member in entries if entries[member]["proven"]][:1]]
+    return {
+        **{field: value for field, value in ring.items() if field != "journal"},
+        "members": {member: entries[member] for member in kept},
+    }
+
+
 class Voucher(NamedTuple):
     """Whether other hosts' records say that this is the fleet's keyring: `ok`; they say no: `refuse` says why; nobody said: neither."""
 

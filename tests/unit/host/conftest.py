@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
 
+IMPORT = "from ansible_collections.phased.keys.plugins.module_utils.host import files\n"
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
@@ -58,3 +59,13 @@ def until() -> Callable[..., None]:
             time.sleep(0.01)
 
     return _until
+
+
+@pytest.fixture
+def elsewhere(start: Start) -> Any:
+    """Run Python code in a process of its own, with the collection to import from."""
+
+    def _elsewhere(code: str, *arguments: str) -> Any:
+        return start(IMPORT + code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, arguments)
+
+    return _elsewhere

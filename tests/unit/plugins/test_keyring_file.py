@@ -17,7 +17,9 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils.host import files
+from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
 from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFileError
 from conftest import Walk
@@ -251,3 +253,43 @@ def test_a_keyring_that_was_opened_once_is_not_decrypted_again(fleet: Fleet, mon
     monkeypatch.undo()
     changed = file.replace(first)
     assert file.load() == changed != first
+
+
+def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = fleet.keyring_file()
+    whole = file.load()
+    ring, names = file.excerpt("shop")
+    assert ring == members.excerpt(whole)
+    assert [name in names for name in (*whole["members"], "web", "", '"', "\n")] == [True] * len(whole["members"]) + [
+        False
+    ] * 4
+
+    def nobody(*arguments: Any) -> None:
+        raise AssertionError("read once more")
+
+    monkeypatch.setattr(files, "read_text", nobody)
+    assert file.excerpt("shop")[0] == ring
+    stranger = fleet.keyring_file()
+    stranger.secrets = [("default", VaultSecret(b"another"))]
+    for other, name in ((file, "till"), (stranger, "shop")):
+        with pytest.raises(AssertionError, match="read once more"):
+            other.excerpt(name)
+    monkeypatch.undo()
+    # Another version of the file, also one that is an older one again.
+    before = fleet.keyring.read_bytes()
+    first = next(iter(whole["members"]))
+    changed = file.replace({**whole, "members": {"web9": whole["members"][first]}})
+    assert changed["revision"] == file.excerpt("shop")[0]["revision"] != ring["revision"]
+    assert ("web9" in file.excerpt("shop")[1], first in file.excerpt("shop")[1]) == (True, False)
+    fleet.keyring.write_bytes(before)
+    assert file.excerpt("shop")[0] == ring
+    fleet.keyring.unlink()
+    with pytest.raises(KeyringFileError, match="there is no keyring at"):
+        file.excerpt("shop")
+
+
+def test_an_excerpt_is_never_written(fleet: Fleet) -> None:
+    before = fleet.keyring.read_bytes()
+    with pytest.raises(RingError, match="no usable journal"):
+        fleet.keyring_file().replace(fleet.keyring_file().excerpt("shop")[0])
+    assert fleet.keyring.read_bytes() == before

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import seconds
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import (
@@ -43,6 +45,21 @@ def test_each_framework_signs_with_the_position_that_it_signs_with(framework, ex
 
 def test_the_table_above_has_every_framework():
     assert set(PROFILES) == {"django", "flask", "itsdangerous", "laravel", "rails", "airflow", "keygrip", "jupyterhub"}
+
+
+def test_the_page_says_what_the_profiles_say():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "frameworks.md").read_text()
+    for name, form in PROFILES.items():
+        signs = f"`{form['signs']}`" if form["primary"] == form["fallbacks"] else ""
+        soak = f"`{form['soak']}`" if form["soak"] else "say it"
+        cells = [
+            f"`{name}`",
+            *(f"`{form[field]}`" for field in ("primary", "fallbacks", "separator")),
+            signs,
+            f"`{form['key']}`",
+            soak,
+        ]
+        assert f"| {' | '.join(cells)} |\n".replace("|  |", "| |") in page
 
 
 @pytest.mark.parametrize("framework", sorted(PROFILES))

@@ -152,6 +152,22 @@ def test_11_with_a_new_keyring_the_first_member_goes_first():
     assert not vouch({}, at("adopted"), "web-1").ok, "once hosts are proven they can be asked"
 
 
+@pytest.mark.parametrize("step", ["adopt", "adopted", "prepare", "promote", "promoted", "retire"])
+def test_an_excerpt_says_what_the_keyring_says(step):
+    ring = at(step, [f"web-{number}" for number in range(30, 0, -1)])
+    small = members.excerpt(ring)
+    assert (rings.order(small), rings.token(small)) == (rings.order(ring), rings.token(ring))
+    known = rings.order(ring).may_accept
+    assert rings.secrets(small, known) == rings.secrets(ring, known)
+    others = [{}, {"web-7": record(ring)}, {"web-7": record(ring, counter=9)}]
+    for host in ("web-1", "web-2", "web-30", "web-31"):
+        for records in others:
+            assert members.vouched(small, host, records) == members.vouched(ring, host, records)
+    assert len(small["members"]) <= 2
+    with pytest.raises(RingError, match="no usable journal"):
+        rings.check(small)
+
+
 def test_11_those_that_were_proven_last_are_asked_first():
     ring = at("promoted")
     ring["members"]["web-1"]["proven"] = 2
