@@ -40,7 +40,7 @@ LARGEST = 256 * 1024 * 1024
 OPENED = forks.Shared()
 # What visits need of it, and the names of its members: to read all of it in every visit would take a fleet of thousands longer than the
 # rest of the visit.
-EXCERPTS = forks.Shared()
+EXCERPTS = forks.Shared(8 * 1024 * 1024)
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.server
+import itertools
 import json
 import os
 import shutil
@@ -131,11 +132,11 @@ def results(
 
 
 def measure_all(place: Place, shapes: list[plan.Shape], clock: plan.Clock) -> dict[str, Any]:
-    """Measure every shape; those of the same hosts with the same ones. Without sshd those over ssh are left out."""
+    """Measure every shape; those of the same hosts that follow each other with the same ones. Without sshd those over ssh are left out."""
     found: list[dict[str, Any]] = []
     without: str | None = None
-    for count, connection in dict.fromkeys((shape.hosts, shape.connection) for shape in shapes):
-        mine = [shape for shape in shapes if (shape.hosts, shape.connection) == (count, connection)]
+    for (count, connection), same in itertools.groupby(shapes, lambda shape: (shape.hosts, shape.connection)):
+        mine = list(same)
         if not any(clock.fits(shape, "a") for shape in mine):
             # Not even brought up, which takes its time too.
             found += [unmeasured(shape) for shape in mine]
