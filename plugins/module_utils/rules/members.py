@@ -16,6 +16,11 @@ from .proof import late
 from .ring import Ring, RingError, note
 
 WAIVED = "waived: asserted to serve no traffic"
+LAST = (
+    "app_keys_release names all members that there are, and nobody would be left whose record says that this is the fleet's keyring: let a new "
+    "host join first (a deploy with the role), while one of them can be reached. If all are gone for good, put the keys into the env files of "
+    "the new hosts by hand (ansible-vault view shows them), move the keyring away, and run phased.keys.adopt"
+)
 
 
 def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
@@ -31,7 +36,7 @@ def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
 
 
 def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float) -> Ring:
-    """Return the keyring without these members. RingError for one that is in the inventory, or that never was a member."""
+    """Return the keyring without these members. RingError for one that is in the inventory, or that never was a member, and for all at once."""
     released = {name for entry in ring["journal"] if entry["event"] == "released" for name in entry["members"]}
     fleet = frozenset(fleet)
     for name in names:
@@ -46,6 +51,8 @@ def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float
     leaving = {name: None for name in names if name in ring["members"]}
     if not leaving:
         return ring
+    if len(leaving) == len(ring["members"]):
+        raise RingError(LAST)
     ring = copy.deepcopy(ring)
     for name in leaving:
         del ring["members"][name]

@@ -39,6 +39,13 @@ def test_1_whoever_is_in_the_inventory_or_misspelt_is_not_released(name, said):
         members.release(at("promoted"), [name], FLEET[:2], NOW)
 
 
+def test_1_the_last_members_are_not_released_since_nobody_could_vouch_for_the_keyring_then():
+    ring = members.release(at("promoted"), ["web-3", "web-2"], [], NOW)
+    for gone in (["web-1"], ["web-2", "web-1"]):
+        with pytest.raises(RingError, match="names all members that there are"):
+            members.release(ring, gone, ["web-9"], NOW)
+
+
 # --- set aside ------------------------------------------------------------------
 
 
