@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import json
 import re
@@ -93,9 +94,9 @@ class FleetAction(ActionBase):
         raw_get = self.task_vars["hostvars"].raw_get
         return Fleet(name, members, values, {host: fleet.registered(raw_get(host), READ) for host in members})
 
+    @abc.abstractmethod
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Return the action's own result: the gate and the keyring each have theirs, and this class is no action by itself."""
-        raise NotImplementedError
 
     def needs_nonce(self) -> bool:
         """Whether this is about evidence, which has to be of this run."""

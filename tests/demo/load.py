@@ -17,6 +17,7 @@ Kinds of client, all of them on the same fleet:
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import random
 import threading
@@ -122,7 +123,7 @@ class Load:
         return next(self._names)
 
 
-class Client:
+class Client(abc.ABC):
     """Somebody with one thing that is signed. `begin` gets it, `act` uses it."""
 
     def __init__(self, load: Load, pauses: tuple[float, float], group: str = MAIN) -> None:
@@ -133,13 +134,13 @@ class Client:
         self.jar = Jar()
         self.balancer = Balancer(load.hosts, self._trouble)
 
+    @abc.abstractmethod
     async def begin(self) -> None:
         """Get it; each kind of client has its own way."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def act(self) -> None:
         """Use it; each kind of client has its own way."""
-        raise NotImplementedError
 
     def _trouble(self, error: Exception) -> None:
         self.load.counter(self.group)["errors"] += 1

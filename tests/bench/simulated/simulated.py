@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from ansible.errors import AnsibleError
 from ansible.plugins.connection import ConnectionBase
 from ansible_collections.phased.keys.plugins.module_utils.host.carried import unpack
 
@@ -32,6 +33,7 @@ options:
     vars: [{name: ansible_pipelining}]
 """
 WORKERS = 3
+NO_FILES = "a simulated host has no files: modules are piped to it"
 DAY = 86400.0
 
 
@@ -59,11 +61,11 @@ class Connection(ConnectionBase):  # type: ignore[misc]
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Nothing is copied: modules are piped."""
-        raise NotImplementedError
+        raise AnsibleError(NO_FILES)
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Nothing is copied: modules are piped."""
-        raise NotImplementedError
+        raise AnsibleError(NO_FILES)
 
     def close(self) -> None:
         """There is nothing to close."""
