@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.action import env_keys
-from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import FleetAction, unreachable
+from ansible_collections.phased.keys.plugins.action import env_keys, gate
+from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import unreachable
 
 OLDER, NEWER = {"asked": 10.0, "mark": "older"}, {"asked": 20.0, "mark": "newer"}
 LOST = {"unreachable": True, "msg": "ssh: connection refused"}
@@ -19,7 +19,7 @@ LOST = {"unreachable": True, "msg": "ssh: connection refused"}
 def gathered(**results: Any) -> Dict[str, Any]:
     """The evidence that an action finds when web1 has registered these results."""
     variables = {f"__app_keys_{name}": result for name, result in results.items()}
-    action = object.__new__(FleetAction)
+    action = object.__new__(gate.ActionModule)
     action.fleet = SimpleNamespace(members=["web1", "web2"], results={"web1": variables, "web2": {}})
     return action.evidence()
 
