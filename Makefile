@@ -124,7 +124,7 @@ faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; F
 	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: $(VENV)/.test ## How the controller's work and memory grow with simulated hosts (SMALL=1 in a minute)
+bench-scale: $(VENV)/.test ## How the controller's work and memory grow with simulated hosts (SMALL=1 in two minutes)
 	$(BIN)/python tests/bench/scale.py $(if $(SMALL),--small) $(ARGS)
 .PHONY: bench
 bench: $(VENV)/.test ## Measure rollouts of 10 to 200 hosts, and write docs/benchmarks (at most 30 minutes)
