@@ -25,7 +25,8 @@ TRIES = 20
 VOUCHERS = 3
 NOBODY_VOUCHES = (
     "{host} has no record, and no host that has one vouches for this keyring, which may be a copy or a backup. Nothing was changed: "
-    "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first"
+    "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first. If no host has its record any more "
+    "(app_keys_state_dir was changed or emptied) docs/incidents.md has the way out"
 )
 NO_PIPELINING = (
     "this visit carries keys, and without pipelining they would lie in a temporary file on the host. {why}, or set "

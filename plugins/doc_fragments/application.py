@@ -78,6 +78,7 @@ options:
   state_dir:
     description:
       - Folder of the host's record. Default is the variable C(app_keys_state_dir), and else V(/var/lib/phased.keys).
+      - It stays the same for as long as the fleet lives. Hosts that share a machine have one each.
     type: path
   nonce:
     description:

@@ -205,7 +205,9 @@ class KeyringFile:
         except AnsibleError:
             ids = ", ".join(sorted({vault_id or "default" for vault_id, _secret in self.secrets}))
             raise KeyringFileError(
-                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged"
+                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged: "
+                "give this fleet's secret with --vault-id or --vault-password-file; if that is what was given, docs/incidents.md has what to "
+                "do about a keyring that is lost"
             ) from None
         try:
             with _uncollected():

@@ -254,6 +254,4 @@ GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"
 )
-SET_ASIDE = (
-    "if it serves no traffic, set it aside with -e app_keys_waive={member}, for a reason that was not given before"
-)
+SET_ASIDE = "if it serves no traffic, set it aside with -e app_keys_waive={member} and app_keys_waive_reason, for a reason that was not given before"

@@ -17,6 +17,9 @@ from .order import Order, Token
 BLIND = ("unreadable", "overwritten", "not_a_list")
 
 
+NO_RESTART = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command"
+
+
 class Plan(NamedTuple):
     """What a visit is to do; where `refuse` has a text it does nothing, and that is why."""
 

@@ -88,6 +88,8 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
     todo = visit.plan(asked, seen, converge=True)
     if todo.refuse:
         return f"would refuse: {todo.refuse}"
+    if todo.restart and not seen["restart"]:
+        return f"would refuse: {visit.NO_RESTART}"
     parts = []
     for file in seen["files"]:
         if not todo.write or (not file["problem"] and asked.wants(file["signs"], file["accepts"])):
@@ -101,7 +103,7 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
         steps += [f"accepts {key} no longer" for key in lost]
         parts.append(f"write {file['path']}: {', '.join(steps)}")
     if todo.restart:
-        parts.append(f"restart {seen['restart'] or 'the application'}")
+        parts.append(f"restart {seen['restart']}")
     return "; ".join(parts) or "nothing to change"
 
 

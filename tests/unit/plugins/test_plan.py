@@ -96,3 +96,16 @@ def test_the_status_says_for_every_host_what_it_holds_and_what_comes_next(after:
     for host in fleet.hosts:
         run.says(f"  {host.name}  3 workers: signs {host.file().signs}", f"{host.env}: signs {host.file().signs}")
     assert fleet.unchanged() == before
+
+
+def test_a_restart_that_nothing_says_how_to_do_is_refused_by_a_check_too_before_anything_changes(after: After) -> None:
+    fleet = after("adopt")
+    fleet.host_vars["web2"]["app_keys_restart_command"] = None
+    refusal = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command"
+    checked(fleet, "prepare").says("prepare would open: ").says(f"  web2  would refuse: {refusal}")
+    fleet.open("prepare")
+    before = fleet.unchanged()
+    fleet.visit("--check").ended(2).says("fatal: [web2]", f"{refusal}. Nothing was changed")
+    assert fleet.unchanged() == before
+    fleet.visit().ended(2).says("fatal: [web2]", f"{refusal}. Nothing was changed")
+    assert fleet.unchanged()[1]["web2"] == before[1]["web2"]

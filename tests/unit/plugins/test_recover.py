@@ -159,3 +159,22 @@ def test_of_two_adoptions_at_once_one_wins_and_the_other_changes_no_host(
     before = fleet.unchanged()
     fleet.run("rollout", "-e", f"app_keys_keyring={paths[1 - won]}").ended(2).lists("web1", "of another keyring")
     assert fleet.unchanged() == before
+
+
+def test_a_fleet_that_lost_all_its_records_is_adopted_anew_with_the_keys_that_it_accepts(after: After) -> None:
+    # docs/incidents.md, "No host has its record any more".
+    fleet = after("promote")
+    held = [(host.pids(), host.env.read_bytes()) for host in fleet.hosts]
+    for host in fleet.hosts:
+        (host.folder / "state" / "shop.json").unlink()
+    fleet.run("rollout").ended(2).says(
+        "no host that has one vouches for this keyring",
+        "app_keys_state_dir was changed or emptied",
+        "docs/incidents.md",
+    )
+    fleet.keyring.rename(fleet.keyring.with_suffix(".old"))
+    fleet.run("adopt").ended(0)
+    assert [(host.pids(), host.env.read_bytes()) for host in fleet.hosts] == held
+    assert fleet.states() == {fleet.old: "retiring", fleet.key("primary"): "primary"}
+    fleet.run("rollout").ended(0)
+    assert all(host.has(fleet.key("primary"), []) for host in fleet.hosts)
