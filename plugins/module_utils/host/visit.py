@@ -94,19 +94,15 @@ class _Visit:
         self.was_down = bool(rules.down(self.before))
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False}
 
-    def refusal(self, plan: rules.Plan) -> Optional[str]:
-        """Why this visit may change nothing at all, whether it is for real or not."""
+    def refusal(self) -> Optional[str]:
+        """Why this visit may change nothing at all."""
         late = rules.fence(self.request.token, self.before["record"])
-        if late:
-            return f"{late}. Nothing was changed"
-        if plan.restart and not self.restartable():
-            return f"{rules.NO_RESTART}. Nothing was changed"
-        return plan.refuse
+        return f"{late}. Nothing was changed" if late else None
 
     def foresee(self) -> Dict[str, Any]:
         """Say what would be done."""
         plan = rules.plan(self.request.order, self.before, self.request.converge, self.request.replace)
-        refuse = self.refusal(plan)
+        refuse = self.refusal() or plan.refuse
         if refuse:
             return self.result(self.before, [refuse])
         if self.joins():
@@ -119,7 +115,7 @@ class _Visit:
         """Bring the host to where it should be, and prove it."""
         request, app = self.request, self.app
         plan = rules.plan(request.order, self.before, request.converge, request.replace)
-        refuse = self.refusal(plan)
+        refuse = self.refusal() or plan.refuse
         if refuse:
             return self.result(self.before, [refuse])
         if self.joins():

@@ -15,9 +15,7 @@ from .order import Order, Token
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = ("unreadable", "overwritten", "not_a_list")
-
-
-NO_RESTART = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command"
+NO_RESTART = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command. Nothing was changed"
 
 
 class Plan(NamedTuple):
@@ -70,7 +68,8 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     if converge and lost and not order.urgent:
         return Plan(False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down")
     # It may be down because of the key that is taken back, and is started with the one before.
-    return Plan(write, restart or (converge and bool(lost)))
+    restart = restart or (converge and bool(lost))
+    return Plan(False, False, NO_RESTART) if restart and not look["restart"] else Plan(write, restart)
 
 
 def down(look: Mapping[str, Any]) -> List[proof.Finding]:

@@ -88,8 +88,6 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
     todo = visit.plan(asked, seen, converge=True)
     if todo.refuse:
         return f"would refuse: {todo.refuse}"
-    if todo.restart and not seen["restart"]:
-        return f"would refuse: {visit.NO_RESTART}"
     parts = []
     for file in seen["files"]:
         if not todo.write or (not file["problem"] and asked.wants(file["signs"], file["accepts"])):

@@ -338,3 +338,9 @@ def test_12_a_host_that_stays_down_is_not_proven():
     before, after = fallen(at("promoted"), NEW, OLD), fallen(ring)
     assert "shop.service is failed (failed)" in visit.unproven(rings.order(ring), after, True, before)
     assert visit.unproven(rings.order(ring), seen(ring), True, before) == []
+
+
+def test_workers_that_nothing_restarts_are_refused_before_anything_is_written() -> None:
+    look = {**seen(at("prepare")), "restart": None}
+    assert plan("promote", look) == (False, False, visit.NO_RESTART)
+    assert plan("prepare", look) == (False, False, None)
