@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction
-from ..plugin_utils.fleet import FleetError, of_host
+from ..plugin_utils.fleet import FleetError, Inventory
 
 TRUST = "trust"
 
@@ -15,26 +15,15 @@ TRUST = "trust"
 class ActionModule(HostAction):
     """Look at one host."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Run the module with the host's variables."""
-        result = super().run(tmp, task_vars)
-        del tmp
-        task_vars = task_vars or {}
-        try:
-            member = self._task.args.get("member")
-            raw = of_host(task_vars["hostvars"], member) if member else self.raw_variables(task_vars)
-            arguments = self.arguments(raw, APPLICATION_OPTIONS)
-        except FleetError as error:
-            return {**result, "failed": True, "msg": str(error)}
+        member = self._task.args.get("member")
+        raw = Inventory(task_vars, self._templar).of(str(member)) if member else self.raw_variables(task_vars)
+        arguments = self.arguments(raw, APPLICATION_OPTIONS)
         for option in ("reveal", "reveal_pad"):
             if option in arguments:
-                return {
-                    **result,
-                    "failed": True,
-                    "msg": f"{option} is for phased.keys.keyring alone, which adopts a key",
-                }
+                raise FleetError(f"{option} is for phased.keys.keyring alone, which adopts a key")
         arguments.pop("member", None)
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]
-        result.update(self.ask("active_fingerprint", arguments, task_vars))
-        return result
+        return self.ask("active_fingerprint", arguments, task_vars, self.limit(arguments))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 
@@ -17,15 +17,15 @@ from ..module_utils.rules.durations import words
 from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.proof import Finding
 from ..module_utils.rules.ring import Ring
-from ..plugin_utils.action import VISIT, seen_in
-from ..plugin_utils.fleet import FleetError
-from ..plugin_utils.fleet_action import AROUND, FleetAction
+from ..plugin_utils import run_folder
+from ..plugin_utils.fleet import AROUND, FleetError
+from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
 PATIENCE = 120
 # What the playbooks ask of every answer.
-NOTHING: Dict[str, Any] = {"go": False, "look": False, "known": [], "members": []}
+NOTHING: Dict[str, Any] = {"go": False, "look": False, "known": []}
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
@@ -68,19 +68,22 @@ class ActionModule(FleetAction):
             ring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
             begin = next_step.may_begin(ring, self.fleet.values["wait"], time.time())
-        return {
+        run = {
             "name": self.fleet.name,
             "members": self.fleet.members,
+            "visits": self.fleet.members,
             "serial": proofs.batch_sizes(self.fleet.values["serial"]),
             "begin": begin,
             "keyring": self.file.path,
             "nonce": secrets.token_hex(8),
         }
+        run_folder.begin(run)
+        return run
 
     def do_ask(self) -> Dict[str, Any]:
         """Open the step of a phase that has anything to do, after waiting for a short soak, unless the fleet has to be looked at first."""
         if self.checking and self.goal == "adopt" and not self.file.exists():
-            return {**NOTHING, "text": "the keyring that adopt would write is not there"}
+            return {**self.visits(()), "text": "the keyring that adopt would write is not there"}
         ring = self.load()
         ring = self.written(ring, self.told(ring))
         while True:
@@ -97,7 +100,7 @@ class ActionModule(FleetAction):
         if decision.do in ("skip", "wait"):
             if decision.text:
                 self.say(f"{self.phase}: {decision.text}")
-            return {**NOTHING, "text": decision.text}
+            return {**self.visits(()), "text": decision.text}
         asked = self.look(ring)
         return asked if asked["look"] else self.opened(ring)
 
@@ -151,9 +154,9 @@ class ActionModule(FleetAction):
         try:
             # Not without an end: AWX and its like have a terminal, and nobody at it.
             question = f"Type {leaked} to roll it without a soak, or anything else to leave it ({PATIENCE} seconds): "
-            typed = self._display.prompt_until(question, seconds=PATIENCE)
-        except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive) as error:
-            typed = error
+            typed: Any = self._display.prompt_until(question, seconds=PATIENCE)
+        except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive):
+            typed = None
         if not isinstance(typed, bytes) or typed.decode(errors="replace").strip() != leaked:
             raise Refused(f"{leaked} was not confirmed: {HOW_TO_CONFIRM.format(key=leaked)}. {gate.NOTHING_CHANGED}")
 
@@ -172,7 +175,7 @@ class ActionModule(FleetAction):
             nonce=secrets.token_hex(8),
             max_age=values["max_age"],
             # A new rollout was asked for, in a run that found none in flight.
-            new=bool(values["new"] and self._task.args.get("begin", True)),
+            new=bool(values["new"] and run_folder.current().get("begin", True)),
             soak=length,
             new_key=fresh,
             checking=self.checking,
@@ -225,14 +228,12 @@ class ActionModule(FleetAction):
         # Who has no record yet is held against others first; and drained is whoever has something around its visit.
         known = all((evidence.get(member) or {}).get("record") for member in batch)
         # In the inventory, or where a task sees them too: a play's own variables, say.
-        around = any(name in self.task_vars for name in AROUND) or any(
-            name in self.fleet.results.get(member, {}) for member in batch for name in AROUND
-        )
+        around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
         return {"look": False, "plain": known and not around, "stale": {}}
 
     def visited_at(self, member: str) -> Any:
         """The counter of the step at which this run visited a member last; None where it did not."""
-        seen = seen_in(self.result_of(member, VISIT))
+        seen = self.said[run_folder.VISIT].get(member, {}).get("evidence") or {}
         return (seen.get("record") or {}).get("counter")
 
     def do_close(self) -> Dict[str, Any]:
@@ -263,8 +264,12 @@ class ActionModule(FleetAction):
         # A rollout that finds the fleet as it should be says so once, in the phase that is next.
         if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.do == "visit":
             self.say(verdict.text)
-        visit = {"go": verdict.do == "visit", "members": list(verdict.visit)}
-        return {**NOTHING, **visit, "changed": changed, "text": verdict.text}
+        return {**self.visits(verdict.visit if verdict.do == "visit" else ()), "changed": changed, "text": verdict.text}
+
+    def visits(self, hosts: Sequence[str]) -> Dict[str, Any]:
+        """Say who is to be visited, to the plays that follow (the lookup phased.keys.run) and in the answer."""
+        run_folder.begin({**run_folder.current(), "visits": list(hosts)})
+        return {**NOTHING, "go": bool(hosts)}
 
     def lost(self) -> Dict[str, List[Finding]]:
         """The hosts that have dropped out of the play, with what Ansible said."""

@@ -17,16 +17,16 @@ from ..module_utils.rules.adoption import Adoption
 from ..module_utils.rules.durations import stamp
 from ..module_utils.rules.fingerprint import fingerprint
 from ..module_utils.rules.ring import Ring
-from ..plugin_utils import fleet as fleets
-from ..plugin_utils.action import LOOK
-from ..plugin_utils.fleet import FleetError
+from ..plugin_utils import run_folder
+from ..plugin_utils.asking import GRACE, AskingAction
+from ..plugin_utils.fleet import FleetError, Inventory, read
 from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.new_key import new_key
 
 UNWRITTEN = "Nothing was written."
 
 
-class ActionModule(FleetAction):
+class ActionModule(FleetAction, AskingAction):
     """Create or show the keyring."""
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
@@ -50,7 +50,8 @@ class ActionModule(FleetAction):
         plan = adoption.judge(self.fleet.members, self.evidence(), self.survey(), self.fleet.values["recover"])
         findings = plan.findings
         if not findings and self.app_check() != "trust":
-            checks = {member: self.result_of(member, LOOK).get("app_check") for member in self.fleet.members}
+            looks = self.said[run_folder.LOOK]
+            checks = {member: looks.get(member, {}).get("app_check") for member in self.fleet.members}
             findings = adoption.check_findings(self.fleet.members, checks)
         if findings:
             total = len(self.fleet.members)
@@ -92,8 +93,8 @@ class ActionModule(FleetAction):
 
     def by_host(self) -> Dict[str, Dict[str, Any]]:
         """Return every member's variables."""
-        hostvars = self.task_vars["hostvars"]
-        return {host: fleets.read(fleets.of_host(hostvars, host), host) for host in self.fleet.members}
+        inventory = Inventory(self.task_vars, self._templar)
+        return {host: read(inventory.of(host), host) for host in self.fleet.members}
 
     def soak(self) -> Dict[str, Any]:
         """Return the soak of keys that the fleet accepts besides; without one a first rollout would stop in the middle."""
@@ -140,16 +141,17 @@ class ActionModule(FleetAction):
 
     def fetch(self, fingerprints: List[str], source: str, task_vars: Dict[str, Any]) -> List[str]:
         """Bring the keys from a member that holds them, sealed with a pad that is in no result."""
-        hostvars = task_vars["hostvars"]
-        raw = fleets.of_host(hostvars, source)
+        raw = Inventory(task_vars, self._templar).of(source)
+        values = read(raw, source)
         arguments = {name: raw[variables.PREFIX + name] for name in APPLICATION if variables.PREFIX + name in raw}
         pad = base64.b64encode(secrets.token_bytes(PAD_LENGTH)).decode()
-        # The ssh plugin prints a module's output at -vvv unless the play context says no.
-        self._play_context.no_log = True
-        answer = self._execute_module(
-            module_name="phased.keys.active_fingerprint",
-            module_args={**arguments, "reveal": fingerprints, "reveal_pad": pad},
-            task_vars=task_vars,
+        self.may_carry_keys(in_file=values["allow_key_in_file"])
+        answer = self.ask(
+            "active_fingerprint",
+            {**arguments, "reveal": fingerprints, "reveal_pad": pad},
+            task_vars,
+            values["timeout"] + values["settle"] + GRACE,
+            keys=True,
         )
         if "revealed" not in answer:
             raise FleetError(

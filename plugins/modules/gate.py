@@ -44,11 +44,6 @@ options:
       - What the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.
     type: str
     default: rollout
-  begin:
-    description:
-      - Whether this run found no rollout in flight, as O(do=fleet) returned it. Otherwise C(app_keys_new) does not start another.
-    type: bool
-    default: true
   final:
     description:
       - With O(do=batch) and V(false), evidence that has only grown old is not refused yet; C(stale) says who looks at whom again.
@@ -105,8 +100,8 @@ plain:
   returned: for O(do=batch)
   type: bool
 members:
-  description: The hosts of the fleet, in the order in which they are visited.
-  returned: for O(do=fleet), O(do=ask) and O(do=open)
+  description: The hosts of the fleet. Who is to be visited says P(phased.keys.run#lookup).
+  returned: for O(do=fleet)
   type: list
   elements: str
 nonce:

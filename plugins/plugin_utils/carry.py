@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fast way to run our modules on a host: their code and arguments as one text on the stdin of its Python.
+"""How our modules run on a host: their code and arguments as one text for its Python, by stdin or as a file.
 
-An ordinary module costs a host more in Ansible's own wrapping than in what ours do (docs/benchmarks.md has the figures). The
-code is the same in both ways, from `module_utils/host/answers.py` on. The ordinary way is taken wherever this one cannot be:
-without pipelining, and until Ansible has found the host's Python.
+An ordinary module costs a host more in Ansible's own wrapping than in what ours do (docs/benchmarks.md has the figures), and what
+it answers steers Ansible (facts, `add_host`, warnings). What comes back here is let in by `door`, whichever way the text went.
 """
 
 from __future__ import annotations
@@ -21,35 +20,21 @@ from ansible.module_utils.errors import UnsupportedError
 
 from ..module_utils.host import arguments as options
 from ..module_utils.host import carried
+from ..module_utils.rules import shapes
+from . import door
 from .fleet import plain
 
 # Nothing but the standard library, and nothing from the folder or the environment that it happens to start in.
-OPTIONS = "-I -S -"
+OPTIONS = "-I -S"  # then `-` or a path
 LINE = 76
 # What of the rules only the controller asks: a host is not sent it.
 CONTROLLERS = frozenset(
-    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steps", "wording"]
+    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steps", "wording", "shapes"]
 )
-# What our modules return (their RETURN, and what says that they failed).
-ANSWERED = frozenset(
-    [
-        "changed",
-        "failed",
-        "msg",
-        "exception",
-        "evidence",
-        "signs",
-        "accepts",
-        "idle",
-        "app_check",
-        "revealed",
-        "needed",
-        "proven",
-        "did",
-        "diff",
-        "joining",
-    ]
-)
+SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
+KILLED = " -> it was killed, by the kernel when memory ran out most likely: see the host's log. A visit that had begun is finished by the next run"
+UNREADABLE = "no honest host answers like that: look at it before you trust it again. It counts as not proven, and nothing else suffers from it"
+OLD = " -> it has to be Python 3.8 or later: set ansible_python_interpreter"
 
 
 class ArgumentsError(Exception):
@@ -129,22 +114,31 @@ def logged(module: str, arguments: Mapping[str, Any], facility: str, info: Optio
     return [f"ansible-phased.keys.{module}", facility, " ".join([*([info] if info else []), "Invoked with", *words])]
 
 
-def answer(interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the result that the program printed, or a failure that says what came instead."""
-    for line in reversed(ended["stdout"].splitlines()):
-        if line.startswith("{"):
-            try:
-                found = json.loads(line)
-            except ValueError:
-                break
-            # A result steers Ansible too (facts, add_host): of a host's own words only those count that our modules have.
-            return {name: value for name, value in found.items() if name in ANSWERED}
-    told = [line.strip() for line in (ended["stderr"] or ended["stdout"]).splitlines()]
-    said = [line for line in told if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
-    text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(said) or 'it said nothing'}"
+def answer(module: str, interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the module's answer as the door lets it in, or a failure that says what came instead.
+
+    `ended` is how the program ended: `rc`, `stdout` and `stderr`. All of it is the host's own words.
+    """
+    said = next((line for line in reversed(ended["stdout"].splitlines()) if line.startswith("{")), None)
+    if said is None:
+        return {"failed": True, "msg": _silence(interpreter, ended), "rc": ended["rc"]}
+    try:
+        return door.admit(SHAPES[module], said)
+    except door.Unreadable as error:
+        return {"failed": True, "msg": f"its answer cannot be read: {error} -> {UNREADABLE}"}
+
+
+def _silence(interpreter: str, ended: Mapping[str, Any]) -> str:
+    """Say what came in place of an answer."""
+    end = (ended["stderr"] or ended["stdout"])[-door.TEXT :]
+    told = [line.strip() for line in end.splitlines()]
+    last = [line for line in told if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
+    text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(last) or 'it said nothing'}"
     if ended["rc"] in (126, 127) or any(kind in text for kind in ("SyntaxError", "ImportError", "ModuleNotFoundError")):
-        text += " -> it has to be Python 3.8 or later: set ansible_python_interpreter"
-    return {"failed": True, "msg": text, "rc": ended["rc"]}
+        text += OLD
+    if ended["rc"] in (137, -9):
+        text += KILLED
+    return door.printable(text)
 
 
 def _unexpanded(spec: Mapping[str, Any]) -> Dict[str, Any]:

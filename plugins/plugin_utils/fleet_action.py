@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import abc
 import functools
-import json
+import hashlib
 import re
 import time
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional
+from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
@@ -17,7 +17,8 @@ from ansible.release import __version__
 from ..module_utils.rules.evidence import Survey
 from ..module_utils.rules.frameworks import SettingsError
 from ..module_utils.rules.ring import Ring, RingError
-from . import action, fleet, forks
+from . import action, fleet, run_folder
+from .asking import HostTrouble, boot_time
 from .fleet import Fleet, FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
@@ -27,13 +28,6 @@ STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
 )
-AROUND = ("app_keys_before_tasks", "app_keys_after_tasks")
-# What every action asks of a host's variables, read once.
-READ = (action.VISIT, action.LOOK, action.AGAIN, *AROUND)
-# The fleet of the run with this nonce, without what its hosts have registered.
-FOUND = forks.Shared()
-NEVER = {"asked": float("-inf")}
-NEVER_AGAIN = {"asked": float("inf")}
 
 
 def unreachable(said: str) -> str:
@@ -68,31 +62,33 @@ class FleetAction(ActionBase):
         self.checking = bool(self._task.check_mode)
         try:
             self.fleet = self.found()
-            if not self._task.args.get("nonce") and self.needs_nonce():
+            if not self.nonce and self.needs_nonce():
                 raise FleetError(STEPPED_OVER)
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
             self.file = KeyringFile(path, self._loader)
             result.update(self.answer(self.task_vars))
-        except (FleetError, KeyringFileError, RingError, SettingsError) as error:
+        except (FleetError, HostTrouble, KeyringFileError, RingError, SettingsError) as error:
             result.update(failed=True, msg=str(error))
         if result.get("failed") and not SHOWS_FAILURES:
             self.say(str(result["msg"]))
         return result
 
     def found(self) -> Fleet:
-        """Return the fleet as the first action of this run found it: one run has one fleet, and thousands of hosts take a while."""
-        nonce = str(self._task.args.get("nonce") or "")
+        """Return the fleet as the first action of this run found it."""
         # Of this run, and of this inventory: a play may add hosts to it.
-        mark = "\0".join([nonce, *self.task_vars["groups"]["all"]]).encode()
-        kept = FOUND.get(mark) if nonce else None
-        if kept is None:
-            found = fleet.fleet(self.task_vars, self._templar, self._loader, READ)
-            if nonce:
-                FOUND.put(mark, json.dumps([found.name, found.members, found.values]).encode())
-            return found
-        name, members, values = json.loads(kept)
-        raw_get = self.task_vars["hostvars"].raw_get
-        return Fleet(name, members, values, {host: fleet.registered(raw_get(host), READ) for host in members})
+        hosts = hashlib.sha256("\0".join(self.task_vars["groups"]["all"]).encode()).hexdigest()
+        kept = run_folder.fleet(self.nonce) if self.nonce else None
+        if kept is not None and kept.pop("hosts") == hosts:
+            return Fleet(**kept)
+        found = fleet.fleet(self.task_vars, self._templar, self._loader)
+        if self.nonce:
+            run_folder.keep_fleet(self.nonce, {"hosts": hosts, **found._asdict()})
+        return found
+
+    @property
+    def nonce(self) -> str:
+        """The run that this task is part of; empty for none."""
+        return str(self._task.args.get("nonce") or "")
 
     @abc.abstractmethod
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
@@ -110,48 +106,34 @@ class FleetAction(ActionBase):
         """Return the keyring."""
         return action.keyring_of(self.file, self.fleet.name, self.fleet.values)
 
-    def result_of(self, host: str, name: str) -> Mapping[str, Any]:
-        """Return what a host registered under `name` in this run; registered results are in no fact cache."""
-        kept = self.fleet.results.get(host)
-        found = (self.task_vars["hostvars"].raw_get(host) if kept is None else kept).get(name)
-        return found if isinstance(found, Mapping) else {}
+    @functools.cached_property
+    def said(self) -> Dict[str, Dict[str, Dict[str, Any]]]:
+        """What every host said in this run, by kind (its last look, its last visit) and host."""
+        return run_folder.read(self.nonce)
+
+    def last(self, host: str) -> Mapping[str, Any]:
+        """Return what came last of a host in this run, whatever it was; empty where nothing did."""
+        both = [self.said[kind][host] for kind in (run_folder.VISIT, run_folder.LOOK) if host in self.said[kind]]
+        return max(both, key=lambda said: float(said["asked"]), default={})
 
     def evidence(self) -> Dict[str, Any]:
-        """Return the newest evidence of every member of which there is any."""
-        found: Dict[str, Any] = {}
-        for member in self.fleet.members:
-            for result in self.results(member):
-                if result.get("unreachable"):
-                    # Whatever it showed before: it may be another host by now, or the same one with other keys.
-                    found[member] = NEVER_AGAIN
-                seen = action.seen_in(result)
-                if "asked" in seen and seen["asked"] > found.get(member, NEVER)["asked"]:
-                    found[member] = seen
-        return {member: seen for member, seen in found.items() if seen is not NEVER_AGAIN}
+        """Return the evidence of every member of which there is any: what came last, if it is evidence.
+
+        Of a host that could not be reached, or read, since then nothing is known: it may do something else by now.
+        """
+        found = {member: self.last(member).get("evidence") for member in self.fleet.members}
+        return {member: seen for member, seen in found.items() if seen and member not in self.fleet.refused}
 
     def survey(self) -> Survey:
         """Return the survey that evidence has to be of."""
         return Survey(
-            nonce=str(self._task.args.get("nonce", "")),
-            now=action.boot_time(),
+            nonce=self.nonce,
+            now=boot_time(),
             max_age=self.fleet.values["evidence_max_age"],
             absent={member: self.absent(member) for member in self.fleet.members},
             clock=time.time(),
             cut_off={member for member in self.fleet.members if self.unreachable(member)},
         )
-
-    def results(self, host: str) -> List[Mapping[str, Any]]:
-        """Return what tasks of this run said of a host: its visit, its look, and looks that others took at it."""
-        return [self.result_of(host, action.VISIT), self.result_of(host, action.LOOK), *self.again.get(host, [])]
-
-    @functools.cached_property
-    def again(self) -> Dict[str, List[Mapping[str, Any]]]:
-        """Looks that hosts of a batch took at others, whose evidence had grown old; by the host that was looked at."""
-        found: Dict[str, List[Mapping[str, Any]]] = {}
-        for looker in self.fleet.members:
-            for result in self.result_of(looker, action.AGAIN).get("results") or []:
-                found.setdefault(result["item"], []).append(result)
-        return found
 
     @functools.cached_property
     def in_play(self) -> FrozenSet[str]:
@@ -165,18 +147,20 @@ class FleetAction(ActionBase):
 
     def unreachable(self, host: str) -> bool:
         """Whether Ansible could not reach a host, so that nothing was done there since its evidence."""
-        return any(seen.get("unreachable") for seen in self.results(host))
+        return bool(self.last(host).get("unreachable"))
 
     def absent(self, host: str) -> str:
         """Say why there is no evidence of a host."""
+        if host in self.fleet.refused:
+            return self.fleet.refused[host]
         if host not in self.in_play:
             return "is outside --limit, and was not looked at"
-        for seen in self.results(host):
-            if seen.get("unreachable"):
-                # What to do then is the table's to say.
-                return unreachable(str(seen.get("msg", "")).partition(action.CUT_OFF[:4])[0])
-            if seen.get("failed"):
-                return str(seen.get("msg", "failed")).strip()
+        last = self.last(host)
+        if last.get("unreachable"):
+            # What to do then is the table's to say.
+            return unreachable(str(last.get("msg", "")).partition(" -> ")[0])
+        if last.get("failed"):
+            return str(last.get("msg", "failed")).strip()
         if host not in self.left_in_play:
             return "unreachable, or failed in a task before"
         return "was not looked at"

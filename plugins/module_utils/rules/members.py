@@ -106,12 +106,14 @@ def vouchers(ring: Ring, host: str, fleet: Collection[str]) -> List[str]:
     """Return the members whose records can tell whether this is the keyring that the fleet was last rolled with.
 
     `host` itself has no record, and so cannot. Those that were proven last come first: had the fleet gone on
-    with another keyring, they would have been visited from it.
+    with another keyring, they would have been visited from it. Where nobody was proven yet anybody may be asked: of a keyring that
+    has just begun nobody has a record, and of one that is a copy from that moment somebody has.
     """
     entries: Mapping[str, Any] = ring["members"]
     fleet = frozenset(fleet)
-    known = [member for member in entries if member != host and member in fleet and entries[member].get("proven")]
-    return sorted(known, key=lambda member: (-entries[member]["proven"], member))
+    others = [member for member in entries if member != host and member in fleet]
+    known = [member for member in others if entries[member].get("proven")]
+    return sorted(known or others, key=lambda member: (-(entries[member].get("proven") or 0), member))
 
 
 def first_member(ring: Ring) -> str:
@@ -140,18 +142,21 @@ class Voucher(NamedTuple):
     refuse: Optional[str] = None
 
 
-def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, Any]]]) -> Voucher:
+def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, Any]]], alone: bool = False) -> Voucher:
     """Say whether a host without a record may be written from this keyring.
 
-    It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own. Before any host was
-    proven with a new keyring, the first member by name is visited first: of two keyrings it takes one.
+    It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own; None is that of a member that
+    was looked at and has none. Before any host was proven with a new keyring, the first member by name is visited first: of two
+    keyrings it takes one. Then another member has to have said that it has no record either, unless there is none (`alone`).
     """
-    told = {member: record for member, record in records.items() if record is not None and member != host}
-    for member, record in told.items():
+    others = {member: record for member, record in records.items() if member != host}
+    for member, record in others.items():
         found = late(ring, {"record": record})
         if found:
             return Voucher(
                 False, f"{host} has no record, and {member} {found[0].seen}. Nothing was changed: {found[0].do}"
             )
+    if any(others.values()):
+        return Voucher(True)
     begun = any(entry["proven"] for entry in ring["members"].values())
-    return Voucher(bool(told) or (not begun and host == first_member(ring)))
+    return Voucher(not begun and host == first_member(ring) and (alone or bool(others)))

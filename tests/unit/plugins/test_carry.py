@@ -24,7 +24,9 @@ SECRET = 'a\'key "with" \\ everything,é'
 
 def ran(text: bytes, folder: Path) -> dict[str, Any]:
     """Run a text as a host does."""
-    done = subprocess.run([PYTHON, *carry.OPTIONS.split()], input=text, capture_output=True, cwd=folder, check=False)
+    done = subprocess.run(
+        [PYTHON, *carry.OPTIONS.split(), "-"], input=text, capture_output=True, cwd=folder, check=False
+    )
     return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
 
 
@@ -36,7 +38,9 @@ def look(folder: Path, **more: Any) -> dict[str, Any]:
 
 
 def test_a_text_answers_as_the_module_does(tmp_path: Path) -> None:
-    answer = carry.answer(PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path))
+    answer = carry.answer(
+        "active_fingerprint", PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path)
+    )
     assert answer["idle"] is True and answer["changed"] is False
     assert answer["evidence"]["nonce"] == "n1"
     assert answer["evidence"]["files"][0]["problem"] is None
@@ -62,7 +66,9 @@ def test_a_host_is_sent_what_it_may_need_and_no_more() -> None:
 
 def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')\n")
-    answer = carry.answer(PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path))
+    answer = carry.answer(
+        "active_fingerprint", PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path)
+    )
     assert "evidence" in answer, answer
 
 
@@ -95,26 +101,36 @@ def test_the_home_in_a_path_is_the_hosts(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HOME", "/nowhere")
     text = carry.text("active_fingerprint", arguments, False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert carry.answer(PYTHON, ran(text, tmp_path))["evidence"]["files"][0]["path"] == str(tmp_path / "env")
+    assert carry.answer("active_fingerprint", PYTHON, ran(text, tmp_path))["evidence"]["files"][0]["path"] == str(
+        tmp_path / "env"
+    )
 
 
 def test_no_secret_comes_back_not_even_in_a_failure(tmp_path: Path) -> None:
     assert SECRET not in json.loads(answers.hidden({"msg": f"it is {SECRET}", SECRET: [SECRET]}, [SECRET]))["msg"]
     order = {"signs": SECRET}
     visit = look(tmp_path, order=order, token={}, step="prepare", secrets={"0" * 16: SECRET})
-    answer = carry.answer(PYTHON, ran(carry.text("env_keys", visit, False), tmp_path))
+    answer = carry.answer("env_keys", PYTHON, ran(carry.text("env_keys", visit, False), tmp_path))
     assert answer["failed"] and "hunter2" not in json.dumps(answer) and SECRET not in json.dumps(answer)
 
 
 def test_what_is_no_answer_is_told_with_what_to_do() -> None:
     ended = {"rc": 127, "stdout": "", "stderr": "sh: 1: /usr/bin/python9: not found\n"}
-    answer = carry.answer("/usr/bin/python9", ended)
+    answer = carry.answer("active_fingerprint", "/usr/bin/python9", ended)
     assert answer["failed"] and "python9: not found" in answer["msg"] and "ansible_python_interpreter" in answer["msg"]
 
 
 def test_a_host_does_not_steer_ansible() -> None:
     told = '{"changed": false, "ansible_facts": {"x": 1}, "_ansible_y": 1, "add_host": {"host_name": "web2"}, "first": "/tmp/x"}'
-    assert carry.answer(PYTHON, {"rc": 0, "stderr": "", "stdout": f"Welcome!\n{told}\n"}) == {"changed": False}
+    ended = {"rc": 0, "stderr": "", "stdout": f"Welcome!\n{told}\n"}
+    for module in ("active_fingerprint", "env_keys"):
+        assert carry.answer(module, PYTHON, ended) == {"changed": False}
+
+
+@pytest.mark.parametrize("code", [137, -9])
+def test_a_call_that_the_kernel_killed_is_told_as_that(code: int) -> None:
+    answer = carry.answer("env_keys", PYTHON, {"rc": code, "stdout": "", "stderr": ""})
+    assert answer["failed"] and f"exit status {code}" in answer["msg"] and "memory" in answer["msg"]
 
 
 def test_a_failure_is_told_in_the_words_of_whoever_failed() -> None:
@@ -123,7 +139,7 @@ def test_a_failure_is_told_in_the_words_of_whoever_failed() -> None:
         "stdout": "",
         "stderr": "debug1: x\nops is not in the sudoers file.\nShared connection to web1 closed.\n",
     }
-    answer = carry.answer(PYTHON, ended)
+    answer = carry.answer("active_fingerprint", PYTHON, ended)
     assert answer["msg"].endswith("ops is not in the sudoers file.")
 
 

@@ -4,43 +4,69 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
+from ansible_collections.phased.keys.plugins.plugin_utils import run_folder
 from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import unreachable
 
-OLDER, NEWER = {"asked": 10.0, "mark": "older"}, {"asked": 20.0, "mark": "newer"}
-LOST = {"unreachable": True, "msg": "ssh: connection refused"}
+
+def seen(asked: float) -> Dict[str, Any]:
+    """What is kept of a call that brought evidence back."""
+    return {"asked": asked, "evidence": {"asked": asked}}
 
 
-def gathered(**results: Any) -> Dict[str, Any]:
-    """The evidence that an action finds when web1 has registered these results."""
-    variables = {f"__app_keys_{name}": result for name, result in results.items()}
-    action = object.__new__(gate.ActionModule)
-    action.fleet = SimpleNamespace(members=["web1", "web2"], results={"web1": variables, "web2": {}})
-    return action.evidence()
+def lost(asked: float) -> Dict[str, Any]:
+    """What is kept of a call that did not reach the host."""
+    return {"asked": asked, "unreachable": True, "msg": "ssh: connection refused"}
 
 
 @pytest.mark.parametrize(
     "results, expected",
     [
         ({}, {}),
-        ({"look": {"evidence": OLDER}}, {"web1": OLDER}),
-        ({"look": {"evidence": json.dumps(OLDER)}}, {"web1": OLDER}),
-        ({"look": {"evidence": OLDER}, "visit": {"evidence": NEWER}}, {"web1": NEWER}),
-        ({"look": {"evidence": NEWER}, "visit": {"evidence": OLDER}}, {"web1": NEWER}),
-        ({"look": {"evidence": OLDER}, "visit": {"skipped": True}}, {"web1": OLDER}),
-        ({"look": LOST, "visit": {"evidence": NEWER}}, {}),
-        ({"look": {"evidence": OLDER}, "visit": LOST}, {}),
-        ({"look": {"evidence": OLDER}, "again": {"results": [{"item": "web2", "evidence": NEWER}]}}, {"web1": OLDER, "web2": NEWER}),
-        ({"look": {"evidence": OLDER}, "again": {"results": [{"item": "web1", **LOST}]}}, {}),
+        ({"look": seen(10)}, {"web1": 10}),
+        ({"look": seen(10), "visit": seen(20)}, {"web1": 20}),
+        ({"look": seen(20), "visit": seen(10)}, {"web1": 20}),
+        ({"look": seen(10), "visit": lost(20)}, {}),
+        ({"look": lost(20), "visit": seen(10)}, {}),
+        ({"look": seen(20), "visit": lost(10)}, {"web1": 20}),
+        ({"look": seen(10), "visit": {"asked": 20.0, "failed": True, "msg": "its answer cannot be read"}}, {}),
+        ({"look": seen(10), "visit": {**seen(20), "failed": True}}, {"web1": 20}),
     ],
 )  # fmt: skip
-def test_1_a_host_that_was_lost_has_no_evidence(results: Dict[str, Any], expected: Dict[str, Any]) -> None:
-    assert gathered(**results) == expected
+def test_1_what_came_last_of_a_host_is_its_evidence_if_it_is_evidence(
+    results: Dict[str, Any], expected: Dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    for kind, said in results.items():
+        run_folder.keep("n1", kind, "web1", said)
+        # Of another run, and of a call without one.
+        run_folder.keep("n2", kind, "web2", said)
+        run_folder.keep("", kind, "web2", said)
+    action = object.__new__(gate.ActionModule)
+    action._task = SimpleNamespace(args={"nonce": "n1"})
+    action.fleet = SimpleNamespace(members=["web1", "web2"], refused={})
+    assert {member: found["asked"] for member, found in action.evidence().items()} == expected
+    action.fleet = SimpleNamespace(members=["web1", "web2"], refused={"web1": "its facts hold app_keys_name"})
+    assert action.evidence() == {}
+
+
+def test_the_run_folder_keeps_each_host_apart_whatever_it_is_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    names = ["web1", "../web1", "web1~", "a.json", "a.json.1", ".", "a b", "web1.example.com", "[::1]", "é"]
+    for name in names:
+        run_folder.keep("n1", run_folder.LOOK, name, {"asked": 1.0, "msg": name})
+    # A write that was cut off.
+    (tmp_path / "phased.keys" / "n1" / "look.web1.json.12345").write_text('{"asked": 2')
+    assert {host: said["msg"] for host, said in run_folder.read("n1")["look"].items()} == {name: name for name in names}
+    assert run_folder.one("n1", run_folder.VISIT, "web1") is None
+    assert (tmp_path / "phased.keys" / "n1").stat().st_mode & 0o777 == 0o700
 
 
 PREFACE = 'Task failed: Data could not be sent to remote host "10.0.0.3". Make sure this host can be reached over ssh: '
@@ -66,10 +92,14 @@ def test_an_unreachable_host_is_told_in_what_ssh_said(said: str, words: str) -> 
     assert unreachable("") == "unreachable"
 
 
-def test_what_comes_before_a_visit_does_not_take_the_evidence_of_the_last_one() -> None:
+def test_what_comes_before_a_visit_does_not_take_the_evidence_of_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    run_folder.keep("n1", run_folder.VISIT, "web1", seen(10))
     action = object.__new__(env_keys.ActionModule)
-    action._task = SimpleNamespace(args={"first": "look_again"})
-    assert action.visit({"__app_keys_visit": {"evidence": "{}"}}) == {
-        "changed": False, "first": "look_again", "evidence": "{}",
-    }  # fmt: skip
-    assert action.visit({}) == {"changed": False, "first": "look_again"}
+    action._task = SimpleNamespace(args={"first": "look_again", "nonce": "n1"})
+    said = action.answer({})
+    action.keep({"inventory_hostname": "web1"}, said)
+    assert said == {"changed": False, "first": "look_again"}
+    assert run_folder.one("n1", run_folder.VISIT, "web1") == seen(10)

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says in `hosts:` and `serial:` what the run that is under way is about."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: run
+author: The phased.keys contributors
+version_added: 0.1.0
+short_description: What the run of P(phased.keys.gate#module) that is under way is about
+description:
+  - C(hosts:) and C(serial:) of a play see neither the variables of the inventory nor what earlier plays registered. This lookup answers there,
+    and everywhere else, what C(do=fleet) of P(phased.keys.gate#module) has found.
+  - Before that, or where that task was stepped over, it answers with the host V(localhost), one host a batch and an empty nonce, so that the
+    first task of the play says what is wrong.
+options:
+  _terms:
+    description:
+      - V(members) are the members of the fleet; V(visits) those that the gate has said are to be visited, in their order; V(serial) the batches;
+        V(nonce) the run's nonce.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Visit what the gate has opened
+  hosts: "{{ query('phased.keys.run', 'visits') }}"
+  serial: "{{ query('phased.keys.run', 'serial') }}"
+  tasks:
+    - name: Visit the host
+      phased.keys.env_keys:
+        converge: true
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+"""
+
+RETURN = r"""
+_list:
+  description: The hosts, the batches, or the nonce as its one entry.
+  type: list
+  elements: raw
+"""
+
+from typing import Any, Dict, List, Optional
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils import run_folder
+
+WITHOUT_A_RUN: Dict[str, Any] = {"members": ["localhost"], "visits": ["localhost"], "serial": [1], "nonce": [""]}
+
+
+class LookupModule(LookupBase):
+    """Answer from the run folder."""
+
+    def run(self, terms: List[str], variables: Optional[Dict[str, Any]] = None, **kwargs: Any) -> List[Any]:
+        """Return what the terms ask for, one after the other."""
+        self.set_options(var_options=variables, direct=kwargs)
+        unknown = [term for term in terms if term not in WITHOUT_A_RUN]
+        if unknown:
+            raise AnsibleError(f"{', '.join(unknown)}: the run has {', '.join(WITHOUT_A_RUN)}")
+        run = {**WITHOUT_A_RUN, **run_folder.current()}
+        return [one for term in terms for one in run[term]]

@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host answers: the shapes of its evidence and of the two modules' results.
+
+They are the schema too: `door` lets in what has one of these shapes, field by field, and nothing else.
+Times are epoch seconds of the host's clock, unless it says otherwise. Keys are named by their fingerprints.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Literal, Optional, TypedDict
+
+
+class Problem(TypedDict):
+    """Why it cannot be told what keys something has: `kind` names the kind (see `proof.PROBLEMS`), `text` says it."""
+
+    kind: str
+    text: str
+
+
+class Identity(TypedDict):
+    """What tells whether a file was written since."""
+
+    inode: int
+    changed: float
+    modified: float
+    size: int
+
+
+class EnvFile(TypedDict):
+    """An env file as it is on disk; `identity` is null where there is none."""
+
+    path: str
+    identity: Optional[Identity]
+    signs: Optional[str]
+    accepts: List[str]
+    problem: Optional[Problem]
+
+
+class Worker(TypedDict):
+    """A running process of the application. `ticks`: when it started, in clock ticks since boot."""
+
+    pid: int
+    parent: int
+    ticks: int
+    started: float
+    command: str
+    signs: Optional[str]
+    accepts: List[str]
+    problem: Optional[Problem]
+
+
+class Outsider(TypedDict):
+    """A process outside the named ones that holds a key of ours."""
+
+    pid: int
+    ticks: int
+    started: float
+    command: str
+    signs: Optional[str]
+
+
+class Unit(TypedDict):
+    """A systemd unit: its LoadState, ActiveState, SubState, NRestarts, and whether something starts it when it is needed."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    restarts: int
+    on_demand: bool
+
+
+class Record(TypedDict):
+    """What the host remembers of its visits; see `host/record.py`."""
+
+    schema: int
+    name: str
+    ring: str
+    counter: int
+    nonce: str
+    step: str
+    state: Literal["visiting", "proven", "unproven"]
+    at: float
+    signs: Optional[str]
+    workers: int
+    stopped: Dict[str, float]
+    files: Dict[str, Optional[Identity]]
+    leaked: List[str]
+
+
+class Evidence(TypedDict):
+    """One look at a host. `nonce` is that of the survey; `visit` the pid of a visit that is under way."""
+
+    nonce: str
+    now: float
+    machine: str
+    proof: str
+    workers: List[Worker]
+    files: List[EnvFile]
+    others: List[Outsider]
+    units: List[Unit]
+    settled: bool
+    unsettled: List[int]
+    lasting: int
+    record: Optional[Record]
+    visit: Optional[int]
+    restart: Optional[str]
+
+
+class AppCheck(TypedDict):
+    """What the application check ended with."""
+
+    ok: bool
+    text: str
+
+
+class Did(TypedDict):
+    """What a visit did: the files that it wrote, and whether it restarted, restored, or left the application down."""
+
+    written: List[str]
+    restarted: bool
+    restored: bool
+    down: bool
+
+
+class Diff(TypedDict):
+    """The env files before and after, in fingerprints."""
+
+    before: str
+    after: str
+
+
+class Answer(TypedDict, total=False):
+    """What either module may say; which of these there are depends on how it ended."""
+
+    changed: bool
+    failed: bool
+    msg: str
+    exception: str
+    evidence: Evidence
+
+
+class LookAnswer(Answer, total=False):
+    """What `active_fingerprint` says."""
+
+    signs: Optional[str]
+    accepts: List[str]
+    idle: bool
+    app_check: AppCheck
+    revealed: str
+
+
+class VisitAnswer(Answer, total=False):
+    """What `env_keys` says."""
+
+    needed: bool
+    proven: bool
+    joining: bool
+    did: Did
+    diff: Diff

@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run knows: its fleet, and what every host said in it, in a folder that ends with the run.
+
+The folder is in the temporary folder that ansible-playbook makes for itself (DEFAULT_LOCAL_TMP): its forks share it, nobody
+else may read it, and it is removed at the end. A registered result, a fact or a variable may be a host's own words, or yesterday's;
+what is here was let in through `door` by an action of this very run. No secret is in it.
+
+    run.json             the run that is under way: its nonce, its fleet, the members to visit
+    NONCE/fleet.json     what the inventory says of the fleet
+    NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json likewise. A call without a run has the nonce `-`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, Mapping, Optional
+from urllib.parse import quote, unquote
+
+from ansible import constants as C
+
+LOOK, VISIT = "look", "visit"
+NO_RUN = "-"
+WHOLE = ".json"  # what has been written to its end
+
+Said = Dict[str, Any]
+
+
+def keep(nonce: str, kind: str, host: str, said: Mapping[str, Any]) -> None:
+    """Keep what a host said in a look or a visit of the run with this nonce, in place of what it said before."""
+    _write(os.path.join(_folder(nonce), _name(kind, host)), said)
+
+
+def read(nonce: str) -> Dict[str, Dict[str, Said]]:
+    """Return what the hosts said in this run, by kind and host."""
+    found: Dict[str, Dict[str, Said]] = {LOOK: {}, VISIT: {}}
+    folder = _folder(nonce)
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        kind, _dot, host = name.partition(".")
+        if kind in found and host.endswith(WHOLE):
+            found[kind][unquote(host[: -len(WHOLE)])] = _read(os.path.join(folder, name)) or {}
+    return found
+
+
+def one(nonce: str, kind: str, host: str) -> Optional[Said]:
+    """Return what one host said in its last look or visit; None if it has said nothing."""
+    return _read(os.path.join(_folder(nonce), _name(kind, host)))
+
+
+def begin(run: Mapping[str, Any]) -> None:
+    """Make this the run that is under way."""
+    _write(os.path.join(_root(), "run.json"), run)
+
+
+def current() -> Dict[str, Any]:
+    """Return the run that is under way; empty where none has begun in this process of ansible-playbook."""
+    return _read(os.path.join(_root(), "run.json")) or {}
+
+
+def keep_fleet(nonce: str, fleet: Mapping[str, Any]) -> None:
+    """Keep the fleet of a run: one run has one, and thousands of hosts take a while to be read."""
+    _write(os.path.join(_folder(nonce), "fleet.json"), fleet)
+
+
+def fleet(nonce: str) -> Optional[Dict[str, Any]]:
+    """Return the fleet of a run; None where it has not been read yet."""
+    return _read(os.path.join(_folder(nonce), "fleet.json"))
+
+
+def _name(kind: str, host: str) -> str:
+    return f"{kind}.{quote(host, safe='')}{WHOLE}"
+
+
+def _root() -> str:
+    # The constant: asked for its value, ansible-core makes a new folder each time.
+    return os.path.join(vars(C)["DEFAULT_LOCAL_TMP"], "phased.keys")
+
+
+def _folder(nonce: str) -> str:
+    return os.path.join(_root(), quote(nonce, safe="") or NO_RUN)
+
+
+def _write(path: str, value: Mapping[str, Any]) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    # Whole or not at all: the forks of a run write side by side, and one of them may be killed.
+    draft = f"{path}.{os.getpid()}"
+    with open(draft, "w", encoding="utf-8") as file:
+        json.dump(value, file, separators=(",", ":"))
+    os.replace(draft, path)
+
+
+def _read(path: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except FileNotFoundError:
+        return None
