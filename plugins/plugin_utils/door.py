@@ -26,7 +26,9 @@ CUT = {"msg": 16 * 1024, "exception": 16 * 1024}
 WHOLE = 2**64
 # What has a date: the years 1 to 9999.
 EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
+NEVER_EMPTY = ("path",)  # by which the rules tell a file from a worker
 FINGERPRINTS = ("signs", "accepts", "leaked")
+HOLDER = {"signs", "accepts", "problem"}  # the fields of a worker and of a file
 REPLACED = "\ufffd"
 
 
@@ -95,7 +97,18 @@ def _mapping(shape: Any, value: Any, where: str) -> Dict[str, Any]:
     missing = sorted(required - set(value))
     if missing:
         raise Unreadable(f"{where} has no {', '.join(missing)}")
-    return {name: _admitted(hint, value[name], f"{where}.{name}") for name, hint in hints.items() if name in value}
+    found = {name: _admitted(hint, value[name], f"{where}.{name}") for name, hint in hints.items() if name in value}
+    if HOLDER <= set(hints):
+        _consistent(found, where)
+    return found
+
+
+def _consistent(holder: Mapping[str, Any], where: str) -> None:
+    """See that what has keys says which: the rules take that for granted of a worker or a file that has no problem."""
+    if holder["problem"] is None and holder["signs"] not in holder["accepts"]:
+        raise Unreadable(f"{where} accepts not even what it signs with, and names no problem")
+    if holder["problem"] is not None and (holder["signs"] is not None or holder["accepts"]):
+        raise Unreadable(f"{where} has keys and a problem with them")
 
 
 def _list(shape: Any, value: Any, where: str) -> List[Any]:
@@ -138,6 +151,8 @@ def _text(value: Any, where: str) -> str:
     longest = LONGER.get(name, TEXT)
     if len(value) > longest:
         raise Unreadable(f"{where} is {len(value):,} characters long, and {longest:,} are the limit")
+    if name in NEVER_EMPTY and not value:
+        raise Unreadable(f"{where} is empty")
     if name in FINGERPRINTS and not PATTERN.match(value):
         raise Unreadable(f"{where} is no fingerprint")
     return printable(value, longest, lines=name in LONGER)

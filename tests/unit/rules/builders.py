@@ -92,6 +92,7 @@ def worker(pid: int, *keys: Optional[str], problem: Optional[str] = None, starte
     signs, *others = keys or (None,)
     return {
         "pid": pid,
+        "parent": 1,
         "ticks": pid * 10,
         "started": started,
         "command": "gunicorn: worker",
@@ -120,7 +121,7 @@ def unit(
     active: str = "active", load: str = "loaded", name: str = "shop.service", sub: str = "running"
 ) -> Dict[str, Any]:
     """A unit as the service manager shows it."""
-    return {"name": name, "load": load, "active": active, "sub": sub, "restarts": 0}
+    return {"name": name, "load": load, "active": active, "sub": sub, "restarts": 0, "on_demand": False}
 
 
 def record(ring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
@@ -130,7 +131,7 @@ def record(ring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
     return {
         "schema": 1, "name": ring["name"], "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
         "step": ring["step"]["name"], "state": "proven", "at": T0, "signs": order.signs, "workers": 2, "stopped": {},
-        "files": {PATH: identity(T0 - 2 * DAY)}, **changes,
+        "files": {PATH: identity(T0 - 2 * DAY)}, "leaked": [], **changes,
     }  # fmt: skip
 
 
