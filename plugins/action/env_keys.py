@@ -37,7 +37,7 @@ NOBODY_VOUCHES = (
 )
 # Stands behind what the connection says of a host that was lost in its visit.
 CUT_OFF = (
-    " -> it is unknown what it does now, and the visit may still run there: it ends by itself. See that Ansible reaches {host}, and run "
+    " -> what it does now is unknown, for the visit may still run there and ends by itself: see that Ansible reaches {host}, and run "
     "phased.keys.rollout again, which finishes"
 )
 

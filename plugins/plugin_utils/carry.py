@@ -33,7 +33,7 @@ CONTROLLERS = frozenset(
 )
 SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
 KILLED = " -> it was killed, by the kernel when memory ran out most likely: see the host's log. A visit that had begun is finished by the next run"
-UNREADABLE = "no honest host answers like that: look at it before you trust it again. It counts as not proven, and nothing else suffers from it"
+UNREADABLE = "no honest host answers like that: find out why before you trust it again"
 OLD = " -> it has to be Python 3.8 or later: set ansible_python_interpreter"
 
 

@@ -98,7 +98,7 @@ def _mapping(shape: Any, value: Any, where: str) -> Dict[str, Any]:
     if missing:
         raise Unreadable(f"{where} has no {', '.join(missing)}")
     found = {name: _admitted(hint, value[name], f"{where}.{name}") for name, hint in hints.items() if name in value}
-    if HOLDER <= set(hints):
+    if set(hints) >= HOLDER:
         _consistent(found, where)
     return found
 

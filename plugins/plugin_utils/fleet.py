@@ -23,8 +23,8 @@ from ..module_utils.rules.variables import PREFIX, VARIABLES, VariableError
 AROUND = ("app_keys_before_tasks", "app_keys_after_tasks")
 OWN = (PREFIX, f"__{PREFIX}")
 FACTS = (
-    "its facts hold {names}: variables of phased.keys never come from a host. Find out who put them there (a fact cache brings them back: "
-    "--flush-cache empties it), and trust nothing else that this host says until you know"
+    "its facts hold {names}, and variables of phased.keys never come from a host -> find out who put them there, and trust nothing that "
+    "it says until you know; a fact cache brings them back: --flush-cache empties it"
 )
 
 

@@ -107,9 +107,11 @@ class _Visit:
             return self.result(self.before, [refuse])
         if self.joins():
             return self.joining()
+        if not plan.write and not plan.restart:
+            return self.result(self.before, self.unproven(self.before))
         written = [file["path"] for file in self.before["files"]] if plan.write else []
         self.did.update(written=written, restarted=plan.restart)
-        return {**self.result(self.before, []), "changed": plan.write or plan.restart}
+        return {**self.result(self.before, []), "changed": True}
 
     def make(self) -> Dict[str, Any]:
         """Bring the host to where it should be, and prove it."""
@@ -149,9 +151,9 @@ class _Visit:
         return {**self.result(self.before, []), "changed": False, "needed": True, "proven": False, "joining": True}
 
     def confirm(self) -> Dict[str, Any]:
-        """Record a host that needs no change; a deploy that finds nothing to do leaves not even that."""
+        """Record a host that needs no change; a deploy that finds nothing to do leaves not even that, unless there is no record."""
         found = self.unproven(self.before)
-        if found or not self.request.converge:
+        if found or not (self.request.converge or self.before["record"] is None):
             return self.result(self.before, found)
         return self.result(self.proven(self.before), [])
 

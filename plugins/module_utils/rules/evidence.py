@@ -22,7 +22,7 @@ class Survey(NamedTuple):
 
     nonce    of this run: evidence with another is not counted
     now      the controller's monotonic time, and `max_age` how old evidence may be (both in seconds)
-    absent   says of members without evidence why there is none
+    absent   says of members without evidence why there is none, and behind ` -> ` what to do where that is known
     clock    the controller's wall clock (epoch), by which waivers end
     cut_off  the members that Ansible could not reach
     """
@@ -210,7 +210,9 @@ def batch_sizes(serial: Sequence[Any]) -> List[Any]:
 def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Finding]:
     """Find why a member's evidence cannot be used at all."""
     if evidence is None:
-        return [Finding(survey.absent.get(member, "was not looked at"), AGAIN)]
+        # What was said of it may say what to do too.
+        seen, _arrow, todo = survey.absent.get(member, "was not looked at").partition(" -> ")
+        return [Finding(seen, todo or AGAIN)]
     if not survey.nonce or evidence["nonce"] != survey.nonce:
         return [Finding("the evidence is of another survey", AGAIN)]
     age = survey.now - evidence["asked"]
