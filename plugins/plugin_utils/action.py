@@ -17,7 +17,7 @@ from .fleet import PREFIX, FleetError, Inventory
 from .keyring_file import KeyringFile, KeyringFileError
 
 # What of an answer a person sees; the evidence only at -vv.
-SHOWN = ("changed", "failed", "msg", "exception", "needed", "proven", "did", "diff", "signs", "accepts", "idle", "rc")
+SHOWN = ("changed", "failed", "msg", "exception", "needed", "proven", "did", "diff", "signs", "accepts", "idle")
 VERBOSE = 2
 
 
@@ -46,7 +46,7 @@ class HostAction(AskingAction):
         result.update({name: said[name] for name in self.shown() if name in said}, **self.discovered())
         if self.nonce and self.kind == run_folder.LOOK:
             # The gate says what is wrong with a host, and everybody else is looked at and shown all the same.
-            result.pop("failed", None)
+            result["failed"] = False
         return result
 
     @abc.abstractmethod

@@ -32,6 +32,21 @@ def test_a_keyring_copied_before_prepare_is_refused_by_every_host_after_promote(
     assert [host.record() for host in fleet.hosts] == records
 
 
+def test_a_keyring_from_when_adopt_was_open_writes_no_host_that_was_set_up_anew(after: After) -> None:
+    """The first member by name begins with a new keyring; of a copy from that moment another member tells."""
+    fleet = after("promote", keyring="adopt")
+    fleet.edit(lambda ring: [member.update(proven=None) for member in ring["members"].values()] and None)
+    fleet.edit(lambda ring: ring["step"].update(closed=None))
+    fleet[0].record_file.unlink()
+    fleet[0].stop()
+    fleet[0].env.write_text("# new here\n")
+    before = fleet.unchanged()
+    fleet.visit().ended(2)
+    assert fleet.unchanged() == before
+    fleet.deploy("--limit", "web1").ended(2).says("web1 has no record, and web2 has seen step 3 (promote)", "Nothing was changed")
+    assert fleet.unchanged() == before
+
+
 def test_two_copies_that_were_advanced_separately_cannot_both_be_used(after: After) -> None:
     # The other copy opened a prepare of its own at the same counter, with another key.
     fleet = after("prepare", keyring="adopt")

@@ -132,8 +132,8 @@ def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
 # --- joining --------------------------------------------------------------------
 
 
-def vouch(records, ring=None, host="web-9"):
-    return members.vouched(ring or at("promoted"), host, records)
+def vouch(records, ring=None, host="web-9", **more):
+    return members.vouched(ring or at("promoted"), host, records, **more)
 
 
 def test_11_a_host_without_a_record_needs_another_that_has_one():
@@ -153,10 +153,22 @@ def test_11_a_record_that_knows_more_than_the_keyring_refuses_the_joiner(changes
 
 
 def test_11_with_a_new_keyring_the_first_member_goes_first():
-    assert vouch({}, adopt(), "web-1").ok
-    assert not vouch({}, adopt(), "web-2").ok
+    nobody_yet = {"web-2": None}
+    assert vouch(nobody_yet, adopt(), "web-1").ok
+    assert not vouch(nobody_yet, adopt(), "web-2").ok
     assert vouch({"web-1": record(adopt())}, adopt(), "web-2").ok
     assert not vouch({}, at("adopted"), "web-1").ok, "once hosts are proven they can be asked"
+
+
+def test_11_a_copy_from_when_the_keyring_began_is_told_from_a_keyring_that_begins():
+    """Its first member may have been set up anew since, and has no record; somebody else has one."""
+    assert not vouch({}, adopt(), "web-1").ok, "nobody was asked"
+    assert not vouch({"web-1": None}, adopt(), "web-1").ok, "its own word does not count"
+    assert vouch({}, adopt(), "web-1", alone=True).ok, "there is nobody to ask"
+    assert not vouch({}, at("adopted"), "web-1", alone=True).ok
+    asked = vouch({"web-2": record(at("promoted")), "web-3": None}, adopt(), "web-1")
+    assert not asked.ok and "web-1 has no record, and web-2 has seen step 3 (promote)" in asked.refuse
+    assert members.vouchers(adopt(), "web-1", ["web-1", "web-3", "web-2", "web-8"]) == ["web-2", "web-3"]
 
 
 @pytest.mark.parametrize("step", ["adopt", "adopted", "prepare", "promote", "promoted", "retire"])
