@@ -20,8 +20,9 @@ from ansible.utils.display import Display
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps
-from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
-from ansible_collections.phased.keys.plugins.plugin_utils.action import LOOK, VISIT, boot_time
+from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file, run_folder
+from ansible_collections.phased.keys.plugins.plugin_utils.asking import boot_time
+from ansible_collections.phased.keys.plugins.plugin_utils.run_folder import LOOK, VISIT
 from scale_fleet import HERE, Fleet, remembered
 from simulated import simulated
 
@@ -81,13 +82,13 @@ class Gate:
             raise SystemExit(f"{name} refused {what}: {str(result['msg'])[:2000]}")
         return result
 
-    def shown(self, name: str, nonce: str) -> None:
-        """Register what every host shows that does what the keyring's open step asks, each under this name."""
+    def shown(self, kind: str, nonce: str) -> None:
+        """Keep what every host shows that does what the keyring's open step asks, as that of its last look or visit."""
         text = json.dumps(remembered(self.fleet.file().load(), time.time() - simulated.DAY))
         for host in self.fleet.names:
             seen = simulated.evidence(host, json.loads(text), {**ARGUMENTS, "nonce": nonce})
-            result = {"changed": False, "evidence": {**seen, "asked": boot_time()}}
-            self.variables.set_nonpersistent_facts(host, {name: result})
+            said = {"changed": False, "evidence": {**seen, "asked": boot_time()}, "asked": boot_time()}
+            run_folder.keep(nonce, kind, host, said)
 
 
 def cycle(folder: Path, size: int) -> Dict[str, float]:

@@ -90,10 +90,12 @@ def test_promote_is_refused_while_a_host_is_unreachable_whatever_facts_were_cach
     # What a cache of yesterday might say.
     (fleet.folder / "cache").mkdir()
     forged = {"__app_keys_look": {"evidence": {"asked": 1e9}}, "__app_keys_visit": {"evidence": {"asked": 1e9}}}
-    (fleet.folder / "cache" / "web2").write_text(json.dumps(forged))
+    for name, body in {"web2": forged, "s1_web2": {"__payload__": json.dumps(forged)}}.items():
+        (fleet.folder / "cache" / name).write_text(json.dumps(body))  # before ansible-core 2.19, and since
     fleet[1].tell("down")
+    refused(fleet, **facts).lists("web2", "its facts hold __app_keys_look, __app_keys_visit", "--flush-cache")
     # `free` would do what stands once in a play once for each host.
-    refused(fleet, **facts, ANSIBLE_STRATEGY="free").lists("web2", "unreachable", "Connection refused")
+    refused(fleet, ANSIBLE_STRATEGY="free").lists("web2", "unreachable", "Connection refused")
 
 
 def test_no_later_batch_begins_when_a_host_of_an_earlier_one_is_lost(after: After) -> None:
