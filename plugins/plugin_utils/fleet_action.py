@@ -75,15 +75,21 @@ class FleetAction(ActionBase):
 
     def found(self) -> Fleet:
         """Return the fleet as the first action of this run found it."""
-        # Of this run, and of this inventory: a play may add hosts to it.
-        hosts = hashlib.sha256("\0".join(self.task_vars["groups"]["all"]).encode()).hexdigest()
         kept = run_folder.fleet(self.nonce) if self.nonce else None
-        if kept is not None and kept.pop("hosts") == hosts:
+        if kept is not None and kept.pop("hosts") == self.hosts():
             return Fleet(**kept)
         found = fleet.fleet(self.task_vars, self._templar, self._loader)
         if self.nonce:
-            run_folder.keep_fleet(self.nonce, {"hosts": hosts, **found._asdict()})
+            self.keep_fleet(self.nonce, found)
         return found
+
+    def keep_fleet(self, nonce: str, found: Fleet) -> None:
+        """Keep the fleet for the actions of the run with this nonce that follow."""
+        run_folder.keep_fleet(nonce, {"hosts": self.hosts(), **found._asdict()})
+
+    def hosts(self) -> str:
+        """Return what tells one inventory from another: a play may add hosts to it."""
+        return hashlib.sha256("\0".join(self.task_vars["groups"]["all"]).encode()).hexdigest()
 
     @property
     def nonce(self) -> str:
