@@ -42,7 +42,7 @@ class HostAction(ActionBase):
         given = dict(self._task.args)
         for option in options:
             value = raw.get(variables.PREFIX + option)
-            if given.get(option) is None and value is not None:
+            if given.get(option) is None and not variables.empty(value):
                 given[option] = value
         return given
 

@@ -46,7 +46,7 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any, results: Sequ
             continue
         named[host] = registered(raw, results)
         if f"{PREFIX}hosts" in raw:
-            patterns.add(str(_value(hostvars[host], f"{PREFIX}hosts", host)))
+            patterns.add(_said(_value(hostvars[host], f"{PREFIX}hosts", host), f"{host}: "))
     pattern = _pattern(task_vars, templar, patterns)
     members = list(named)
     if pattern is not None:
@@ -130,12 +130,20 @@ def _inventory_folder(task_vars: Mapping[str, Any]) -> Optional[str]:
 def _pattern(task_vars: Mapping[str, Any], templar: Any, found: Set[str]) -> Optional[str]:
     """Return app_keys_hosts, which a play sees only as an extra variable, and `found` in the inventory."""
     if f"{PREFIX}hosts" in task_vars:
-        found.add(str(templar.template(task_vars[f"{PREFIX}hosts"])))
+        found.add(_said(templar.template(task_vars[f"{PREFIX}hosts"])))
     if len(found) > 1:
         raise FleetError(
             f"hosts disagree about app_keys_hosts: {', '.join(sorted(found))}. Choose one with -e app_keys_hosts=PATTERN"
         )
     return found.pop() if found else None
+
+
+def _said(value: Any, where: str = "") -> str:
+    """Return a pattern as it is said; FleetError for an empty one, which would hide the inventory's."""
+    try:
+        return str(variables.one("hosts", value))
+    except VariableError as error:
+        raise FleetError(f"{where}{error}") from None
 
 
 def _value(found: Any, name: str, host: str) -> Any:
