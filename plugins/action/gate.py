@@ -20,6 +20,7 @@ from ..module_utils.rules.ring import Ring
 from ..plugin_utils.action import VISIT, seen_in
 from ..plugin_utils.fleet import FleetError
 from ..plugin_utils.fleet_action import AROUND, FleetAction
+from ..plugin_utils.keyring_file import NotWrittenError
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
@@ -64,7 +65,9 @@ class ActionModule(FleetAction):
                 f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet"
             )
         begin = True
-        if self.file.exists() or self.goal != "adopt":
+        if self.goal == "adopt" and not self.file.exists():
+            self.file.ready()
+        else:
             ring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
             begin = next_step.may_begin(ring, self.fleet.values["wait"], time.time())
@@ -134,7 +137,12 @@ class ActionModule(FleetAction):
 
     def written(self, ring: Ring, changed: Ring) -> Ring:
         """Write the keyring if it was changed, and return it; in check mode it is only changed for this task."""
-        return changed if changed is ring or self.checking else self.file.replace(changed)
+        if changed is ring or self.checking:
+            return changed
+        try:
+            return self.file.replace(changed)
+        except NotWrittenError as error:
+            raise Refused(f"{error.why}. {gate.unwritten(ring, changed)}") from None
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
@@ -258,8 +266,7 @@ class ActionModule(FleetAction):
         if verdict.do == "refuse":
             raise Refused(verdict.text)
         changed = verdict.ring is not ring and not self.checking
-        if changed:
-            self.file.replace(verdict.ring)
+        self.written(ring, verdict.ring)
         # A rollout that finds the fleet as it should be says so once, in the phase that is next.
         if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.do == "visit":
             self.say(verdict.text)

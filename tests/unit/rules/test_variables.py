@@ -128,7 +128,18 @@ def test_other_peoples_variables_are_left_alone(name):
 
 # --- what is left empty --------------------------------------------------------
 
-OF_ONE_RUN = {"new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm"}
+OF_ONE_RUN = {
+    "new",
+    "replace",
+    "allow_weak",
+    "recover",
+    "release",
+    "waive",
+    "waive_reason",
+    "waive_for",
+    "compromised",
+    "confirm",
+}
 EMPTY = (None, "", " ", "\t\n")
 
 
