@@ -173,7 +173,8 @@ def _open(
         fresh = {opened["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
         return Verdict("stay", ring, "\n".join([head, *wording.plan(opened, visit, evidence, fresh)]))
-    text = f"{step} is open: {proven}; key {opened['step']['key']}{_soak_text(opened)}"
+    keys = rings.step_keys(opened)
+    text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened)}"
     return Verdict("visit", opened, text, visit)
 
 

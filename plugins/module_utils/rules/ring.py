@@ -70,6 +70,29 @@ def primary(ring: Ring) -> Dict[str, Any]:
     return in_state(ring, "primary")[0]
 
 
+def let_go(ring: Ring) -> List[str]:
+    """Return the keys that the step lets go of, or has let go of, those that have leaked first."""
+    step = ring["step"]
+    said = step.get("lets_go")
+    if not said and step["name"] in ("retire", "withdraw"):
+        # An earlier release did not write it down: these keys moved in the moment that the step opened.
+        moved = [key["fingerprint"] for key in reversed(ring["keys"]) if key["times"].get("dropping") == step["opened"]]
+        said = moved or [step["key"]]
+    return leaked_first(ring, said or [])
+
+
+def leaked_first(ring: Ring, fingerprints: Sequence[str]) -> List[str]:
+    """Return these keys with those that have leaked in front."""
+    leaked = {key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]}
+    return sorted(fingerprints, key=lambda key: key not in leaked)
+
+
+def step_keys(ring: Ring) -> List[str]:
+    """Return the keys that the step is about: all that it lets go of, or the one that it brings, or that signs by it."""
+    step = ring["step"]
+    return let_go(ring) if step["name"] in ("retire", "withdraw") else [step["key"]]
+
+
 def in_state(ring: Ring, *states: str) -> List[Dict[str, Any]]:
     """Return the keys in these states, the newest first."""
     return [key for key in reversed(ring["keys"]) if key["state"] in states]
@@ -142,7 +165,7 @@ def check(ring: Any, name: Optional[str] = None) -> Ring:
         other = f"the application {ring['name']!r}" if NAME.match(ring["name"]) else "another application"
         raise RingError(f"the keyring belongs to {other}, not to {name!r}")
     step = ring["step"]
-    _fields(step, "the open step", STEP_FIELDS)
+    _fields(step, "the open step", STEP_FIELDS, MORE_OF_THE_STEP)
     if step["name"] not in STEPS:
         raise RingError(f"the open step is {_quoted(step['name'])}; known are {', '.join(STEPS)}")
     _check_keys(ring["keys"])
@@ -197,6 +220,7 @@ FIELDS: Fields = {
     "members": _mapping, "waivers": _list, "app_check": _mapping, "journal": _list,
 }  # fmt: skip
 # signing: keys that may sign somewhere while the step is open. spreading: keys that are not accepted everywhere yet.
+# lets_go: keys that hosts are to accept no longer, in a keyring of a release that writes it down.
 # excuses (a counter, or null): a member that was proven then or later does not hold up the others, reachable or not.
 STEP_FIELDS: Fields = {
     "name": _text, "counter": _count, "nonce": _text, "key": _text, "opened": _moment, "closed": _or_null(_moment), "signing": _texts,
@@ -210,6 +234,7 @@ MEMBER_FIELDS: Fields = {"since": _moment, "proven": _or_null(_count)}
 WAIVER_FIELDS: Fields = {"member": _text, "reason": _text, "since": _moment, "until": _moment}
 JOURNAL_FIELDS: Fields = {"event": _text}
 # Fields that need not be there.
+MORE_OF_THE_STEP: Fields = {"lets_go": _texts}
 MORE_OF_A_KEY: Fields = {"after": _text}
 MORE_OF_THE_JOURNAL: Fields = {"members": _texts, "reason": _text}
 
