@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 
-from ..module_utils.rules import emergency, gate, members, next_step, soak, steps, variables, wording
+from ..module_utils.rules import emergency, gate, members, next_step, slices, soak, steps, variables, wording
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.durations import words
@@ -45,6 +45,8 @@ class ActionModule(FleetAction):
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
             raise FleetError(f"do is {do!r}; it is one of fleet, ask, open, batch, count, close and status")
+        if do not in ("count", "status") and (do, self.goal) != ("fleet", "status"):
+            self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         try:
             answer: Dict[str, Any] = operation()
         except Refused as refused:
@@ -258,6 +260,8 @@ class ActionModule(FleetAction):
         ring = self.load()
         count = proofs.count(ring, self.fleet.members, self.evidence(), self.survey())
         text = wording.status(ring, count, self.evidence(), time.time(), self.fleet.values["max_age"])
+        part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
+        text += f"\nno step opens: {part}" if part else ""
         self.say(text)
         return {"status": text, "proven": count.proven, "keyring": rings.public(ring)}
 

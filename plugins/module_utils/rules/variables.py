@@ -173,6 +173,13 @@ def _truth(value: Any, name: str) -> bool:
     return known[str(value).lower()]
 
 
+def _number(value: Any, name: str) -> int:
+    # An extra variable given as name=value is a text.
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,8}", str(value)):
+        raise VariableError(f"{name} is {value!r}; it is a whole number, 1 or more")
+    return int(value)
+
+
 def _one_of(*allowed: str) -> Callable[[Any, str], str]:
     def read_one(value: Any, name: str) -> str:
         if value not in allowed:
@@ -251,6 +258,7 @@ VARIABLES: Dict[str, Variable] = {
     "evidence_max_age": Variable(300.0, _duration, fleet=True),
     "serial": Variable([1, "25%"], _serial, fleet=True),
     "keyring": Variable(None, _text, fleet=True),
+    "min_members": Variable(None, _number, fleet=True),
     "before_tasks": Variable(None, _text),
     "after_tasks": Variable(None, _text),
     "allow_key_in_file": Variable(False, _truth),

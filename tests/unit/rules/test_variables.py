@@ -59,6 +59,8 @@ def test_the_defaults_are_those_of_the_design(name, default):
         ("serial", 2, [2]),
         ("serial", "10%", ["10%"]),
         ("serial", [1, 5, "50%"], [1, 5, "50%"]),
+        ("min_members", 1, 1),
+        ("min_members", "120", 120),
         ("new", True, True),
         ("new", "true", True),
         ("new", "YES", True),
@@ -91,6 +93,7 @@ def test_a_value_is_read(name, raw, value):
         *[(name, raw) for name in ("release", "waive") for raw in ("web1,", ",", "web1, ,web2", ["web1", ""], [None], 5, {"web1": 1})],
         *[(name, raw) for name in ("compromised", "confirm") for raw in ("0123456789ABCDEF", "0123456789abcde", "0123456789abcdef0", "all", [], True)],
         *[("settings", raw) for raw in ("json", [], 5)],
+        *[("min_members", raw) for raw in (0, -1, "0", "012", "four", 1.5, "1e3", True, [4], 10**12)],
         *[("state_dir", raw) for raw in ("", 5)],
         *[("keyring", raw) for raw in ("", 5)],
         *[("framework", raw) for raw in ("", 5)],
@@ -219,10 +222,11 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "serial", "keyring", "new", "replace", "allow_weak",
+    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "serial", "keyring", "min_members", "new", "replace", "allow_weak",
     "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
+    "min_members": 4,
     "settings": {"primary": "X"},
     "new": True,
     "allow_weak": True,
