@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Sequence
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 
-from ..module_utils.rules import emergency, gate, members, next_step, soak, steps, variables, wording
+from ..module_utils.rules import emergency, gate, members, next_step, slices, soak, steps, variables, wording
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.durations import words
@@ -20,6 +20,7 @@ from ..module_utils.rules.ring import Ring
 from ..plugin_utils import run_folder
 from ..plugin_utils.fleet import AROUND, FleetError
 from ..plugin_utils.fleet_action import FleetAction
+from ..plugin_utils.keyring_file import NotWrittenError
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
@@ -44,6 +45,8 @@ class ActionModule(FleetAction):
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
             raise FleetError(f"do is {do!r}; it is one of fleet, ask, open, batch, count, close and status")
+        if do not in ("count", "status") and (do, self.goal) != ("fleet", "status"):
+            self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         try:
             answer: Dict[str, Any] = operation()
         except Refused as refused:
@@ -64,7 +67,9 @@ class ActionModule(FleetAction):
                 f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet"
             )
         begin = True
-        if self.file.exists() or self.goal != "adopt":
+        if self.goal == "adopt" and not self.file.exists():
+            self.file.ready()
+        else:
             ring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
             begin = next_step.may_begin(ring, self.fleet.values["wait"], time.time())
@@ -138,7 +143,12 @@ class ActionModule(FleetAction):
 
     def written(self, ring: Ring, changed: Ring) -> Ring:
         """Write the keyring if it was changed, and return it; in check mode it is only changed for this task."""
-        return changed if changed is ring or self.checking else self.file.replace(changed)
+        if changed is ring or self.checking:
+            return changed
+        try:
+            return self.file.replace(changed)
+        except NotWrittenError as error:
+            raise Refused(f"{error.why}. {gate.unwritten(ring, changed)}") from None
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
@@ -252,6 +262,8 @@ class ActionModule(FleetAction):
         ring = self.load()
         count = proofs.count(ring, self.fleet.members, self.evidence(), self.survey())
         text = wording.status(ring, count, self.evidence(), time.time(), self.fleet.values["max_age"])
+        part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
+        text += f"\nno step opens: {part}" if part else ""
         self.say(text)
         return {"status": text, "proven": count.proven, "keyring": rings.public(ring)}
 
@@ -260,8 +272,7 @@ class ActionModule(FleetAction):
         if verdict.do == "refuse":
             raise Refused(verdict.text)
         changed = verdict.ring is not ring and not self.checking
-        if changed:
-            self.file.replace(verdict.ring)
+        self.written(ring, verdict.ring)
         # A rollout that finds the fleet as it should be says so once, in the phase that is next.
         if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.do == "visit":
             self.say(verdict.text)

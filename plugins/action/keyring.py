@@ -36,6 +36,7 @@ class ActionModule(FleetAction, AskingAction):
             return {"keyring": rings.public(self.load())}
         if state not in ("planned", "adopted"):
             raise FleetError(f"state is {state!r}; it is one of planned, adopted and shown")
+        self.see_whole(adopting=not self.file.exists())
         if self.file.exists():
             if self.fleet.values["recover"]:
                 raise FleetError(

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.host.arguments import APPLICATION
+from ..module_utils.rules import variables
 from ..module_utils.rules.ring import Ring
 from . import fleet, run_folder
 from .asking import GRACE, AskingAction, HostTrouble, boot_time
@@ -78,7 +79,7 @@ class HostAction(AskingAction):
         given = dict(self._task.args)
         for option in options:
             value = raw.get(PREFIX + option)
-            if given.get(option) is None and value is not None:
+            if given.get(option) is None and not variables.empty(value):
                 given[option] = value
         return given
 

@@ -29,7 +29,20 @@ OPTIONS = "-I -S"  # then `-` or a path
 LINE = 76
 # What of the rules only the controller asks: a host is not sent it.
 CONTROLLERS = frozenset(
-    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steps", "wording", "shapes"]
+    [
+        "adoption",
+        "emergency",
+        "evidence",
+        "gate",
+        "members",
+        "next_step",
+        "ring",
+        "shapes",
+        "slices",
+        "soak",
+        "steps",
+        "wording",
+    ]
 )
 SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
 KILLED = " -> it was killed, by the kernel when memory ran out most likely: see the host's log. A visit that had begun is finished by the next run"

@@ -138,7 +138,7 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
             continue
         named[host] = {name: raw[name] for name in raw if name.startswith(PREFIX)} if not _templates(raw) else raw
         if f"{PREFIX}hosts" in raw:
-            patterns.add(str(inventory.value(raw, f"{PREFIX}hosts", host)))
+            patterns.add(_said(inventory.value(raw, f"{PREFIX}hosts", host), f"{host}: "))
     pattern = _pattern(task_vars, templar, patterns)
     members = list(named)
     if pattern is not None:
@@ -239,9 +239,17 @@ def _pattern(task_vars: Mapping[str, Any], templar: Any, found: Set[str]) -> Opt
     name = f"{PREFIX}hosts"
     # This task runs on one of the hosts, whose facts are among its variables.
     if name in task_vars and not foreign_facts(task_vars.get("ansible_facts")):
-        found.add(str(templar.template(task_vars[name])))
+        found.add(_said(templar.template(task_vars[name])))
     if len(found) > 1:
         raise FleetError(
             f"hosts disagree about app_keys_hosts: {', '.join(sorted(found))}. Choose one with -e app_keys_hosts=PATTERN"
         )
     return found.pop() if found else None
+
+
+def _said(value: Any, where: str = "") -> str:
+    """Return a pattern as it is said; FleetError for an empty one, which would hide the inventory's."""
+    try:
+        return str(variables.one("hosts", value))
+    except VariableError as error:
+        raise FleetError(f"{where}{error}") from None

@@ -14,8 +14,10 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
 
+from ..module_utils.rules import slices
 from ..module_utils.rules.evidence import Survey
 from ..module_utils.rules.frameworks import SettingsError
+from ..module_utils.rules.gate import NOTHING_CHANGED
 from ..module_utils.rules.ring import Ring, RingError
 from . import action, fleet, run_folder
 from .asking import HostTrouble, boot_time
@@ -103,6 +105,14 @@ class FleetAction(ActionBase):
     def needs_nonce(self) -> bool:
         """Whether this is about evidence, which has to be of this run."""
         return True
+
+    def see_whole(self, adopting: bool = False) -> None:
+        """Refuse an inventory that may be a part of the fleet: it opens nothing, and begins (`adopting`) no keyring."""
+        least = self.fleet.values["min_members"]
+        why = slices.why_not_whole(len(self.fleet.members), least)
+        why = why or (slices.why_no_adopt(least, self.task_vars) if adopting else None)
+        if why:
+            raise FleetError(f"{self.fleet.name}: {why}. {NOTHING_CHANGED}")
 
     def say(self, text: str) -> None:
         """Show a line to the person at the terminal: a result alone is a line of JSON."""

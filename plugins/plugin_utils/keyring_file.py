@@ -13,6 +13,7 @@ import contextlib
 import gc
 import json
 import os
+import sys
 from typing import Any, Container, Iterator, List, NamedTuple, Optional, Tuple
 
 import yaml
@@ -22,7 +23,6 @@ from ansible.parsing.vault import (
     AnsibleVaultError,
     AnsibleVaultFormatError,
     VaultLib,
-    is_encrypted,
     match_encrypt_secret,
     parse_vaulttext_envelope,
 )
@@ -31,7 +31,8 @@ from ..module_utils.host import files
 from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.ring import Ring
-from . import forks
+from . import forks, keyring_damage
+from .keyring_damage import Damage
 
 LOCK_WAIT = 10.0
 # The journal and the records of retired keys only grow, and the vault's hexadecimal makes them four times as long.
@@ -42,15 +43,30 @@ OPENED = forks.Shared()
 # rest of the visit.
 EXCERPTS = forks.Shared(8 * 1024 * 1024)
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
+# What Vault encrypts with. ansible-core takes it for granted, and says that it is missing only when it comes to that.
+try:
+    import cryptography.hazmat.primitives.ciphers  # noqa: F401
 
+    CRYPTOGRAPHY = True
+except Exception:  # what a broken one raises is its own
+    CRYPTOGRAPHY = False
 
 # libyaml where PyYAML was built with it: with thousands of members it takes a tenth of the time.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+WITHOUT_IT = "No step opens and no host is visited without the keyring"
 
 
 class KeyringFileError(Exception):
     """The keyring could not be read or written; the text says why and what to do."""
+
+
+class NotWrittenError(KeyringFileError):
+    """The keyring is as it was before, and `why`. Whoever has had hosts visited before says otherwise what is true then."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. Nothing was changed")
+        self.why = why
 
 
 @contextlib.contextmanager
@@ -101,14 +117,14 @@ class KeyringFile:
 
     def load(self, name: Optional[str] = None) -> Ring:
         """Return the keyring; KeyringFileError where it cannot be used."""
-        text = self._read()
-        mark = b"\0".join([text.encode(), *(secret.bytes for _id, secret in self.secrets)])
+        content = self._read()
+        mark = b"\0".join([content, *(secret.bytes for _id, secret in self.secrets)])
         kept = OPENED.get(mark)
         if kept is not None:
             ring: Ring = json.loads(kept)
             if name in (None, ring["name"]):
                 return ring
-        opened = self._opened(text, name).ring
+        opened = self._opened(content, name).ring
         OPENED.put(mark, json.dumps(opened).encode())
         return opened
 
@@ -134,23 +150,32 @@ class KeyringFile:
         end = kept.index(b"\n")
         return json.loads(kept[:end]), Names(kept[end:])
 
+    def ready(self) -> None:
+        """See that a first keyring can be written, before anybody is asked for its keys; KeyringFileError where it cannot."""
+        self._seal()
+        folder = os.path.dirname(self.path)
+        while not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        if not os.path.isdir(folder):
+            raise NotWrittenError(f"{self.path} cannot be written: {folder} is no folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise NotWrittenError(
+                f"{self.path} cannot be written: {folder} is not writable for the user who runs ansible-playbook (become is for the hosts)"
+            )
+
     def create(self, ring: Ring) -> Ring:
         """Write a first keyring; one that exists is never overwritten."""
-        self._need_secrets("written")
-        try:
-            vault_id, secret = match_encrypt_secret(
-                self.secrets, C.config.get_config_value("DEFAULT_VAULT_ENCRYPT_IDENTITY")
-            )
-        except AnsibleVaultError as error:
-            raise KeyringFileError(f"{self.path} cannot be encrypted: {error}") from None
+        vault_id, secret = self._seal()
         folder = os.path.dirname(self.path)
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
-            raise KeyringFileError(f"{folder} cannot be made: {error.strerror}. Nothing was changed") from None
+            raise NotWrittenError(
+                f"{folder} cannot be made: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
+            ) from None
         with self._locked():
             if self.exists():
-                raise KeyringFileError(f"{self.path} exists: a keyring that exists is never overwritten")
+                raise NotWrittenError(f"{self.path} exists: a keyring that exists is never overwritten")
             return self._write(Opened(ring, vault_id, secret))
 
     def replace(self, ring: Ring) -> Ring:
@@ -158,9 +183,9 @@ class KeyringFile:
         with self._locked():
             present = self._opened(self._read(), ring["name"])
             if (present.ring["ring"], present.ring["revision"]) != (ring["ring"], ring["revision"]):
-                raise KeyringFileError(
+                raise NotWrittenError(
                     f"{self.path} was changed by somebody else meanwhile (revision {present.ring['revision']}, and {ring['revision']} "
-                    "was read). Nothing was changed: run again"
+                    "was read): run again"
                 )
             return self._write(Opened(ring, present.vault_id, present.secret))
 
@@ -171,67 +196,123 @@ class KeyringFile:
         lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
         try:
             lock.__enter__()
-        except (OSError, files.Locked) as error:
-            raise KeyringFileError(
-                f"{self.path} is locked, or its folder cannot be written: {error}. Nothing was changed"
+        except files.Locked as error:
+            raise NotWrittenError(
+                f"{self.path} is locked by another run: {error}. Run again when that has ended"
             ) from None
+        except OSError as error:
+            raise NotWrittenError(self._cannot_be_written(error)) from None
         try:
             yield
         finally:
             lock.__exit__()
 
-    def _read(self) -> str:
+    def _read(self) -> bytes:
+        """Return the vault envelope."""
         try:
             text = files.read_text(self.path, LARGEST)
         except (OSError, ValueError) as error:
-            raise KeyringFileError(f"{self.path} cannot be read: {error}") from None
+            said = keyring_damage.why(error, keyring_damage.READ_ADVICE)
+            raise KeyringFileError(f"{self.path} cannot be read: {said}. {WITHOUT_IT}") from None
+        if text is None and self.exists():
+            raise KeyringFileError(
+                f"{self.path} is a link to {os.path.realpath(self.path)}, which is not there: mount it, fetch it, or set app_keys_keyring. "
+                f"{WITHOUT_IT}"
+            )
         if text is None:
             raise KeyringFileError(
                 f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring"
             )
-        if not is_encrypted(text):
-            raise KeyringFileError(
-                f"{self.path} is not encrypted with Ansible Vault, or is cut off: it is not a keyring that phased.keys wrote"
-            )
+        content = text.encode("utf-8", "surrogateescape")
+        damage = keyring_damage.of_file(content)
+        if damage:
+            raise self._damaged(damage)
         self._need_secrets("read")
-        return text
+        return content
 
-    def _opened(self, text: str, name: Optional[str]) -> Opened:
+    def _opened(self, content: bytes, name: Optional[str]) -> Opened:
         try:
-            parse_vaulttext_envelope(text.encode())
-            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(text.encode())
-        except AnsibleVaultFormatError as error:
-            raise KeyringFileError(f"{self.path} is cut off or damaged: {error}") from None
+            sealed_as = parse_vaulttext_envelope(content)[3]
+            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(content)
+        except AnsibleVaultFormatError:
+            raise self._damaged(Damage("is cut off or damaged", keyring_damage.RESTORE)) from None
         except AnsibleError:
             ids = ", ".join(sorted({vault_id or "default" for vault_id, _secret in self.secrets}))
+            label = f" (it was sealed as {sealed_as})" if sealed_as != "default" else ""
             raise KeyringFileError(
-                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged: "
-                "give this fleet's secret with --vault-id or --vault-password-file; if that is what was given, docs/incidents.md has what to "
-                "do about a keyring that is lost"
+                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged: give this fleet's "
+                f"secret{label} with --vault-id or --vault-password-file; if that is what was given, {keyring_damage.RESTORE}. {WITHOUT_IT}"
             ) from None
+        damage = keyring_damage.conflict(plain)
+        if damage:
+            raise self._damaged(damage._replace(what=f"is decrypted, and {damage.what}"))
+        try:
+            return Opened(rings.check(self._document(plain), name), vault_id, secret)
+        except rings.RingError as error:
+            raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
+
+    def _document(self, plain: bytes) -> Any:
+        """Return what stands in an envelope."""
         try:
             with _uncollected():
-                document = yaml.load(plain, Loader=LOADER)
-        except yaml.YAMLError:
+                loader = LOADER(plain)
+                try:
+                    node = loader.get_single_node()
+                    twice = keyring_damage.repeated(node)
+                    document = None if node is None else loader.construct_document(node)
+                finally:
+                    loader.dispose()
+        except (yaml.YAMLError, ValueError, RecursionError):
             # The parser's own message quotes the text, and with it a secret.
-            raise KeyringFileError(f"{self.path} is decrypted and is not YAML") from None
-        try:
-            return Opened(rings.check(document, name), vault_id, secret)
-        except rings.RingError as error:
-            raise KeyringFileError(f"{self.path}: {error}") from None
+            raise self._damaged(Damage("is decrypted and is not YAML", keyring_damage.RESTORE)) from None
+        if twice:
+            raise self._damaged(Damage(f"is decrypted, and {twice} stands in it twice", keyring_damage.ONE_SIDE))
+        return document
+
+    def _damaged(self, damage: Damage) -> KeyringFileError:
+        return KeyringFileError(f"{self.path} {damage}. {WITHOUT_IT}")
 
     def _write(self, opened: Opened) -> Ring:
         ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
         # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
         with _uncollected():
             plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
-        sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
+        sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
         try:
-            files.replace_text(self.path, sealed.decode(), mode=0o600)
+            files.replace_text(self.path, sealed, mode=0o600)
         except OSError as error:
-            raise KeyringFileError(f"{self.path} cannot be written: {error.strerror}. Nothing was changed") from None
+            said = self._cannot_be_written(error)
+            if self._holds(sealed):
+                # Only the folder could not be flushed, and the next run goes on from the new one.
+                raise KeyringFileError(f"{said}. It is in its place all the same: see to that disk first") from None
+            raise NotWrittenError(said) from None
         return ring
 
+    def _cannot_be_written(self, error: OSError) -> str:
+        return f"{self.path} cannot be written: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
+
+    def _holds(self, sealed: str) -> bool:
+        try:
+            return files.read_text(self.path, LARGEST) == sealed
+        except OSError:
+            return False
+
+    def _seal(self) -> Tuple[str, Any]:
+        """Return the vault id and secret that a first keyring is sealed with."""
+        self._need_secrets("written")
+        try:
+            found: Tuple[str, Any] = match_encrypt_secret(
+                self.secrets, C.config.get_config_value("DEFAULT_VAULT_ENCRYPT_IDENTITY")
+            )
+        except AnsibleVaultError as error:
+            raise KeyringFileError(f"{self.path} cannot be encrypted: {error}") from None
+        return found
+
     def _need_secrets(self, what: str) -> None:
+        if not CRYPTOGRAPHY:
+            raise KeyringFileError(
+                f"the keyring {self.path} cannot be {what}: the Python that runs ansible-playbook ({sys.executable}) has no library cryptography, or "
+                "one that does not load. Install it there (pip install cryptography). Nothing was changed"
+            )
         if not self.secrets:
             raise KeyringFileError(f"the keyring {self.path} cannot be {what} without a vault secret: {HOW_TO_PASS}")

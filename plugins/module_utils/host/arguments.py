@@ -59,7 +59,9 @@ ENV_KEYS: Dict[str, Dict[str, Any]] = {
 def application(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the application's variables from a module's parameters; VariableError where they cannot be used."""
     given = {**params, **{name: _expanded(params[name]) for name in ("env_file", "state_dir") if params.get(name)}}
-    raw = {variables.PREFIX + name: value for name, value in given.items() if name in variables.VARIABLES}
+    # An option that is not given is null here, which a variable may not be.
+    known = {name: value for name, value in given.items() if value is not None and name in variables.VARIABLES}
+    raw = {variables.PREFIX + name: value for name, value in known.items()}
     values = variables.application(variables.read(raw))
     if not values["name"]:
         raise variables.VariableError("app_keys_name is not set")

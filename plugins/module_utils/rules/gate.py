@@ -115,6 +115,20 @@ def soaked(ring: Ring, evidence: Mapping[str, Evidence], now: float) -> List[str
     return [key["fingerprint"] for key in soak.due(ring, now) if not proofs.soak_findings(evidence, [key])]
 
 
+def unwritten(ring: Ring, after: Ring) -> str:
+    """Say what holds, and what to do, where `after` could not be written in place of `ring`: a full disk, say."""
+    name = ring["step"]["name"]
+    if rings.token(after) != rings.token(ring):
+        return f"{after['step']['name']} was not opened: no host was visited for it, and every host keeps the keys that it has. Then run again"
+    if rings.is_open(ring) and not rings.is_open(after):
+        playbook = "adopt" if name == "adopt" else "rollout"
+        return (
+            f"Every member is proven at {name} and stays as it is. Only that could not be written down, so {name} stays open: when that is fixed run "
+            f"phased.keys.{playbook}, which counts once more and closes it"
+        )
+    return "No step was opened or closed, and every host stays as it is. When that is fixed run again"
+
+
 def stopped(ring: Ring) -> str:
     """Say what holds after a stop between batches, and how to go on."""
     return STOPPED.format(playbook="adopt" if ring["step"]["name"] == "adopt" else "rollout")
@@ -159,7 +173,8 @@ def _open(
         fresh = {opened["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
         return Verdict("stay", ring, "\n".join([head, *wording.plan(opened, visit, evidence, fresh)]))
-    text = f"{step} is open: {proven}; key {opened['step']['key']}{_soak_text(opened)}"
+    keys = rings.step_keys(opened)
+    text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened)}"
     return Verdict("visit", opened, text, visit)
 
 

@@ -37,7 +37,7 @@ def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
 
 def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float) -> Ring:
     """Return the keyring without these members. RingError for one that is in the inventory, or that never was a member, and for all at once."""
-    released = {name for entry in ring["journal"] if entry["event"] == "released" for name in entry["members"]}
+    released = {name for entry in ring["journal"] if entry["event"] == "released" for name in entry.get("members", ())}
     fleet = frozenset(fleet)
     for name in names:
         if name in fleet:
@@ -72,8 +72,8 @@ def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: flo
             raise RingError(
                 f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
             )
-    before = [entry for entry in ring["journal"] if entry["event"] == WAIVED and entry["reason"] == reason]
-    same = {name for entry in before for name in entry["members"]}
+    before = [entry for entry in ring["journal"] if entry["event"] == WAIVED and entry.get("reason") == reason]
+    same = {name for entry in before for name in entry.get("members", ())}
     aside = {name: None for name in names if name not in same}
     if not aside:
         return ring

@@ -8,10 +8,10 @@ A keyring is a plain dictionary, as it stands in the file. Nothing here changes 
 
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+import re
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
-from .durations import epoch, stamp
+from .durations import LONGEST, epoch, stamp
 from .fingerprint import PATTERN, fingerprint
 from .order import Order, Token
 
@@ -38,7 +38,12 @@ MARKS = ("weak", "rolled_back", "compromised")
 LEAST_LENGTH = 16
 LEAST_DIFFERENT = 5
 
+NAME = re.compile(r"\A[a-z0-9_-]{1,40}\Z")  # of an application, as far as it is shown
+
 Ring = Dict[str, Any]
+# Whether a value can be used for a field, and the fields of a mapping.
+Kind = Callable[[Any], bool]
+Fields = Mapping[str, Kind]
 
 
 class RingError(ValueError):
@@ -63,6 +68,29 @@ def find(ring: Ring, fingerprint: Optional[str]) -> Optional[Dict[str, Any]]:
 def primary(ring: Ring) -> Dict[str, Any]:
     """Return the key that signs."""
     return in_state(ring, "primary")[0]
+
+
+def let_go(ring: Ring) -> List[str]:
+    """Return the keys that the step lets go of, or has let go of, those that have leaked first."""
+    step = ring["step"]
+    said = step.get("lets_go")
+    if not said and step["name"] in ("retire", "withdraw"):
+        # An earlier release did not write it down: these keys moved in the moment that the step opened.
+        moved = [key["fingerprint"] for key in reversed(ring["keys"]) if key["times"].get("dropping") == step["opened"]]
+        said = moved or [step["key"]]
+    return leaked_first(ring, said or [])
+
+
+def leaked_first(ring: Ring, fingerprints: Sequence[str]) -> List[str]:
+    """Return these keys with those that have leaked in front."""
+    leaked = {key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]}
+    return sorted(fingerprints, key=lambda key: key not in leaked)
+
+
+def step_keys(ring: Ring) -> List[str]:
+    """Return the keys that the step is about: all that it lets go of, or the one that it brings, or that signs by it."""
+    step = ring["step"]
+    return let_go(ring) if step["name"] in ("retire", "withdraw") else [step["key"]]
 
 
 def in_state(ring: Ring, *states: str) -> List[Dict[str, Any]]:
@@ -119,59 +147,116 @@ def weakness(secret: str) -> Optional[str]:
 def check(ring: Any, name: Optional[str] = None) -> Ring:
     """Return `ring` if it is a keyring that this release can work with, else RingError.
 
-    `name` is the application that it should belong to.
+    `name` is the application that it should belong to. Whatever passes can be decided on, counted and shown without an error, so that a
+    keyring that was edited or merged by hand is refused where it is read and not in the middle of a rollout.
     """
     if not isinstance(ring, Mapping) or ring.get("kind") != KIND:
         raise RingError("this is not a keyring of phased.keys")
-    if not isinstance(ring.get("schema"), int) or ring["schema"] < 1:
-        raise RingError(f"the keyring has no usable schema version: {ring.get('schema')!r}")
-    if ring["schema"] > SCHEMA:
+    schema: Any = ring.get("schema")
+    if not _count(schema) or schema < 1:
+        raise RingError(f"the keyring has no usable schema version: {_quoted(schema)}")
+    if schema > SCHEMA:
         raise RingError(
-            f"the keyring has schema {ring['schema']}, and this release of phased.keys knows up to {SCHEMA}: "
+            f"the keyring has schema {schema}, and this release of phased.keys knows up to {SCHEMA}: "
             "use the release that wrote it, or a newer one"
         )
     _fields(ring, "the keyring", FIELDS)
     if name is not None and ring["name"] != name:
-        raise RingError(f"the keyring belongs to the application {ring['name']!r}, not to {name!r}")
-    _fields(ring["step"], "the open step", STEP_FIELDS)
-    if ring["step"]["name"] not in STEPS:
-        raise RingError(f"the open step is {ring['step']['name']!r}; known are {', '.join(STEPS)}")
-    for field in ("closed", "excuses"):
-        if field not in ring["step"]:
-            raise RingError(f"the open step has no {field}, not even null")
-    if ring["step"]["closed"] is not None:
-        _moment(ring["step"]["closed"], "the open step")
+        other = f"the application {ring['name']!r}" if NAME.match(ring["name"]) else "another application"
+        raise RingError(f"the keyring belongs to {other}, not to {name!r}")
+    step = ring["step"]
+    _fields(step, "the open step", STEP_FIELDS, MORE_OF_THE_STEP)
+    if step["name"] not in STEPS:
+        raise RingError(f"the open step is {_quoted(step['name'])}; known are {', '.join(STEPS)}")
     _check_keys(ring["keys"])
+    if not ring["members"]:
+        raise RingError("the keyring has no members: nobody could tell it from a copy")
     for member, entry in ring["members"].items():
-        _fields(entry, f"member {member}", {"since": str})
+        if not isinstance(member, str):
+            raise RingError(f"the keyring has a member whose name is no text: {_quoted(member)}")
+        _fields(entry, f"member {member}", MEMBER_FIELDS)
     for waiver in ring["waivers"]:
         _fields(waiver, "a waiver", WAIVER_FIELDS)
+    for number, entry in enumerate(ring["journal"], 1):
+        _fields(entry, f"entry {number} of the journal", JOURNAL_FIELDS, MORE_OF_THE_JOURNAL)
     return dict(ring)
 
 
-FIELDS = {
-    "name": str, "ring": str, "revision": int, "framework": str, "settings": dict, "keys": list, "step": dict,
-    "members": dict, "waivers": list, "app_check": dict, "journal": list,
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _moment(value: Any) -> bool:
+    try:
+        epoch(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _or_null(kind: Kind) -> Kind:
+    return lambda value: value is None or kind(value)
+
+
+# What a usable value of each field is.
+FIELDS: Fields = {
+    "name": _text, "ring": _text, "revision": _count, "framework": _text, "settings": _mapping, "keys": _list, "step": _mapping,
+    "members": _mapping, "waivers": _list, "app_check": _mapping, "journal": _list,
 }  # fmt: skip
 # signing: keys that may sign somewhere while the step is open. spreading: keys that are not accepted everywhere yet.
+# lets_go: keys that hosts are to accept no longer, in a keyring of a release that writes it down.
 # excuses (a counter, or null): a member that was proven then or later does not hold up the others, reachable or not.
-STEP_FIELDS = {
-    "name": str, "counter": int, "nonce": str, "key": str, "opened": str, "signing": list, "spreading": list,
+STEP_FIELDS: Fields = {
+    "name": _text, "counter": _count, "nonce": _text, "key": _text, "opened": _moment, "closed": _or_null(_moment), "signing": _texts,
+    "spreading": _texts, "excuses": _or_null(_count),
 }  # fmt: skip
 # since: counter of the step that brought the key; a member that was proven then or later accepts it.
-KEY_FIELDS = {
-    "id": str, "fingerprint": str, "state": str, "origin": str, "times": dict, "marks": list, "since": int,
+KEY_FIELDS: Fields = {
+    "id": _text, "fingerprint": _text, "state": _text, "origin": _text, "times": _mapping, "marks": _texts, "since": _count,
 }  # fmt: skip
-WAIVER_FIELDS = {"member": str, "reason": str, "since": str, "until": str}
+MEMBER_FIELDS: Fields = {"since": _moment, "proven": _or_null(_count)}
+WAIVER_FIELDS: Fields = {"member": _text, "reason": _text, "since": _moment, "until": _moment}
+JOURNAL_FIELDS: Fields = {"event": _text}
+# Fields that need not be there.
+MORE_OF_THE_STEP: Fields = {"lets_go": _texts}
+MORE_OF_A_KEY: Fields = {"after": _text}
+MORE_OF_THE_JOURNAL: Fields = {"members": _texts, "reason": _text}
+
+
+def _fields(entry: Any, label: str, fields: Fields, more: Optional[Fields] = None) -> None:
+    if not isinstance(entry, Mapping):
+        raise RingError(f"{label} is not a mapping")
+    present = {field: kind for field, kind in (more or {}).items() if field in entry}
+    for field, usable in {**fields, **present}.items():
+        if field in entry and usable is _moment and isinstance(entry[field], str):
+            _check_moment(entry[field], label)
+        if field not in entry or not usable(entry[field]):
+            raise RingError(f"{label} has no usable {field}")
 
 
 def _check_keys(keys: Sequence[Any]) -> None:
     seen: Set[str] = set()
     for number, key in enumerate(keys, 1):
         label = f"key number {number}"
-        _fields(key, label, KEY_FIELDS)
+        _fields(key, label, KEY_FIELDS, MORE_OF_A_KEY)
         if key["state"] not in STATES:
-            raise RingError(f"{label} has the state {key['state']!r}; known are {', '.join(STATES)}")
+            raise RingError(f"{label} has the state {_quoted(key['state'])}; known are {', '.join(STATES)}")
         if not PATTERN.match(key["fingerprint"]):
             raise RingError(f"{label} has no usable fingerprint")
         label = f"key {key['fingerprint']}"
@@ -179,9 +264,8 @@ def _check_keys(keys: Sequence[Any]) -> None:
             raise RingError(f"{label} stands in the keyring twice")
         seen.add(key["fingerprint"])
         for moment in key["times"].values():
-            _moment(moment, label)
-        if key["state"] not in ENDED:
-            _check_secret(key, label)
+            _check_moment(moment, label)
+        _check_secret(key, label)
         if key["state"] == "retiring":
             _check_soak(key.get("soak"), label)
     for state in ("primary", "staged"):
@@ -192,14 +276,23 @@ def _check_keys(keys: Sequence[Any]) -> None:
             raise RingError("the keyring has no primary key")
 
 
+def _check_moment(value: Any, label: str) -> None:
+    if not _moment(value):
+        raise RingError(f"{label} has a time that is none: {_quoted(value)}")
+
+
 def _check_soak(soak: Any, label: str) -> None:
     length = soak.get("seconds") if isinstance(soak, Mapping) else None
-    if not isinstance(length, (int, float)) or isinstance(length, bool) or not 0 <= length < math.inf:
+    if not isinstance(length, (int, float)) or isinstance(length, bool) or not 0 <= length <= LONGEST:
         raise RingError(f"{label} has no usable soak")
+    if not isinstance(soak.get("source"), str):
+        raise RingError(f"{label} has a soak without a source")
 
 
 def _check_secret(key: Mapping[str, Any], label: str) -> None:
     secret = key.get("secret")
+    if key["state"] in ENDED and secret is None and "secret" in key:
+        return
     if not isinstance(secret, str) or not secret:
         raise RingError(f"{label} is {key['state']} and has no secret: it is empty, null or not a text")
     if fingerprint(secret) != key["fingerprint"]:
@@ -209,22 +302,10 @@ def _check_secret(key: Mapping[str, Any], label: str) -> None:
         raise RingError(f"{label} is too weak: {weak}")
 
 
-def _fields(entry: Any, label: str, fields: Mapping[str, type]) -> None:
-    if not isinstance(entry, Mapping):
-        raise RingError(f"{label} is not a mapping")
-    for field, kind in fields.items():
-        if not isinstance(entry.get(field), kind) or isinstance(entry.get(field), bool):
-            raise RingError(f"{label} has no usable {field}")
-    for field in ("opened", "since", "until"):
-        if fields.get(field) is str:
-            _moment(entry[field], label)
-
-
-def _moment(text: Any, label: str) -> None:
-    try:
-        epoch(text)
-    except (TypeError, ValueError):
-        raise RingError(f"{label} has a time that is none: {text!r}") from None
+def _quoted(value: Any) -> str:
+    """Return what stands where something else belongs; nothing that is as long as a key, for it may be one."""
+    text = repr(value)
+    return text if len(text) < LEAST_LENGTH + 2 else f"something of {len(text)} characters"
 
 
 def note(ring: Ring, now: float, event: str, **details: Any) -> None:

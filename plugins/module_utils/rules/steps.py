@@ -41,16 +41,24 @@ def open_step(
     signing = {rings.primary(ring)["fingerprint"], *(last["signing"] if rings.is_open(ring) else [])}
     spreading = set(last["spreading"] if rings.is_open(ring) else [])
     excuses = _excuses(ring, step)
-    moved = opening(ring, _Opening(now, last["counter"] + 1, new_key, soak, go))
+    moved = [key["fingerprint"] for key in opening(ring, _Opening(now, last["counter"] + 1, new_key, soak, go))]
     if step == "prepare":
-        spreading.add(moved["fingerprint"])
+        spreading.update(moved)
+    moved = rings.leaked_first(ring, moved)
     ring["step"] = {
-        "name": step, "counter": last["counter"] + 1, "nonce": nonce, "key": moved["fingerprint"],
+        "name": step, "counter": last["counter"] + 1, "nonce": nonce, "key": moved[0],
+        "lets_go": moved if step in ("retire", "withdraw") else [],
         "signing": sorted(signing | {rings.primary(ring)["fingerprint"]}), "spreading": sorted(spreading),
         "excuses": excuses, "opened": stamp(now), "closed": None,
     }  # fmt: skip
-    note(ring, now, f"{step} opened", key=moved["fingerprint"])
+    note(ring, now, f"{step} opened", **_named(ring))
     return ring
+
+
+def _named(ring: Ring) -> Dict[str, Any]:
+    """Return which keys the step is about, for the journal."""
+    gone = rings.let_go(ring)
+    return {"key": rings.step_keys(ring)[0], **({"lets_go": gone} if gone else {})}
 
 
 def _excuses(ring: Ring, step: str) -> Optional[int]:
@@ -63,6 +71,10 @@ def _excuses(ring: Ring, step: str) -> Optional[int]:
     return int(rings.primary(ring)["since"]) if step == "rollback" else 0
 
 
+# Those that a step moves: one, or all that it lets go of.
+Keys = Sequence[Dict[str, Any]]
+
+
 class _Opening(NamedTuple):
     """What the steps need beside the keyring."""
 
@@ -73,15 +85,15 @@ class _Opening(NamedTuple):
     go: Optional[Sequence[str]]
 
 
-def _prepare(ring: Ring, given: _Opening) -> Dict[str, Any]:
+def _prepare(ring: Ring, given: _Opening) -> Keys:
     if given.new_key is None:
         raise RingError("prepare needs a new key")
     key = _key(next_id(ring), given.new_key, "staged", "generated", given.now, given.counter)
     ring["keys"].append(key)
-    return key
+    return [key]
 
 
-def _promote(ring: Ring, given: _Opening) -> Dict[str, Any]:
+def _promote(ring: Ring, given: _Opening) -> Keys:
     staged = rings.in_state(ring, "staged")
     if not staged or "compromised" in staged[0]["marks"]:
         raise RingError("promote needs a staged key that has not leaked")
@@ -89,7 +101,7 @@ def _promote(ring: Ring, given: _Opening) -> Dict[str, Any]:
     return _sign_with(ring, staged[0], given)
 
 
-def _rollback(ring: Ring, given: _Opening) -> Dict[str, Any]:
+def _rollback(ring: Ring, given: _Opening) -> Keys:
     why = next_step.why_no_rollback(ring)
     new = rings.primary(ring)
     old = rings.find(ring, new.get("after"))
@@ -99,7 +111,7 @@ def _rollback(ring: Ring, given: _Opening) -> Dict[str, Any]:
     return _sign_with(ring, old, given)
 
 
-def _sign_with(ring: Ring, key: Dict[str, Any], given: _Opening) -> Dict[str, Any]:
+def _sign_with(ring: Ring, key: Dict[str, Any], given: _Opening) -> Keys:
     """Have `key` sign from now on, and the one before only be accepted."""
     if given.soak is None:
         raise RingError("the key that is not to sign any more needs a soak")
@@ -110,10 +122,10 @@ def _sign_with(ring: Ring, key: Dict[str, Any], given: _Opening) -> Dict[str, An
     before["times"].pop("soaking", None)
     key["times"].pop("soaking", None)
     _move(key, "primary", given.now)
-    return key
+    return [key]
 
 
-def _let_go(ring: Ring, given: _Opening) -> Dict[str, Any]:
+def _let_go(ring: Ring, given: _Opening) -> Keys:
     """Have hosts accept no longer what may be let go of: retired keys, and keys that are taken back."""
     keys = [key for key in next_step.may_go(ring, given.now) if given.go is None or key["fingerprint"] in given.go]
     if not keys:
@@ -122,7 +134,7 @@ def _let_go(ring: Ring, given: _Opening) -> Dict[str, Any]:
         if key["state"] == "staged":
             key["marks"].append("rolled_back")
         _move(key, "dropping", given.now)
-    return keys[0]
+    return keys
 
 
 OPENING = {
@@ -162,7 +174,7 @@ def close_step(ring: Ring, now: float) -> Ring:
         ring,
         now,
         f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven",
-        key=step["key"],
+        **_named(ring),
         **set_aside,
     )
     return ring
@@ -219,18 +231,20 @@ def adopt(
         # The newest last: the one that signs.
         keys.insert(0, key)
     signs = keys[-1]["fingerprint"]
+    gone = [key["fingerprint"] for key in keys if key["state"] == "dropping"]
     ring: Ring = {
         "kind": rings.KIND, "schema": rings.SCHEMA, "name": name, "ring": ring_id, "revision": 0,
         "framework": form["framework"], "settings": dict(form["settings"]), "app_check": dict(app_check),
         "keys": keys,
         "step": {
-            "name": "adopt", "counter": start.counter, "nonce": nonce, "key": signs,
+            "name": "adopt", "counter": start.counter, "nonce": nonce, "key": signs, "lets_go": [],
             "signing": sorted({signs, *start.signing}), "spreading": sorted(start.spreading),
             "excuses": None, "opened": stamp(now), "closed": None,
         },
         "members": {}, "waivers": [], "journal": [],
     }  # fmt: skip
-    note(ring, now, f"begun with a key that was {start.origin}", key=signs)
+    ring["step"]["lets_go"] = rings.leaked_first(ring, gone)
+    note(ring, now, f"begun with a key that was {start.origin}", **_named(ring))
     return members.register(ring, fleet, now)
 
 

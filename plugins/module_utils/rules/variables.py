@@ -18,6 +18,10 @@ from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
 
 PREFIX = "app_keys_"
 NAME = re.compile(r"\A[a-z0-9_-]+\Z")  # of an application: it is part of file names
+EMPTY = (
+    "{name} is empty, and hides what the inventory says elsewhere: give it a value, or take it away (the line in the inventory, the -e, or the "
+    "question of the survey)"
+)
 
 
 class VariableError(ValueError):
@@ -25,11 +29,18 @@ class VariableError(ValueError):
 
 
 class Variable(NamedTuple):
-    """A variable: its default, how a raw value is read, and whether all members must have the same."""
+    """A variable.
+
+    default  its value where it is not given
+    read     how a raw value becomes a usable one
+    fleet    whether all members must have the same
+    run      whether it is for one run alone, on the command line or in a survey: its default asks for nothing, so an empty one is not given
+    """
 
     default: Any
     read: Callable[[Any, str], Any]
     fleet: bool = False
+    run: bool = False
 
 
 def read(raw: Mapping[str, Any]) -> Dict[str, Any]:
@@ -44,11 +55,29 @@ def read(raw: Mapping[str, Any]) -> Dict[str, Any]:
             near = difflib.get_close_matches(name, [PREFIX + known for known in VARIABLES], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise VariableError(f"{name} is not a variable of phased.keys{hint}")
-    values = {}
-    for name, variable in VARIABLES.items():
-        value = raw.get(PREFIX + name)
-        values[name] = variable.default if value is None else variable.read(value, PREFIX + name)
-    return values
+    return {
+        name: one(name, raw[PREFIX + name]) if PREFIX + name in raw else variable.default
+        for name, variable in VARIABLES.items()
+    }
+
+
+def one(name: str, value: Any) -> Any:
+    """Return what is read from the raw value of the variable `name` (without its prefix).
+
+    An empty one is an error but for those of one run: it would put the default in the place of what a group says, and a soak
+    that was longer there would end early. Whoever means the default can say it.
+    """
+    variable = VARIABLES[name]
+    if not empty(value):
+        return variable.read(value, PREFIX + name)
+    if variable.run:
+        return variable.default
+    raise VariableError(EMPTY.format(name=PREFIX + name))
+
+
+def empty(value: Any) -> bool:
+    """Whether nothing is said: null, or a text of blanks, as a survey sends for a question that nobody answered."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def application(values: Mapping[str, Any]) -> Dict[str, Any]:
@@ -110,8 +139,8 @@ def _texts(value: Any, name: str) -> List[str]:
 
 def _names(value: Any, name: str) -> List[str]:
     """Hosts by name: a list, or one text with commas, as on a command line."""
-    texts = _texts(value.split(",") if isinstance(value, str) else value, name)
-    return [text.strip() for text in texts]
+    texts = [text.strip() for text in value.split(",")] if isinstance(value, str) else value
+    return _texts(texts, name)
 
 
 def _fingerprint(value: Any, name: str) -> str:
@@ -142,6 +171,13 @@ def _truth(value: Any, name: str) -> bool:
     if str(value).lower() not in known:
         raise VariableError(f"{name} is {value!r}; it is true or false")
     return known[str(value).lower()]
+
+
+def _number(value: Any, name: str) -> int:
+    # An extra variable given as name=value is a text.
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,8}", str(value)):
+        raise VariableError(f"{name} is {value!r}; it is a whole number, 1 or more")
+    return int(value)
 
 
 def _one_of(*allowed: str) -> Callable[[Any, str], str]:
@@ -222,20 +258,21 @@ VARIABLES: Dict[str, Variable] = {
     "evidence_max_age": Variable(300.0, _duration, fleet=True),
     "serial": Variable([1, "25%"], _serial, fleet=True),
     "keyring": Variable(None, _text, fleet=True),
+    "min_members": Variable(None, _number, fleet=True),
     "before_tasks": Variable(None, _text),
     "after_tasks": Variable(None, _text),
-    # Given for one run, on the command line:
-    "new": Variable(False, _truth, fleet=True),
-    "replace": Variable([], _texts, fleet=True),
-    "allow_weak": Variable(False, _truth, fleet=True),
-    "recover": Variable(False, _truth, fleet=True),
-    "release": Variable([], _names, fleet=True),
-    "waive": Variable([], _names, fleet=True),
-    "waive_reason": Variable(None, _text, fleet=True),
-    "waive_for": Variable(None, _duration, fleet=True),
-    "compromised": Variable(None, _fingerprint, fleet=True),
-    "confirm": Variable(None, _fingerprint, fleet=True),
     "allow_key_in_file": Variable(False, _truth),
+    # For one run, on the command line:
+    "new": Variable(False, _truth, fleet=True, run=True),
+    "replace": Variable([], _texts, fleet=True, run=True),
+    "allow_weak": Variable(False, _truth, fleet=True, run=True),
+    "recover": Variable(False, _truth, fleet=True, run=True),
+    "release": Variable([], _names, fleet=True, run=True),
+    "waive": Variable([], _names, fleet=True, run=True),
+    "waive_reason": Variable(None, _text, fleet=True, run=True),
+    "waive_for": Variable(None, _duration, fleet=True, run=True),
+    "compromised": Variable(None, _fingerprint, fleet=True, run=True),
+    "confirm": Variable(None, _fingerprint, fleet=True, run=True),
 }
 
 

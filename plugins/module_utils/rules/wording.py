@@ -34,7 +34,9 @@ def counted(ring: Ring, count: Count) -> str:
     """Say how many members do what the open step asks."""
     step = ring["step"]
     total = len(count.proven) + len(count.findings) + len(count.waived)
-    does = DOES[step["name"]].format(key=step["key"])
+    does = DOES[step["name"]].format(key=", ".join(rings.step_keys(ring)))
+    if step["name"] == "adopt" and rings.let_go(ring):
+        does += f", and have let go of {', '.join(rings.let_go(ring))}"
     idle = f" ({len(count.idle)} of them on disk alone: nothing runs there)" if count.idle else ""
     text = f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}"
     waivers = {waiver["member"]: waiver for waiver in ring["waivers"]}

@@ -93,6 +93,23 @@ def test_a_leaked_key_that_soaks_is_retired_at_once_and_another_goes_on_soaking(
     assert fleet[0].has(third, [fleet.old])
 
 
+def test_an_emergency_names_every_key_that_it_lets_go_of_the_leaked_one_first(after: After) -> None:
+    fleet = after("promote", ("web1",))
+    fleet.vars.update(app_keys_soak="1h", app_keys_wait="0s")
+    fleet.soak("retiring", 3600)
+    second = fleet.key("primary")
+    fleet.run("rollout", "-e", "app_keys_new=true").ended(0)
+    # The second one has soaked by now as well, and goes along with the leaked one; it is the newer of the two.
+    fleet.edit(lambda ring: rings.find(ring, second)["soak"].update(seconds=0))
+    run = fleet.run("rollout", *leaked(fleet.old)).ended(0)
+    run.says("retire is open: 1 of 1 host", f"keys {fleet.old}, {second}")
+    run.says(f"retire: 1 of 1 host have let go of {fleet.old}, {second} in every worker; nothing is in flight")
+    told = [(entry["event"], entry["key"], entry["lets_go"]) for entry in fleet.ring()["journal"][-2:]]
+    assert [event for event, _key, _gone in told] == ["retire opened", "retire closed: all 1 members are proven"]
+    assert [(key, gone) for _event, key, gone in told] == [(fleet.old, [fleet.old, second])] * 2
+    assert fleet.holds("retired") == {"retired": [fleet.old, second]}
+
+
 @pytest.mark.parametrize("step", [slow("prepare"), "promote"])
 def test_an_emergency_in_the_middle_of_a_step_finishes_that_rollout_without_the_soak(after: After, step: str) -> None:
     fleet = after("adopt" if step == "prepare" else "prepare")

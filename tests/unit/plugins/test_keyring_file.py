@@ -85,7 +85,7 @@ BAD: Dict[str, Any] = {
         "is opened by none of the vault secrets that were given (default), or it is cut off or damaged",
     ),
     "cut off in the first line": (cut(0, 14), "is cut off or damaged"),
-    "empty": (cut(0, 0), "is not encrypted with Ansible Vault, or is cut off"),
+    "empty": (cut(0, 0), "is empty: put the last good version back"),
     "plain text": (
         lambda fleet: fleet.keyring.write_text("keys: []\n"),
         "is not encrypted with Ansible Vault, or is cut off",

@@ -269,6 +269,25 @@ def test_14_every_framework_says_what_ends_with_its_key():
     assert set(emergency.ENDS) == set(PROFILES)
 
 
+# --- a keyring that cannot be written ---------------------------------------------
+
+
+def test_where_the_keyring_cannot_be_written_it_is_said_what_holds():
+    prepared = at("prepared")
+    opening = ask(prepared, "promote").ring
+    assert gate.unwritten(prepared, opening).startswith("promote was not opened: no host was visited for it")
+    # A step that closes as the next one opens: that one counts.
+    assert gate.unwritten(at("prepare"), ask(at("prepare"), "promote").ring).startswith("promote was not opened")
+    for name, closed, playbook in (("promote", "promoted", "rollout"), ("adopt", "adopted", "adopt")):
+        said = gate.unwritten(at(name), at(closed))
+        assert said.startswith(f"Every member is proven at {name} and stays as it is")
+        assert f"so {name} stays open: when that is fixed run phased.keys.{playbook}," in said
+    joined = members.register(prepared, ["web-9"], NOW)
+    waived = members.waive(at("prepare"), ["web-2"], "its disk is dead", DAY, NOW)
+    for before, after in ((prepared, joined), (at("prepare"), waived)):
+        assert gate.unwritten(before, after).startswith("No step was opened or closed, and every host stays as it is")
+
+
 # --- rollouts that overlap their soaks -------------------------------------------
 
 

@@ -266,3 +266,68 @@ def test_a_new_key_is_staged_beside_those_that_are_there():
     ring = opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", CLOSED["promote"] + 2 * DAY, 4)
     assert states(ring) == {OLD: "retiring", NEW: "retiring", NEXT: "primary", FP[4]: "staged"}
     assert [key["id"] for key in ring["keys"]] == ["k1", "k2", "k3", "k4"]
+
+
+# --- a step that lets go of several keys ----------------------------------------
+
+
+def both_due(leaked=None):
+    """Two keys soak, both are due, and the older one may have leaked."""
+    ring = rolled(at("promoted"), CLOSED["promote"] + DAY, 3)
+    return steps.mark_compromised(ring, leaked, OVER) if leaked else ring
+
+
+@pytest.mark.parametrize("leaked, named", [(None, [NEW, OLD]), (NEW, [NEW, OLD]), (OLD, [OLD, NEW])])
+def test_14_a_step_names_every_key_that_it_lets_go_of_the_leaked_one_first(leaked, named):
+    ring = opened(both_due(leaked), "retire", OVER + 2 * DAY)
+    assert (ring["step"]["key"], ring["step"]["lets_go"]) == (named[0], named)
+    assert rings.step_keys(ring) == named
+    assert rings.check(ring) == ring
+    closed = steps.close_step(ring, OVER + 3 * DAY)
+    told = [(entry["event"], entry["key"], entry["lets_go"]) for entry in closed["journal"][-2:]]
+    assert told == [("retire opened", named[0], named), ("retire closed: all 3 members are proven", named[0], named)]
+    assert rings.step_keys(closed) == named
+
+
+def test_14_a_key_that_is_found_to_have_leaked_while_it_is_let_go_of_is_named_first_from_then_on():
+    ring = opened(both_due(), "retire", OVER + 2 * DAY)
+    marked = steps.mark_compromised(ring, OLD, OVER + 2 * DAY)
+    assert rings.step_keys(marked) == [OLD, NEW]
+    assert steps.close_step(marked, OVER + 3 * DAY)["journal"][-1]["lets_go"] == [OLD, NEW]
+
+
+@pytest.mark.parametrize("name, key", [("prepare", NEW), ("promote", NEW), ("adopt", OLD)])
+def test_a_step_that_lets_go_of_nothing_names_its_key(name, key):
+    ring = at(name)
+    assert (ring["step"]["lets_go"], rings.step_keys(ring)) == ([], [key])
+    assert "lets_go" not in ring["journal"][-1]
+
+
+def test_a_keyring_that_is_begun_without_a_key_that_some_hosts_accept_says_so():
+    start = steps.Start(SECRETS[1:2], "recovered", gone=SECRETS[2:4], leaked=[NEXT])
+    ring = steps.adopt(
+        "shop", "r", "n", start, FLEET, {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, T0
+    )
+    assert (ring["step"]["key"], ring["step"]["lets_go"]) == (OLD, [NEXT, NEW])
+    assert ring["journal"][0]["lets_go"] == [NEXT, NEW]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_of_a_keyring_that_does_not_say_which_keys_its_step_lets_go_of_the_states_tell(closed):
+    """As those of before this field was there."""
+    ring = opened(both_due(OLD), "retire", OVER + 2 * DAY)
+    ring = steps.close_step(ring, OVER + 3 * DAY) if closed else ring
+    del ring["step"]["lets_go"]
+    assert rings.check(ring) == ring
+    assert rings.step_keys(ring) == [OLD, NEW]
+    for key in ring["keys"]:
+        key["times"].pop("dropping", None)
+    assert rings.step_keys({**ring, "step": {**ring["step"], "key": NEXT}}) == [NEXT]
+
+
+@pytest.mark.parametrize("name", ["adopted", "prepared", "promoted"])
+def test_of_a_keyring_without_that_field_any_other_step_names_its_key_still(name):
+    ring = at(name)
+    key = ring["step"]["key"]
+    del ring["step"]["lets_go"]
+    assert rings.step_keys(rings.check(ring)) == [key]

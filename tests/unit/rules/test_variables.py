@@ -30,7 +30,6 @@ def read(**raw):
 )  # fmt: skip
 def test_the_defaults_are_those_of_the_design(name, default):
     assert read()[name] == default
-    assert read(**{name: None})[name] == default
 
 
 @pytest.mark.parametrize(
@@ -60,6 +59,8 @@ def test_the_defaults_are_those_of_the_design(name, default):
         ("serial", 2, [2]),
         ("serial", "10%", ["10%"]),
         ("serial", [1, 5, "50%"], [1, 5, "50%"]),
+        ("min_members", 1, 1),
+        ("min_members", "120", 120),
         ("new", True, True),
         ("new", "true", True),
         ("new", "YES", True),
@@ -87,9 +88,12 @@ def test_a_value_is_read(name, raw, value):
         *[("app_check", raw) for raw in ("", True, {"python": "x"}, {"python": "x", "manage": "y", "more": "z"}, {"python": "x", "manage": ""})],
         *[(name, raw) for name in ("timeout", "settle", "soak", "wait", "max_age", "evidence_max_age") for raw in ("soon", "", -1, True, [], "5 min")],
         *[("serial", raw) for raw in (0, -1, "0%", "half", "25 %", [1, 0], True, None, 1.5, [1, None]) if raw is not None],
-        *[(name, raw) for name in ("new", "allow_weak", "allow_key_in_file") for raw in ("maybe", "", 2, [], "tru")],
-        *[("replace", raw) for raw in ("", [""], 5)],
+        *[(name, raw) for name in ("new", "recover", "allow_weak", "allow_key_in_file") for raw in ("maybe", 2, [], "tru")],
+        *[("replace", raw) for raw in ([""], 5)],
+        *[(name, raw) for name in ("release", "waive") for raw in ("web1,", ",", "web1, ,web2", ["web1", ""], [None], 5, {"web1": 1})],
+        *[(name, raw) for name in ("compromised", "confirm") for raw in ("0123456789ABCDEF", "0123456789abcde", "0123456789abcdef0", "all", [], True)],
         *[("settings", raw) for raw in ("json", [], 5)],
+        *[("min_members", raw) for raw in (0, -1, "0", "012", "four", 1.5, "1e3", True, [4], 10**12)],
         *[("state_dir", raw) for raw in ("", 5)],
         *[("keyring", raw) for raw in ("", 5)],
         *[("framework", raw) for raw in ("", 5)],
@@ -123,6 +127,47 @@ def test_a_misspelt_variable_is_an_error_since_a_misspelt_guard_would_not_guard(
 @pytest.mark.parametrize("name", ["ansible_host", "app_key", "my_app_keys_name", "__app_keys_run", "APP_KEYS_NAME"])
 def test_other_peoples_variables_are_left_alone(name):
     assert variables.read({name: object()}) == variables.read({})
+
+
+# --- what is left empty --------------------------------------------------------
+
+OF_ONE_RUN = {
+    "new",
+    "replace",
+    "allow_weak",
+    "recover",
+    "release",
+    "waive",
+    "waive_reason",
+    "waive_for",
+    "compromised",
+    "confirm",
+}
+EMPTY = (None, "", " ", "\t\n")
+
+
+def test_these_are_for_one_run_alone():
+    assert {name for name, variable in variables.VARIABLES.items() if variable.run} == OF_ONE_RUN
+    assert all(variables.VARIABLES[name].fleet for name in OF_ONE_RUN)
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("name", sorted(OF_ONE_RUN))
+def test_a_survey_that_sends_an_empty_text_for_a_variable_of_one_run_gives_nothing(name, empty):
+    assert read(**{name: empty}) == read()
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("name", sorted(set(variables.VARIABLES) - OF_ONE_RUN))
+def test_10_any_other_empty_variable_would_hide_what_the_inventory_says_and_is_refused(name, empty):
+    with pytest.raises(VariableError) as error:
+        read(**{name: empty})
+    assert str(error.value).startswith(f"app_keys_{name} is empty, and hides what the inventory says elsewhere")
+    assert "give it a value, or take it away" in str(error.value)
+
+
+def test_a_list_or_mapping_of_nothing_is_a_value():
+    assert read(service=[], settings={}, env_file=[])["service"] == []
 
 
 # --- what follows from them --------------------------------------------------
@@ -177,10 +222,11 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "serial", "keyring", "new", "replace", "allow_weak",
+    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "serial", "keyring", "min_members", "new", "replace", "allow_weak",
     "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
+    "min_members": 4,
     "settings": {"primary": "X"},
     "new": True,
     "allow_weak": True,

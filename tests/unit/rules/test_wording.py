@@ -50,6 +50,12 @@ def test_a_count_says_how_many_of_how_many_do_what(name, count, said):
     assert wording.counted(at(name), count) == said
 
 
+def test_a_count_names_every_key_that_was_let_go_of():
+    ring = at("retire")
+    ring["step"]["lets_go"] = [OLD, NEW]
+    assert wording.counted(ring, NOTHING) == f"2 of 2 hosts have let go of {OLD}, {NEW} in every worker"
+
+
 def test_every_step_has_its_words():
     assert set(wording.DOES) == {"adopt", "prepare", "promote", "retire", "rollback", "withdraw"}
 
