@@ -22,6 +22,11 @@ description:
 extends_documentation_fragment:
   - phased.keys.application
 options:
+  host:
+    description:
+      - Given by the action plugin. Name of the host in the inventory, by which it knows its own record from one that came with an image.
+    type: str
+    default: ''
   converge:
     description:
       - With V(true) the host is brought to the settings of the open step, as the playbooks do it.

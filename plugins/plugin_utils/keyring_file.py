@@ -89,7 +89,10 @@ class Names(Container[str]):
 
 
 class KeyringFile:
-    """One application's keyring at `path`, opened with the secrets of `loader`."""
+    """One application's keyring at `path`, opened with the secrets of `loader`.
+
+    Whose folder it is in does not matter: whoever can write there decides what the playbooks beside it do, too.
+    """
 
     def __init__(self, path: str, loader: Any) -> None:
         self.path = path
@@ -118,7 +121,7 @@ class KeyringFile:
         The file is read only if it was written since another process of this run did.
         """
         try:
-            written = files.identity(self.path)
+            written = files.identity(self.path, safe=False)
         except OSError:
             written = None  # `load` says why
         mark = b"\0".join(
@@ -168,7 +171,7 @@ class KeyringFile:
     def _locked(self) -> Iterator[None]:
         # Two links to one keyring have one lock.
         folder, base = os.path.split(os.path.realpath(self.path))
-        lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
+        lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT, own=False)
         try:
             lock.__enter__()
         except (OSError, files.Locked) as error:
@@ -182,7 +185,7 @@ class KeyringFile:
 
     def _read(self) -> str:
         try:
-            text = files.read_text(self.path, LARGEST)
+            text = files.read_text(self.path, LARGEST, safe=False)
         except (OSError, ValueError) as error:
             raise KeyringFileError(f"{self.path} cannot be read: {error}") from None
         if text is None:
@@ -227,7 +230,7 @@ class KeyringFile:
             plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
         try:
-            files.replace_text(self.path, sealed.decode(), mode=0o600)
+            files.replace_text(self.path, sealed.decode(), mode=0o600, safe=False)
         except OSError as error:
             raise KeyringFileError(f"{self.path} cannot be written: {error.strerror}. Nothing was changed") from None
         return ring
