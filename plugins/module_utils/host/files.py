@@ -76,6 +76,10 @@ class Place(paths.Place):
         """Return how many names the file has: with more than one the others keep what is replaced under this one."""
         return os.fstat(self.file).st_nlink if self.file is not None else 0
 
+    def owner(self) -> int:
+        """Return whose the file is; -1 if it is absent."""
+        return os.fstat(self.file).st_uid if self.file is not None else -1
+
     def inode(self) -> int:
         """Return the file's number on its disk, which its other names have too; 0 if it is absent."""
         return os.fstat(self.file).st_ino if self.file is not None else 0
@@ -110,9 +114,7 @@ class Place(paths.Place):
         except OSError as error:
             raise self._told(error) from error
 
-    def _as_new(
-        self, uid: Optional[int], gid: Optional[int], mode: int
-    ) -> Tuple[Optional[int], Optional[int], int]:
+    def _as_new(self, uid: Optional[int], gid: Optional[int], mode: int) -> Tuple[Optional[int], Optional[int], int]:
         """Return owner, group and mode of a file that is new here."""
         assert self.folder is not None
         found = os.fstat(self.folder)

@@ -116,7 +116,9 @@ class Place:
         others = sorted((self.deciders | owners) - self.trusted)
         everybody = [where for writer, where in self.writers if writer == EVERYBODY]
         if everybody:
-            raise Unsafe(f"everybody may write the folder {everybody[0]}: {self.path} has to be where root alone may write")
+            raise Unsafe(
+                f"everybody may write the folder {everybody[0]}: {self.path} has to be where root alone may write"
+            )
         if others:
             raise Unsafe(
                 f"{self.path} is in the hands of {user(others[0])}, and what stands there decides what is done as {user(os.geteuid())}: give "
@@ -213,7 +215,9 @@ class Place:
     def _make(self, owner: int) -> None:
         assert self.folder is not None
         if self.safe and owner not in self.trusted:
-            raise Unsafe(f"{self.real} is not there, and is not made in a folder of {user(owner)}'s: name another place")
+            raise Unsafe(
+                f"{self.real} is not there, and is not made in a folder of {user(owner)}'s: name another place"
+            )
         with contextlib.suppress(FileExistsError):
             os.mkdir(self.name, 0o700, dir_fd=self.folder)
 

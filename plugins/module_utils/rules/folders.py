@@ -22,7 +22,9 @@ def sharing(evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:
         for member in members:
             others = ", ".join(other for other in members if other != member)
             if others:
-                findings[member] = [Finding(f"keeps its record in the same folder, on the same machine, as {others}", OWN_STATE)]
+                findings[member] = [
+                    Finding(f"keeps its record in the same folder, on the same machine, as {others}", OWN_STATE)
+                ]
     return findings
 
 

@@ -58,7 +58,9 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
         whose = evidence.get("record_of")
         had = f", for the one there is {whose}'s: an image brought it" if whose else ""
         return [
-            Finding(f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy: it needs a visit")
+            Finding(
+                f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy: it needs a visit"
+            )
         ]
     found = late(ring, evidence)
     if found:

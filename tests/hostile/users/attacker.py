@@ -35,7 +35,13 @@ def link(path: Path, target: object, owner: int = USER) -> Path:
 def asked(spec: Dict[str, Dict[str, Any]], folder: Path, env: Path, **more: Any) -> Dict[str, Any]:
     """Return the parameters of a module, as Ansible fills them in."""
     given = {name: option.get("default") for name, option in spec.items()}
-    own = {"name": "shop", "env_file": [str(env)], "state_dir": str(folder / "root/state"), "processes": NOTHING_RUNS, "timeout": "5s"}
+    own = {
+        "name": "shop",
+        "env_file": [str(env)],
+        "state_dir": str(folder / "root/state"),
+        "processes": NOTHING_RUNS,
+        "timeout": "5s",
+    }
     return {**given, **own, **more}
 
 

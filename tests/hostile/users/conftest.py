@@ -33,7 +33,9 @@ def pytest_collection_modifyitems(items: List[Any]) -> None:
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Put back what a visit sets for its process."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM)}
+    kept = {
+        number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM)
+    }
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
@@ -60,7 +62,14 @@ def user() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
 
     def start(what: Any, **options: Any) -> "subprocess.Popen[bytes]":
         argv = ["/usr/bin/env", "python3", "-c", what] if isinstance(what, str) else what
-        given = {"env": {"PATH": "/usr/bin:/bin"}, "cwd": "/", "user": USER, "group": USER, "extra_groups": [], **options}
+        given = {
+            "env": {"PATH": "/usr/bin:/bin"},
+            "cwd": "/",
+            "user": USER,
+            "group": USER,
+            "extra_groups": [],
+            **options,
+        }
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, **given)
         begun.append(child)
         if isinstance(what, str):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -114,10 +115,8 @@ def write(env: Path, key: str, fallback: str) -> None:
     }  # fmt: skip
     under = object.__new__(visits._Visit)
     under.app, under.known, under.did = app, [fingerprint(OLD), fingerprint(NEW)], {"written": []}
-    try:
+    with contextlib.suppress(OSError, ValueError):
         under.write({str(env): {"SECRET_KEY": key, "SECRET_KEY_FALLBACKS": fallback}})
-    except (OSError, ValueError):
-        pass
 
 
 def unfollowed(path: Path) -> str:
@@ -146,7 +145,9 @@ def test_nothing_of_roots_comes_out_in_a_file_that_is_swapped_all_the_time(place
 
 @pytest.mark.parametrize("what", ["comm", "environ", "cmdline"])
 def test_a_link_into_proc_is_no_env_file(what: str, place: Path, user: Any) -> None:
-    child = user("import time; print('x', flush=True); time.sleep(60)", env={"PATH": "/usr/bin:/bin", "SECRET_KEY": OLD})
+    child = user(
+        "import time; print('x', flush=True); time.sleep(60)", env={"PATH": "/usr/bin:/bin", "SECRET_KEY": OLD}
+    )
     for number, target in enumerate((f"/proc/{child.pid}/{what}", f"/proc/{os.getpid()}/{what}")):
         env = link(place / f"home/env{number}", target)
         answer = visit(place, env)
@@ -156,7 +157,9 @@ def test_a_link_into_proc_is_no_env_file(what: str, place: Path, user: Any) -> N
 # --- and what is in order stays possible ----------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["plain", "relative", "absolute", "up and down", "root's link", "a folder in one like /tmp"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "relative", "absolute", "up and down", "root's link", "a folder in one like /tmp"]
+)
 def test_what_is_the_users_own_all_along_is_written_and_stays_the_users(kind: str, place: Path) -> None:
     home = place / "home"
     env = put(home / "shared.env", LINES, USER)

@@ -223,7 +223,9 @@ def ok(path: str) -> str:
         ((0, 0, 0o1777), (SHOP, SHOP, 0o600), False),
     ],
 )
-def test_who_may_put_a_file_there_must_be_one_who_may_read_it(folder: Any, file: Any, good: bool, tmp_path: Path) -> None:
+def test_who_may_put_a_file_there_must_be_one_who_may_read_it(
+    folder: Any, file: Any, good: bool, tmp_path: Path
+) -> None:
     place = made(tmp_path / "place", folder[0], group=folder[1])
     env = made(place / "env", file[0], file[2], file[1], "A=1\n")
     place.chmod(folder[2])
@@ -306,7 +308,8 @@ def may_of(mode: int, tmp_path: Path) -> Set[Any]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "who"), [(0o755, ["user"]), (0o575, ["group"]), (0o557, ["others"]), (0o444, []), (0o222, ["group", "others", "user"])]
+    ("mode", "who"),
+    [(0o755, ["user"]), (0o575, ["group"]), (0o557, ["others"]), (0o444, []), (0o222, ["group", "others", "user"])],
 )
 def test_who_may_by_the_mode(mode: int, who: List[str], tmp_path: Path) -> None:
     found = may_of(mode, tmp_path)
@@ -339,8 +342,12 @@ def test_nothing_is_made_in_a_users_folder(tmp_path: Path) -> None:
 
 
 @root
-@pytest.mark.parametrize("folder, file, good", [(0, 0, True), (0, None, True), (SHOP, SHOP, False), (SHOP, None, False), (0, SHOP, False)])
-def test_what_decides_for_us_is_in_nobody_elses_hands(folder: int, file: Optional[int], good: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "folder, file, good", [(0, 0, True), (0, None, True), (SHOP, SHOP, False), (SHOP, None, False), (0, SHOP, False)]
+)
+def test_what_decides_for_us_is_in_nobody_elses_hands(
+    folder: int, file: Optional[int], good: bool, tmp_path: Path
+) -> None:
     place = made(tmp_path / "state", folder)
     if file is not None:
         made(place / "shop.json", file, text="{}")
@@ -376,8 +383,12 @@ def test_a_plain_user_trusts_root_and_himself(tmp_path: Path, start: Any) -> Non
         made(tmp_path / name / "env", owner, 0o644, text="old")
     made(tmp_path / "theirs/mine", SHOP, 0o644, text="old")
     # pytest's own folders are root's alone: the process enters before it becomes the user.
-    code = code.replace("os.setgroups", "os.chdir(sys.argv[1]); os.setgroups", 1).replace("os.chdir(sys.argv[1])\nprint", "print")
-    child = start(code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, __import__("sys").path))}, [str(tmp_path)])
+    code = code.replace("os.setgroups", "os.chdir(sys.argv[1]); os.setgroups", 1).replace(
+        "os.chdir(sys.argv[1])\nprint", "print"
+    )
+    child = start(
+        code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, __import__("sys").path))}, [str(tmp_path)]
+    )
     out, _none = child.communicate(timeout=20)
     assert out.decode().split() == ["written", "PermissionError", "PermissionError", "Unsafe", str(SHOP)]
 
