@@ -11,7 +11,7 @@ import os
 import time
 from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
 
-from ..rules import env_text
+from ..rules import env_text, writable
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import Keys, Profile, SettingsError, decode
 from . import files, paths, processes, record, units
@@ -113,6 +113,7 @@ def _below(pid: int, parents: Mapping[int, int], lasting: Collection[int]) -> bo
 def read_file(path: str, app: Application) -> Dict[str, Any]:
     """Return what an env file says, in fingerprints, with the file's identity and how many names it has."""
     entry: Dict[str, Any] = {"path": path, "identity": None, "links": 0, "signs": None, "accepts": [], "problem": None}
+    entry["unusable"] = {}
     try:
         with files.Place(path) as place:
             entry.update(identity=place.identity(), links=place.links())
@@ -125,7 +126,14 @@ def read_file(path: str, app: Application) -> Dict[str, Any]:
         values = env_text.read(text, app["env_format"], app["profile"].names)
     except env_text.EnvTextError as error:
         return {**entry, "problem": {"kind": error.kind, "text": str(error)}}
-    return {**entry, **_in_fingerprints(app["profile"], values)}
+    return {**entry, **_in_fingerprints(app["profile"], values), "unusable": _unusable(app, values)}
+
+
+def _unusable(app: Application, values: Mapping[str, str]) -> Dict[str, str]:
+    """Which keys of a file no rollout could write, each with the reason."""
+    keys, _problem = _keys(app["profile"], values)
+    why = {key: writable.why_not(app["profile"], app["env_format"], key) for key in (keys.accepts if keys else [])}
+    return {fingerprint(key): reason for key, reason in why.items() if reason}
 
 
 def _unit_names(app: Application) -> List[str]:

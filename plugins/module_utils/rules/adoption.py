@@ -19,6 +19,10 @@ CHECK = (
     "that exits with 0 when it does (it is given throw-away keys in the settings, and in PHASED_KEYS_PRIMARY and PHASED_KEYS_FALLBACK); "
     "or to trust, if you know it"
 )
+UNWRITABLE = (
+    "no rollout could carry it: give the application another key by hand, and let it accept this one beside it if it can; then run "
+    "phased.keys.adopt again"
+)
 
 
 class Adoption(NamedTuple):
@@ -141,6 +145,11 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
                 Finding(f"{where}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
             )
     found += folders.adoptable(evidence)
+    found += [
+        Finding(f"{file['path']}: the key {key} {why}", UNWRITABLE)
+        for file in evidence["files"]
+        for key, why in (file.get("unusable") or {}).items()
+    ]
     found += [
         outsider(other, "a restart")
         for other in evidence["others"]
