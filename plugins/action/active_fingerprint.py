@@ -23,7 +23,7 @@ class ActionModule(HostAction):
         for option in ("reveal", "reveal_pad"):
             if option in arguments:
                 raise FleetError(f"{option} is for phased.keys.keyring alone, which adopts a key")
-        arguments.pop("member", None)
+        arguments["host"] = str(arguments.pop("member", None) or task_vars["inventory_hostname"])
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]
         return self.ask("active_fingerprint", arguments, task_vars, self.limit(arguments))

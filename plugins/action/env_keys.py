@@ -23,7 +23,7 @@ from ..plugin_utils.asking import boot_time
 from ..plugin_utils.fleet import FleetError, fleet, keyring_path, read
 from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
 
-OWN = ("order", "token", "step", "secrets", "vouched")
+OWN = ("host", "order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
 TRIES = 20
 # So many hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
@@ -129,6 +129,7 @@ class ActionModule(HostAction):
             raise FleetError(voucher.refuse)
         arguments = {
             **self.given,
+            "host": self.host,
             "order": rings.order(ring)._asdict(),
             "token": rings.token(ring)._asdict(),
             "step": ring["step"]["name"],

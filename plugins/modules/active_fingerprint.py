@@ -19,6 +19,11 @@ description:
 extends_documentation_fragment:
   - phased.keys.application
 options:
+  host:
+    description:
+      - Given by the action plugin. Name of the host in the inventory, by which it knows its own record from one that came with an image.
+    type: str
+    default: ''
   known:
     description:
       - Fingerprints of the keyring. A process outside O(processes) that was given one of them is reported.

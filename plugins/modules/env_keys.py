@@ -22,6 +22,11 @@ description:
 extends_documentation_fragment:
   - phased.keys.application
 options:
+  host:
+    description:
+      - Given by the action plugin. Name of the host in the inventory, by which it knows its own record from one that came with an image.
+    type: str
+    default: ''
   converge:
     description:
       - With V(true) the host is brought to the settings of the open step, as the playbooks do it.
@@ -118,14 +123,16 @@ evidence:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.host.answers import answer
+from ..module_utils.host.answers import answer, masked
 from ..module_utils.host.arguments import ENV_KEYS
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ENV_KEYS, supports_check_mode=True)
-    result = answer("env_keys", module.params, module.check_mode)
+    result = masked(
+        answer("env_keys", module.params, module.check_mode), list((module.params["secrets"] or {}).values())
+    )
     (module.fail_json if result.get("failed") else module.exit_json)(**result)
 
 

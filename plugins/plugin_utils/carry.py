@@ -33,6 +33,7 @@ CONTROLLERS = frozenset(
         "adoption",
         "emergency",
         "evidence",
+        "folders",
         "gate",
         "members",
         "next_step",

@@ -105,7 +105,10 @@ class Names(Container[str]):
 
 
 class KeyringFile:
-    """One application's keyring at `path`, opened with the secrets of `loader`."""
+    """One application's keyring at `path`, opened with the secrets of `loader`.
+
+    Whose folder it is in does not matter: whoever can write there decides what the playbooks beside it do, too.
+    """
 
     def __init__(self, path: str, loader: Any) -> None:
         self.path = path
@@ -134,7 +137,7 @@ class KeyringFile:
         The file is read only if it was written since another process of this run did.
         """
         try:
-            written = files.identity(self.path)
+            written = files.identity(self.path, safe=False)
         except OSError:
             written = None  # `load` says why
         mark = b"\0".join(
@@ -193,7 +196,7 @@ class KeyringFile:
     def _locked(self) -> Iterator[None]:
         # Two links to one keyring have one lock.
         folder, base = os.path.split(os.path.realpath(self.path))
-        lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT)
+        lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT, own=False)
         try:
             lock.__enter__()
         except files.Locked as error:
@@ -210,7 +213,7 @@ class KeyringFile:
     def _read(self) -> bytes:
         """Return the vault envelope."""
         try:
-            text = files.read_text(self.path, LARGEST)
+            text = files.read_text(self.path, LARGEST, safe=False)
         except (OSError, ValueError) as error:
             said = keyring_damage.why(error, keyring_damage.READ_ADVICE)
             raise KeyringFileError(f"{self.path} cannot be read: {said}. {WITHOUT_IT}") from None
@@ -279,7 +282,7 @@ class KeyringFile:
             plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
         try:
-            files.replace_text(self.path, sealed, mode=0o600)
+            files.replace_text(self.path, sealed, mode=0o600, safe=False)
         except OSError as error:
             said = self._cannot_be_written(error)
             if self._holds(sealed):

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Mapping, Sequence
+import re
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ..rules.variables import VariableError
 from . import files, units
@@ -14,6 +15,9 @@ from .trouble import words
 Answer = Dict[str, Any]
 # What a person can mend: its words are the answer. Anything else is a fault of ours.
 TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError)
+_QUOTING = "\\'\"`"
+# A secret of fewer characters besides quotes would be found where it is not; one as long as a pad is in no output of a program.
+LEAST, LONGEST = 6, 4096
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"  # as ansible-core writes it
 
 
@@ -33,10 +37,57 @@ def answer(module: str, arguments: Mapping[str, Any], check: bool) -> Answer:
 
 def hidden(answer: Answer, secrets: Sequence[str]) -> str:
     """Return the answer as JSON, with none of the secrets in it."""
-    text = json.dumps(answer)
-    for secret in secrets:
-        text = text.replace(json.dumps(secret)[1:-1], HIDDEN)
-    return text
+    return json.dumps(masked(answer, secrets))
+
+
+def masked(answer: Answer, secrets: Sequence[str]) -> Answer:
+    """Return the answer with none of the secrets in it, however they are quoted: as our own files do it, a shell or a log."""
+    bare = _bare(json.dumps(answer, ensure_ascii=False))
+    # To compile a pattern takes longer than all else here, and hardly ever is there anything to hide.
+    patterns = [_spelled(secret) for secret in secrets if secret and _anchor(secret) in bare]
+    if not patterns:
+        return answer
+    pattern = re.compile("|".join(patterns))
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return pattern.sub(HIDDEN, value)
+        if isinstance(value, dict):
+            return {walk(name): walk(one) for name, one in value.items()}
+        return [walk(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+    return dict(walk(answer))
+
+
+def _bare(text: str) -> str:
+    """Return a text without all that quoting puts between the characters of a value."""
+    return text.translate(dict.fromkeys(map(ord, _QUOTING)))
+
+
+def _anchor(secret: str) -> str:
+    """Return the longest part of a secret that is spelled the same in every way."""
+    return max(re.findall(r"[ -~]+", _bare(secret)) or [""], key=len)
+
+
+def _spelled(secret: str) -> str:
+    """Return a pattern for the spellings of a secret: as it is, and with quotes and backslashes anywhere between its characters."""
+    kept = _bare(secret)
+    if len(kept) < LEAST or len(secret) > LONGEST:
+        return re.escape(secret)
+    between = "[" + re.escape(_QUOTING) + "]*"
+    return f"{re.escape(secret)}|{between.join(_character(char, between) for char in kept)}"
+
+
+def _character(char: str, between: str) -> str:
+    if char.isascii():
+        return re.escape(char)
+    utf16, utf8 = char.encode("utf-16-be", "surrogatepass"), char.encode("utf-8", "surrogateescape")
+    coded: List[List[str]] = [
+        [f"u{utf16[place : place + 2].hex()}" for place in range(0, len(utf16), 2)],
+        [f"x{byte:02x}" for byte in utf8],
+        [f"{byte:03o}" for byte in utf8],
+    ]
+    return f"(?:{re.escape(char)}|(?i:{'|'.join(between.join(units) for units in coded)}))"
 
 
 def _command(module: str) -> Callable[[Mapping[str, Any], bool], Answer]:

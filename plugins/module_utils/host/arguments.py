@@ -28,6 +28,7 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
 }
 ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
     **APPLICATION,
+    "host": {"type": "str", "default": ""},
     "known": {"type": "list", "elements": "str", "default": []},
     "expect": {
         "type": "dict",
@@ -41,6 +42,7 @@ ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
 TOGETHER = [("reveal", "reveal_pad")]
 ENV_KEYS: Dict[str, Dict[str, Any]] = {
     **APPLICATION,
+    "host": {"type": "str", "default": ""},
     "converge": {"type": "bool", "default": False},
     "first": {"type": "str"},
     "keyring": {"type": "path", "no_log": False},
@@ -65,7 +67,7 @@ def application(params: Mapping[str, Any]) -> Dict[str, Any]:
     values = variables.application(variables.read(raw))
     if not values["name"]:
         raise variables.VariableError("app_keys_name is not set")
-    return {**values, "restart_words": variables.restart_words(values)}
+    return {**values, "restart_words": variables.restart_words(values), "host": params.get("host") or ""}
 
 
 def _expanded(path: Any) -> Any:

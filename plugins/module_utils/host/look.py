@@ -11,10 +11,10 @@ import os
 import time
 from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
 
-from ..rules import env_text
+from ..rules import env_text, writable
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import Keys, Profile, SettingsError, decode
-from . import files, processes, record, units
+from . import files, paths, processes, record, units
 from .processes import Process
 
 Application = Mapping[str, Any]
@@ -46,6 +46,7 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
     found = _named(app, table, shown)
     env_files = [read_file(path, app) for path in app["env_file"]]
     looked = [_worker(process, app, env_files, found) for process in found.values()]
+    kept, whose = record.own(app["state_dir"], app["name"], app["host"])
     workers = [worker for worker in looked if not (worker["problem"] and worker["problem"]["kind"] == "gone")]
     held = set(known) | {holder["signs"] for holder in [*env_files, *workers] if holder["signs"]}
     return {
@@ -70,7 +71,9 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         "settled": True,
         "unsettled": [],
         "lasting": len(workers),
-        "record": record.load(app["state_dir"], app["name"]),
+        "record": kept,
+        "record_of": whose,
+        "state": record.folder_mark(app["state_dir"]),
         "visit": files.holder(record.lock_path(app["state_dir"], app["name"])),
         "restart": app["restart_words"],
     }
@@ -108,22 +111,29 @@ def _below(pid: int, parents: Mapping[int, int], lasting: Collection[int]) -> bo
 
 
 def read_file(path: str, app: Application) -> Dict[str, Any]:
-    """Return what an env file says, in fingerprints, with the file's identity."""
-    text = files.read_text(path)
-    entry: Dict[str, Any] = {
-        "path": path,
-        "identity": files.identity(path),
-        "signs": None,
-        "accepts": [],
-        "problem": None,
-    }
+    """Return what an env file says, in fingerprints, with the file's identity and how many names it has."""
+    entry: Dict[str, Any] = {"path": path, "identity": None, "links": 0, "signs": None, "accepts": [], "problem": None}
+    entry["unusable"] = {}
+    try:
+        with files.Place(path) as place:
+            entry.update(identity=place.identity(), links=place.links())
+            text, absent = place.text(), place.absent()
+    except paths.Unsafe as error:
+        return {**entry, "problem": {"kind": "unsafe", "text": str(error)}}
     if text is None:
-        return {**entry, "problem": {"kind": "absent", "text": "there is no such file"}}
+        return {**entry, "problem": {"kind": "absent", "text": absent}}
     try:
         values = env_text.read(text, app["env_format"], app["profile"].names)
     except env_text.EnvTextError as error:
         return {**entry, "problem": {"kind": error.kind, "text": str(error)}}
-    return {**entry, **_in_fingerprints(app["profile"], values)}
+    return {**entry, **_in_fingerprints(app["profile"], values), "unusable": _unusable(app, values)}
+
+
+def _unusable(app: Application, values: Mapping[str, str]) -> Dict[str, str]:
+    """Which keys of a file no rollout could write, each with the reason."""
+    keys, _problem = _keys(app["profile"], values)
+    why = {key: writable.why_not(app["profile"], app["env_format"], key) for key in (keys.accepts if keys else [])}
+    return {fingerprint(key): reason for key, reason in why.items() if reason}
 
 
 def _unit_names(app: Application) -> List[str]:

@@ -3,6 +3,7 @@
 """The record: what a host remembers of its visits, without a secret.
 
 ring, counter, nonce, step   the token of the last step that visited, written before anything else
+member   whose record it is: the host's name in the inventory, where the controller said it
 state    visiting, proven, or unproven: how that visit ended
 at       when the record was written (this host's clock, epoch seconds)
 signs    the key that the host was last proven to sign with
@@ -10,17 +11,19 @@ workers  how many workers there were then
 stopped  keys that the host signed with before, and since when it does not (epoch seconds)
 leaked   keys that are marked as compromised, so that a keyring that is recovered knows it
 files    the identity of each env file after the last proof
+linked   env files that had a second name when a visit replaced them, with the inode that the other names still have
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from ..rules.order import Token
-from . import files
+from . import files, processes
 
 SCHEMA = 1
 
@@ -40,33 +43,112 @@ def lock_path(state_dir: str, name: str) -> str:
 
 
 def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
-    """Return the host's record, or None where no visit has been."""
-    text = files.read_text(path(state_dir, name))
+    """Return the record that is here, whosever it is, or None where no visit has been; RecordError."""
+    where = path(state_dir, name)
+    text = files.read_text(where, own=True)
     if text is None:
         return None
     try:
         record = json.loads(text)
         if record["schema"] > SCHEMA:
-            raise RecordError(f"{path(state_dir, name)} was written by a newer release of phased.keys")
-        for field, kind in (("ring", str), ("counter", int), ("nonce", str), ("state", str)):
-            if not isinstance(record[field], kind):
+            raise RecordError(f"{where} was written by a newer release of phased.keys: use that one")
+        for field, right in _FIELDS.items():
+            if not right(record[field]):
                 raise TypeError(field)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        for field, right in _MORE.items():
+            if not right(record.get(field)):
+                raise TypeError(field)
+    except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
         raise RecordError(
-            f"{path(state_dir, name)} is damaged ({error}): it orders the visits. Remove it only when no other keyring is in use"
+            f"{where}, this host's record of its visits, is damaged ({error}). It tells late visits and copies of the keyring from the right "
+            f"ones: if no other keyring than this one is in use, remove it (rm {where}) and run again, and the host joins like a new one"
         ) from None
     return dict(record)
 
 
+def own(state_dir: str, name: str, member: str) -> Tuple[Optional[Dict[str, Any]], Optional[str]]:
+    """Return this host's record; or None, and the name of the host whose record is here: an image brought it.
+
+    A record that does not say whose it is, and a host that is not told its name, are taken for each other's.
+    """
+    record = load(state_dir, name)
+    whose = record.get("member") if record else None
+    return (None, str(whose)) if member and whose and whose != member else (record, None)
+
+
+def folder_mark(state_dir: str) -> str:
+    """Return what two hosts share exactly if they have one folder for their records: its boot, and the inode of the folder.
+
+    Of one that is not there yet it is that of the folder in which it will be made.
+    """
+    above, below = os.path.realpath(state_dir), ""
+    while True:
+        try:
+            found = os.stat(above)
+            return f"{processes.boot_id()}/{found.st_dev}:{found.st_ino}{below}"
+        except (FileNotFoundError, NotADirectoryError):
+            above, last = os.path.split(above)
+            below = f"/{last}{below}"
+
+
 def save(
-    state_dir: str, name: str, token: Token, step: str, state: str, kept: Mapping[str, Any], leaked: Sequence[str] = ()
+    state_dir: str,
+    name: str,
+    token: Token,
+    step: str,
+    state: str,
+    kept: Mapping[str, Any],
+    leaked: Sequence[str] = (),
+    member: str = "",
 ) -> Dict[str, Any]:
-    """Write the record of a visit that is at `state`, keeping what `kept` says of the last proof."""
+    """Write the record of a visit of `member` that is at `state`, keeping what `kept` says of the last proof."""
     record = {
         "schema": SCHEMA, "name": name, "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
-        "step": step, "state": state, "at": time.time(), "signs": kept.get("signs"),
+        "step": step, "state": state, "at": time.time(), "member": member or None, "signs": kept.get("signs"),
         "workers": kept.get("workers", 0), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
-        "leaked": list(leaked),
+        "linked": kept.get("linked", {}), "leaked": list(leaked),
     }  # fmt: skip
-    files.replace_text(path(state_dir, name), json.dumps(record, indent=1, sort_keys=True) + "\n")
+    where = path(state_dir, name)
+    try:
+        files.replace_text(where, json.dumps(record, indent=1, sort_keys=True) + "\n", own=True)
+    except OSError as error:
+        raise OSError(error.errno, f"this host's record cannot be written: {error.strerror}", where) from error
     return record
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _every(kind: type, right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a check of a list, or of a mapping by names, that may be missing."""
+
+    def check(value: Any) -> bool:
+        of = list(value.values()) if isinstance(value, dict) else value
+        return value is None or (isinstance(value, kind) and all(right(one) for one in of))
+
+    return check
+
+
+# What every record has, and what one may lack that was written by an earlier release.
+_FIELDS: Dict[str, Callable[[Any], bool]] = {
+    "ring": _text,
+    "counter": lambda value: _number(value) and isinstance(value, int),
+    "nonce": _text,
+    "step": _text,
+    "state": _text,
+    "at": _number,
+}
+_MORE: Dict[str, Callable[[Any], bool]] = {
+    "member": lambda value: value is None or _text(value),
+    "signs": lambda value: value is None or _text(value),
+    "workers": lambda value: value is None or (_number(value) and isinstance(value, int)),
+    "stopped": _every(dict, _number),
+    "leaked": _every(list, _text),
+    "files": _every(dict, lambda value: value is None or isinstance(value, dict)),
+    "linked": _every(dict, _number),
+}

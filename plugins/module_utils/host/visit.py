@@ -93,6 +93,7 @@ class _Visit:
         self.before["visit"] = None
         self.was_down = bool(rules.down(self.before))
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False}
+        self.linked: Dict[str, int] = {}
 
     def refusal(self) -> Optional[str]:
         """Why this visit may change nothing at all."""
@@ -130,7 +131,8 @@ class _Visit:
         old_texts = {path: files.read_text(path) for path in app["env_file"]}
         try:
             if plan.write:
-                self.write({path: encode_for(request) for path in app["env_file"]})
+                looked = {file["path"]: file["identity"] for file in self.before["files"]}
+                self.write({path: encode_for(request) for path in app["env_file"]}, looked)
             after = self.restart_and_prove(plan.restart)
         except TROUBLE as error:
             failure, after = words(error), self.before
@@ -157,22 +159,28 @@ class _Visit:
             return self.result(self.before, found)
         return self.result(self.proven(self.before), [])
 
-    def write(self, values: Mapping[str, Mapping[str, Optional[str]]]) -> None:
-        """Put these values of our settings into each file, on the file as it is now."""
+    def write(
+        self, values: Mapping[str, Mapping[str, Optional[str]]], looked: Optional[Mapping[str, Any]] = None
+    ) -> None:
+        """Put these values of our settings into each file, on the file as it is now; it has to be the one that was `looked` at."""
         app = self.app
         for path, ours in values.items():
-            text = files.read_text(path)
-            self.see_nothing_unknown(path, text or "")
-            rewritten = env_text.rewrite(text or "", app["env_format"], ours)
-            if rewritten != text:
-                files.replace_text(
-                    path,
-                    rewritten,
-                    mode=app["env_mode"] and int(app["env_mode"], 8),
-                    owner=app["env_owner"],
-                    group=app["env_group"],
-                )
-                self.did["written"].append(path)
+            with files.Place(path) as place:
+                if looked is not None and place.identity() != looked[path]:
+                    raise ValueError(f"{path} was written by somebody else during the visit: it was left as it is")
+                text = place.text()
+                self.see_nothing_unknown(path, text or "")
+                rewritten = env_text.rewrite(text or "", app["env_format"], ours)
+                if rewritten != text:
+                    if place.links() > 1:
+                        self.linked[path] = place.inode()
+                    place.replace(
+                        rewritten,
+                        mode=app["env_mode"] and int(app["env_mode"], 8),
+                        owner=app["env_owner"],
+                        group=app["env_group"],
+                    )
+                    self.did["written"].append(path)
 
     def see_nothing_unknown(self, path: str, text: str) -> None:
         """Refuse to rewrite a file that somebody else has given another key meanwhile; ValueError names it."""
@@ -245,14 +253,20 @@ class _Visit:
             # The moment of the look that proved it, so that this very evidence may show that a soak of no length is over.
             "stopped": history.after(self.before, signs, seen["now"]),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
+            "linked": self.second_names(),
         }
         return {**seen, "record": self.note("proven", kept)}
+
+    def second_names(self) -> Dict[str, int]:
+        """Return the files that had another name when they were last written, each with the inode that the name still has."""
+        before = (self.before["record"] or {}).get("linked") or {}
+        return {**{path: inode for path, inode in before.items() if path not in self.did["written"]}, **self.linked}
 
     def note(self, state: str, kept: Mapping[str, Any]) -> Dict[str, Any]:
         """Write the record."""
         app, request = self.app, self.request
         return record.save(
-            app["state_dir"], app["name"], request.token, request.step, state, kept, request.order.leaked
+            app["state_dir"], app["name"], request.token, request.step, state, kept, request.order.leaked, app["host"]
         )
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:

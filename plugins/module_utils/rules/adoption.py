@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from . import folders
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
 from .proof import PROBLEMS, Evidence, Finding, outsider, process_findings
@@ -17,6 +18,10 @@ CHECK = (
     "log everybody out at promote. For Django set it to {python: PATH, manage: PATH of manage.py}; for another application to a command "
     "that exits with 0 when it does (it is given throw-away keys in the settings, and in PHASED_KEYS_PRIMARY and PHASED_KEYS_FALLBACK); "
     "or to trust, if you know it"
+)
+UNWRITABLE = (
+    "no rollout could carry it: give the application another key by hand, and let it accept this one beside it if it can; then run "
+    "phased.keys.adopt again"
 )
 
 
@@ -55,9 +60,10 @@ def judge(fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
     if not fleet:
         return Adoption(findings={"(nobody)": [Finding("the fleet has no hosts", "give the inventory with -i")]})
     claimed = claimed_workers(evidence)
+    shared = folders.sharing(evidence)
     findings: Dict[str, List[Finding]] = {}
     for member in fleet:
-        found = usable(member, evidence.get(member), survey)
+        found = usable(member, evidence.get(member), survey) or shared.get(member, [])
         found = found or _records(evidence[member], recover) + _trouble(evidence[member], claimed)
         if found:
             findings[member] = found
@@ -138,6 +144,12 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
             found.append(
                 Finding(f"{where}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
             )
+    found += folders.adoptable(evidence)
+    found += [
+        Finding(f"{file['path']}: the key {key} {why}", UNWRITABLE)
+        for file in evidence["files"]
+        for key, why in (file.get("unusable") or {}).items()
+    ]
     found += [
         outsider(other, "a restart")
         for other in evidence["others"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from . import members, soak
+from . import folders, members, soak
 from . import ring as rings
 from .durations import words
 from .proof import Evidence, Finding, inadmissible, judge, late
@@ -72,8 +72,9 @@ def count(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], su
     claimed = claimed_workers(evidence)
     who = standing(ring, fleet, survey)
     proven, findings, aside = [], {}, []
+    shared = folders.sharing(evidence)
     for member in everybody(ring, fleet):
-        found = unknown_state(member, who, evidence, survey)
+        found = unknown_state(member, who, evidence, survey) or shared.get(member, [])
         if found and member in who.waived and member not in evidence:
             aside.append(member)
             continue
@@ -91,8 +92,9 @@ def not_visitable(
     """Find the members that a visit could not mend: no step goes on while there is one that is not excused."""
     findings = {}
     who = standing(ring, fleet, survey)
+    shared = folders.sharing(evidence)
     for member in everybody(ring, fleet):
-        found = unknown_state(member, who, evidence, survey) or late(ring, evidence[member])
+        found = unknown_state(member, who, evidence, survey) or shared.get(member) or late(ring, evidence[member])
         if found and not excused(ring, member, who, evidence):
             findings[member] = found
     return findings

@@ -141,6 +141,16 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     return Profile(**fields)
 
 
+def unprintable(key: str) -> Optional[str]:
+    """Return why a key can stand in no env file, or None.
+
+    HMAC takes a key and the same with a NUL behind it for one, so two that differ in that alone could not be told apart either.
+    """
+    if key.isprintable():
+        return None
+    return "holds a character that cannot be printed, like a NUL, a line break or half a character, and no env file can carry that"
+
+
 def encode(form: Profile, keys: Keys) -> Dict[str, str]:
     """Return the value of each of the profile's settings, so that an application does as `keys` says."""
     others = [key for key in keys.accepts if key != keys.signs]

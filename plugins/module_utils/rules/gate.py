@@ -88,7 +88,7 @@ def closing(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], 
     """Count the fleet after the last batch, and close the step if every member is proven."""
     count = proofs.count(ring, fleet, evidence, survey)
     if count.complete:
-        return _finished(ring, count, survey.clock)
+        return _finished(ring, count, evidence, survey.clock)
     name = ring["step"]["name"]
     return Verdict(
         "refuse", ring, wording.refusal(ring, f"{name} is not complete", count, count.findings, stopped(ring))
@@ -175,7 +175,7 @@ def _open(
         return Verdict("stay", ring, "\n".join([head, *wording.plan(opened, visit, evidence, fresh)]))
     keys = rings.step_keys(opened)
     text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened)}"
-    return Verdict("visit", opened, text, visit)
+    return Verdict("visit", opened, "\n".join([text, *wording.beside(evidence)]), visit)
 
 
 def _go_on(
@@ -188,7 +188,7 @@ def _go_on(
 ) -> Verdict:
     """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
     if count.complete:
-        return _finished(ring, count, survey.clock)
+        return _finished(ring, count, evidence, survey.clock)
     name = ring["step"]["name"]
     blocked = proofs.not_visitable(ring, fleet, evidence, survey)
     visit = proofs.visits(ring, fleet, evidence, survey)
@@ -207,11 +207,10 @@ def _go_on(
     return Verdict("visit", members.register(ring, fleet, survey.clock), text, visit)
 
 
-def _finished(ring: Ring, count: Count, now: float) -> Verdict:
+def _finished(ring: Ring, count: Count, evidence: Mapping[str, Evidence], now: float) -> Verdict:
     closed = closed_ring(ring, count, now)
-    return Verdict(
-        "stay", closed, f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}"
-    )
+    text = f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}"
+    return Verdict("stay", closed, "\n".join([text, *wording.beside(evidence)]))
 
 
 def _soak_text(ring: Ring) -> str:

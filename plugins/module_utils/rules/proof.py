@@ -55,8 +55,12 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
     record = evidence["record"]
     step = ring["step"]
     if record is None:
+        whose = evidence.get("record_of")
+        had = f", for the one there is {whose}'s: an image brought it" if whose else ""
         return [
-            Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy: it needs a visit")
+            Finding(
+                f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy: it needs a visit"
+            )
         ]
     found = late(ring, evidence)
     if found:
@@ -217,6 +221,7 @@ PROBLEMS = {
     "overwritten": "set app_keys_proof: process_age for this application, or uninstall setproctitle",
     "absent": "see that the application gets its keys from app_keys_env_file, then restart it",
     "empty": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "unsafe": "do what is said there, and run again",
     "not_a_list": "correct app_keys_settings.separator, or the setting",
 }
 

@@ -28,10 +28,11 @@ class Identity(TypedDict):
 
 
 class EnvFile(TypedDict):
-    """An env file as it is on disk; `identity` is null where there is none."""
+    """An env file as it is on disk; `identity` is null where there is none. `links`: how many names it has."""
 
     path: str
     identity: Optional[Identity]
+    links: int
     signs: Optional[str]
     accepts: List[str]
     problem: Optional[Problem]
@@ -71,8 +72,8 @@ class Unit(TypedDict):
     on_demand: bool
 
 
-class Record(TypedDict):
-    """What the host remembers of its visits; see `host/record.py`."""
+class _Record(TypedDict):
+    """What every record has."""
 
     schema: int
     name: str
@@ -89,8 +90,15 @@ class Record(TypedDict):
     leaked: List[str]
 
 
+class Record(_Record, total=False):
+    """What the host remembers of its visits; see `host/record.py`. What is named here a record may lack that an earlier release wrote."""
+
+    member: Optional[str]
+    linked: Dict[str, int]
+
+
 class Evidence(TypedDict):
-    """One look at a host. `nonce` is that of the survey; `visit` the pid of a visit that is under way."""
+    """One look at a host. `nonce` is that of the survey; `visit` the pid of a visit that is under way; `state` marks the folder of the record."""
 
     nonce: str
     now: float
@@ -105,6 +113,7 @@ class Evidence(TypedDict):
     lasting: int
     record: Optional[Record]
     visit: Optional[int]
+    state: str
     restart: Optional[str]
 
 

@@ -218,7 +218,9 @@ def adopt(
     """
     profile = frameworks.profile(form["framework"], form["settings"])
     for secret in start.secrets:
-        # Each of them will be a fallback one day: now is the time to find out that it cannot.
+        # Each of them will be a fallback one day: now is the time to find out that it cannot. (The hosts are asked before.)
+        if frameworks.unprintable(secret):
+            raise RingError(f"the key {fingerprint(secret)} {frameworks.unprintable(secret)}")
         frameworks.encode(profile, frameworks.Keys("another", ["another", secret]))
     states = ["primary"] + ["retiring"] * (len(start.secrets) - 1) + ["dropping"] * len(start.gone)
     keys: List[Dict[str, Any]] = []

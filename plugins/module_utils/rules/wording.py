@@ -7,7 +7,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 
-from . import members, soak, visit
+from . import folders, members, soak, visit
 from . import ring as rings
 from .durations import stamp, words
 from .evidence import Count
@@ -73,6 +73,13 @@ def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
     return lines
 
 
+def beside(evidence: Mapping[str, Mapping[str, Any]]) -> List[str]:
+    """Say as lines what keeps nobody from being proven, and has to be cleared away; nothing where there is nothing."""
+    found = {member: folders.second_names(seen) for member, seen in sorted(evidence.items())}
+    lines = table({member: findings for member, findings in found.items() if findings})
+    return ["to be cleared away, for old keys stay there", *lines] if lines else []
+
+
 def plan(
     ring: Ring,
     hosts: Sequence[str],
@@ -128,6 +135,8 @@ def status(
             f"what phased.keys.rollout would change for {step['name']}",
             *plan(ring, unproven, evidence),
         ] * bool(unproven)
+    left = beside(evidence)
+    lines += ["", *left] * bool(left)
     aside = {waiver["member"] for waiver in members.open_waivers(ring, now)}
     waivers = [
         f"  {waiver['member']}  until {waiver['until']}{'' if waiver['member'] in aside else ' (over)'}: {waiver['reason']}"

@@ -122,20 +122,39 @@ class TestReplace:
         assert stat.S_IMODE(path.stat().st_mode) == 0o440
 
     @root
-    def test_owner_and_group_stay_each_or_become_what_is_given(self, path: pathlib.Path) -> None:
+    def test_owner_and_group_stay_and_the_group_becomes_what_is_given(self, path: pathlib.Path) -> None:
         def owners() -> Tuple[int, int]:
             return path.stat().st_uid, path.stat().st_gid
 
-        os.chown(path, 1234, 4321)
+        os.chown(path, 65534, 4321)
         files.replace_text(str(path), NEW)
-        assert owners() == (1234, 4321)
-        files.replace_text(str(path), NEW, owner="nobody")
         assert owners() == (65534, 4321)
-        files.replace_text(str(path), NEW, owner=7, group="8")
-        assert owners() == (7, 8)
+        files.replace_text(str(path), NEW, owner="nobody", group="8")
+        assert owners() == (65534, 8)
         files.replace_text(str(path), NEW, group="root", mode=0o2640)
-        assert owners() == (7, 0)
+        assert owners() == (65534, 0)
         assert stat.S_IMODE(path.stat().st_mode) == 0o2640
+        files.replace_text(str(path), OLD)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640, "nobody's program becomes another group's by our hand"
+
+    @root
+    @pytest.mark.parametrize("owner", ["nobody", 7, "7"])
+    def test_a_file_that_exists_is_given_to_nobody(self, owner: Any, path: pathlib.Path) -> None:
+        name = "7" if owner in (7, "7") else "nobody"
+        with pytest.raises(ValueError, match=f"belongs to root, and .* right file: chown (uid )?.*{path}"):
+            files.replace_text(str(path), NEW, owner=owner)
+        assert (path.read_text(), path.stat().st_uid) == (OLD, 0)
+        os.chown(path, int(name) if name.isdigit() else 65534, 0)
+        files.replace_text(str(path), NEW, owner=owner)
+        assert path.read_text() == NEW
+
+    @root
+    def test_a_new_file_is_its_folders_or_as_given(self, path: pathlib.Path) -> None:
+        os.chown(path.parent, 0, 4321)
+        files.replace_text(str(path.parent / "its"), NEW)
+        files.replace_text(str(path.parent / "given"), NEW, owner="nobody", group=8)
+        its, given = ((path.parent / name).stat() for name in ("its", "given"))
+        assert (its.st_uid, its.st_gid, given.st_uid, given.st_gid) == (0, 4321, 65534, 8)
 
     @root
     def test_the_folders_group_is_not_for_files_that_had_another(self, path: pathlib.Path) -> None:
@@ -157,8 +176,11 @@ class TestReplace:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "fchown", refuse)
+        with pytest.raises(PermissionError, match=f"cannot be given to uid {os.getuid() + 1}"):
+            files.replace_text(str(path.parent / "new"), NEW, owner=os.getuid() + 1)
+        assert os.listdir(path.parent) == ["shop.env"]
         with pytest.raises(PermissionError):
-            files.replace_text(str(path), NEW, owner=os.getuid() + 1)
+            files.replace_text(str(path), NEW, group=os.getgid() + 1)
         assert os.listdir(path.parent) == ["shop.env"]
         assert path.read_text() == OLD
 

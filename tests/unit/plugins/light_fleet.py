@@ -368,6 +368,7 @@ class Fleet:
             # The copy is the file that the visit wrote.
             record = json.loads(exchange(host.record_file.read_text(), ours))
             record["files"] = {str(host.env): files.identity(str(host.env))}
+            record["member"] = host.name
             host.record_file.write_text(json.dumps(record))
         if older:
             shutil.copy(older / ".keyrings" / "shop.yml", self.keyring)
