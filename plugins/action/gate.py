@@ -83,7 +83,7 @@ class ActionModule(FleetAction):
             "nonce": secrets.token_hex(8),
         }
         run_folder.begin(run)
-        self.keep_fleet(run["nonce"], self.fleet)
+        self.keep_fleet(str(run["nonce"]), self.fleet)
         return run
 
     def do_ask(self) -> Dict[str, Any]:

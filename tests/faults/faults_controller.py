@@ -47,7 +47,13 @@ def killed_after_a_visit(field: Field) -> str:
 
 
 # In the order in which runs come to them that are cut off one after the other.
-BOUNDARIES = ("Look at every worker#1", "Open the gate#1", "See that nothing was lost#1", f"{VISIT}#1", "Close the step#1")
+BOUNDARIES = (
+    "Look at every worker#1",
+    "Open the gate#1",
+    "See that nothing was lost#1",
+    f"{VISIT}#1",
+    "Close the step#1",
+)
 
 
 @fault("controller killed with -9 at a task boundary", FINISHED, STEPS, ["prepare"])

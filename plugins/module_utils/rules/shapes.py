@@ -98,7 +98,8 @@ class Record(_Record, total=False):
 
 
 class Evidence(TypedDict):
-    """One look at a host. `nonce` is that of the survey; `visit` the pid of a visit that is under way; `state` marks the folder of the record."""
+    """One look at a host. `nonce` is that of the survey; `visit` the pid of a visit that is under way; `state` marks the
+    folder of the record, and `record_of` names the host whose record is there, where that is another: an image brought it."""
 
     nonce: str
     now: float
@@ -112,6 +113,7 @@ class Evidence(TypedDict):
     unsettled: List[int]
     lasting: int
     record: Optional[Record]
+    record_of: Optional[str]
     visit: Optional[int]
     state: str
     restart: Optional[str]

@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import soak
 
 HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parents[1] / "fleet"):
+for folder in (HERE, HERE.parent / "rules", HERE.parents[1] / "fleet"):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 

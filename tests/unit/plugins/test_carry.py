@@ -13,9 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import builders
 import pytest
 from ansible_collections.phased.keys.plugins.action import active_fingerprint
 from ansible_collections.phased.keys.plugins.module_utils.host import answers
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.plugin_utils import carry
 
 PYTHON = sys.executable
@@ -44,6 +46,29 @@ def test_a_text_answers_as_the_module_does(tmp_path: Path) -> None:
     assert answer["idle"] is True and answer["changed"] is False
     assert answer["evidence"]["nonce"] == "n1"
     assert answer["evidence"]["files"][0]["problem"] is None
+
+
+@pytest.mark.parametrize("module", ["active_fingerprint", "env_keys"])
+def test_what_an_honest_host_says_is_let_in_as_it_is(tmp_path: Path, module: str) -> None:
+    """So every field that the host's code writes has its place in the shapes."""
+    given = look(tmp_path, processes=[{"pattern": str(tmp_path)}])
+    if module == "env_keys":
+        ring = builders.at("prepare")
+        order, step = rings.order(ring)._asdict(), ring["step"]
+        token = rings.token(ring)._asdict()
+        (tmp_path / "env").write_text(f"SECRET_KEY={builders.SECRETS[1]}\n")
+        secrets = rings.secrets(ring, order["may_accept"])
+        given.update(order=order, token=token, step=step["name"], secrets=secrets, vouched=True, converge=True)
+        given.update(processes=[{"pattern": "no such process anywhere"}])
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f": {tmp_path}; sleep 20"], env={"SECRET_KEY": builders.SECRETS[1]}
+    ) as worker:
+        ended = ran(carry.text(module, given, False), tmp_path)
+        worker.kill()
+    told = json.loads(ended["stdout"].splitlines()[-1])
+    assert told["evidence"]["workers"] or told["proven"], told
+    admitted = carry.answer(module, PYTHON, ended)
+    assert admitted == told
 
 
 def test_a_host_is_sent_what_it_may_need_and_no_more() -> None:

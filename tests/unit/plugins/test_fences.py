@@ -43,7 +43,9 @@ def test_a_keyring_from_when_adopt_was_open_writes_no_host_that_was_set_up_anew(
     before = fleet.unchanged()
     fleet.visit().ended(2)
     assert fleet.unchanged() == before
-    fleet.deploy("--limit", "web1").ended(2).says("web1 has no record, and web2 has seen step 3 (promote)", "Nothing was changed")
+    fleet.deploy("--limit", "web1").ended(2).says(
+        "web1 has no record, and web2 has seen step 3 (promote)", "Nothing was changed"
+    )
     assert fleet.unchanged() == before
 
 

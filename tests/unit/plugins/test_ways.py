@@ -72,7 +72,7 @@ def test_a_connection_plugin_without_an_option_for_pipelining_is_one_that_has_no
     fleet.vars["app_keys_allow_key_in_file"] = True
     assert set(fleet.visit().ended(0).recap("changed").values()) == {1}
     # And nothing of it stays.
-    assert not [path for path in (fleet.folder / "tmp").rglob("phased_keys.py")]
+    assert not list((fleet.folder / "tmp").rglob("phased_keys.py"))
 
 
 REQUIRETTY = """case " $* " in *" -tt "*) ;; *" -I -S "*)
