@@ -28,11 +28,13 @@ class Identity(TypedDict):
 
 
 class EnvFile(TypedDict):
-    """An env file as it is on disk; `identity` is null where there is none. `links`: how many names it has."""
+    """An env file as it is on disk; `identity` is null where there is none. `links`: how many names it has;
+    `unusable`: the keys in it that no rollout could write, each with the reason."""
 
     path: str
     identity: Optional[Identity]
     links: int
+    unusable: Dict[str, str]
     signs: Optional[str]
     accepts: List[str]
     problem: Optional[Problem]
