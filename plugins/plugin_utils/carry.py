@@ -28,7 +28,19 @@ OPTIONS = "-I -S -"
 LINE = 76
 # What of the rules only the controller asks: a host is not sent it.
 CONTROLLERS = frozenset(
-    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steps", "wording"]
+    [
+        "adoption",
+        "emergency",
+        "evidence",
+        "gate",
+        "members",
+        "next_step",
+        "outsiders",
+        "ring",
+        "soak",
+        "steps",
+        "wording",
+    ]
 )
 # What our modules return (their RETURN, and what says that they failed).
 ANSWERED = frozenset(

@@ -10,6 +10,8 @@ workers  how many workers there were then
 stopped  keys that the host signed with before, and since when it does not (epoch seconds)
 leaked   keys that are marked as compromised, so that a keyring that is recovered knows it
 files    the identity of each env file after the last proof
+stamps   of each env file its identity and since when, by the boot clock, it is so (see rules.age); written before any restart
+uids     whose the workers were at the last proof
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def save(
         "schema": SCHEMA, "name": name, "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
         "step": step, "state": state, "at": time.time(), "signs": kept.get("signs"),
         "workers": kept.get("workers", 0), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
-        "leaked": list(leaked),
+        "leaked": list(leaked), "stamps": kept.get("stamps", {}), "uids": kept.get("uids", []),
     }  # fmt: skip
     files.replace_text(path(state_dir, name), json.dumps(record, indent=1, sort_keys=True) + "\n")
     return record

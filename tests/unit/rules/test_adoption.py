@@ -279,7 +279,7 @@ def test_7_a_lost_keyring_is_not_replaced_unasked():
 
 @pytest.mark.parametrize("kind", ["unreadable", "overwritten", "absent", "empty", "not_a_list", "stale"])
 def test_2_a_worker_whose_keys_cannot_be_seen_keeps_its_host_from_being_adopted(kind):
-    assert texts(judge(web_2=host(workers=[worker(9, problem=kind)])).findings) == [f"pid 9: the text for {kind}"]
+    assert texts(judge(web_2=host(workers=[worker(9, problem=kind)])).findings) == [f"pid 9 (gunicorn: worker): the text for {kind}"]
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])
