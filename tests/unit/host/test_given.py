@@ -8,7 +8,8 @@ import os
 import pathlib
 import subprocess
 import time
-from typing import Any
+import tracemalloc
+from typing import Any, Iterator
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import given, proc, processes
@@ -75,6 +76,7 @@ ctypes.CDLL(None).execve(b"/bin/sleep", argv, envp)
                 break
             time.sleep(0.02)
         assert processes.environment(process) == {"A": "1"}
+        assert given.settings([process], ["A"]) == {child.pid: {"A": "1"}}
 
     def test_larger_than_a_page(self, start: Any) -> None:
         given = {f"N{number}": "x" * 1000 for number in range(200)}
@@ -203,3 +205,84 @@ time.sleep(60)
             finally:
                 os._exit(status)
         assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 0
+
+
+# PR_SET_MM_MAP needs no privilege: the environment is as much memory as one likes, of which nothing has to be there.
+MOVED = """
+import ctypes, mmap, sys, time
+libc = ctypes.CDLL(None)
+libc.sbrk.restype, libc.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
+fields = [0, 0, 0, *open("/proc/self/stat").read().rpartition(")")[2].split()]
+now = [int(fields[number]) for number in (26, 27, 45, 46, 47)] + [libc.sbrk(0)] + [int(fields[number]) for number in (28, 48, 49)]
+size = int(sys.argv[1])
+area = mmap.mmap(-1, size)
+area[:5] = b"A=1\\0B"
+start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+names = "start_code end_code start_data end_data start_brk brk start_stack arg_start arg_end env_start env_end auxv".split()
+class Map(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in names] + [("auxv_size", ctypes.c_uint32), ("exe_fd", ctypes.c_uint32)]
+map = Map(*now, start, start + size, 0, 0, 0xFFFFFFFF)
+print(libc.prctl(35, ctypes.c_ulong(14), ctypes.byref(map), ctypes.c_ulong(ctypes.sizeof(map)), ctypes.c_ulong(0)), flush=True)
+time.sleep(60)
+"""
+
+
+class TestWhatIsTooMuch:
+    """Nothing that a user's process shows costs whoever looks at it more than a moment, and a little memory."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self) -> Iterator[None]:
+        yield
+        tracemalloc.stop()
+
+    def test_an_environment_that_was_moved_over_sparse_memory(self, start: Any) -> None:
+        process = seen(start(MOVED, {"SECRET_KEY": "k"}, [str(1 << 28)]))
+        if process.areas[3] - process.areas[2] != 1 << 28:
+            pytest.skip("this kernel has no PR_SET_MM_MAP")
+        tracemalloc.start()
+        begun = time.monotonic()
+        with pytest.raises(EnvironmentUnknown, match="shows 268435456 bytes") as caught:
+            processes.environment(process)
+        assert caught.value.kind == "overwritten"
+        assert given.may_hold([process], ["SECRET_KEY"]) == [process]
+        assert isinstance(given.settings([process], ["SECRET_KEY"])[process.pid], EnvironmentUnknown)
+        assert time.monotonic() - begun < 1
+        assert tracemalloc.get_traced_memory()[1] < 3 * given.LARGEST
+
+    def test_as_much_as_a_program_can_be_given_is_read(self, start: Any) -> None:
+        # A quarter of the stack's limit of 8 MiB; one variable has 128 KiB at most.
+        values = {f"N{number}": "x" * 120_000 for number in range(15)}
+        process = seen(start(SLEEP, {**values, "SECRET_KEY": "k"}))
+        assert processes.environment(process) == {**values, "SECRET_KEY": "k"}
+        assert given.settings([process], ["SECRET_KEY", "ABSENT"])[process.pid] == {"SECRET_KEY": "k"}
+
+    def test_processes_without_a_main_thread_are_waited_for_together(self, start: Any) -> None:
+        children = [start(THREADS) for _number in range(12)]
+        table = processes.table()
+        begun = time.monotonic()
+        found = given.settings([table[child.pid] for child in children], ["A"])
+        assert time.monotonic() - begun < 1
+        assert {str(found[child.pid]) for child in children} == {
+            f"pid {child.pid} shows no environment: its main thread has ended" for child in children
+        }
+
+
+class TestSettings:
+    def test_only_what_is_asked_for_and_by_its_whole_name(self, start: Any) -> None:
+        values = {"KEY": "1", "MY_KEY": "2", "KEYS": "3", "OTHER": "KEY=4", "ODD": "\udcff"}
+        process = seen(start(SLEEP, values))
+        assert given.settings([process], ["KEY", "ODD", "NONE"]) == {process.pid: {"KEY": "1", "ODD": "\udcff"}}
+
+    @pytest.mark.parametrize(
+        ("values", "may"), [({"KEY": "1"}, True), ({"MY_KEY": "1"}, True), ({"A": "KEY"}, False), ({}, True)]
+    )
+    def test_who_is_worth_a_closer_look(self, values: Any, may: bool, start: Any) -> None:
+        # Who was given nothing at all looks like one that is between two programs.
+        process = seen(start(SLEEP, values))
+        assert given.may_hold([process], ["KEY"]) == [process] * may
+
+    @pytest.mark.parametrize("size", [-1, 1, 0])
+    def test_who_shows_less_or_more_than_it_should_is(self, size: int, start: Any) -> None:
+        process = seen(start(SLEEP, {"A": "1"}))
+        areas = (*process.areas[:3], process.areas[3] + size)
+        assert given.may_hold([process._replace(areas=areas)], ["KEY"]) == [process._replace(areas=areas)] * bool(size)

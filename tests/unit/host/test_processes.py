@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
 from typing import Any, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import processes
+from ansible_collections.phased.keys.plugins.module_utils.host import proc, processes
 from ansible_collections.phased.keys.plugins.module_utils.host.processes import Process
 
 SLEEP = ["/bin/sleep", "60"]
@@ -72,13 +73,65 @@ class TestTable:
         until(lambda: seen(child).command == "[cat]")
         child.stdin.close()
 
-    @pytest.mark.parametrize("name", ["a) S 1", "(x", "a b\nc", "Z) Z"])
+    @root
+    @pytest.mark.parametrize(
+        ("ids", "agree"),
+        [((7, 7, 7), True), ((7, 0, 0), False), ((7, 7, 0), False), ((0, 7, 0), False), ((0, 0, 7), False)],
+    )
+    @pytest.mark.parametrize("kind", ["u", "g"])
+    def test_whose_it_is(self, kind: str, ids: Tuple[int, ...], agree: bool, start: Any) -> None:
+        found = seen(start(f"import os; os.setres{kind}id{ids}; " + READY))
+        other, got = (found.gids, found.uids) if kind == "u" else (found.uids, found.gids)
+        assert (got, set(other)) == (ids, {0})
+        assert (found.uid if kind == "u" else found.gid) == ids[1]
+        assert found.ids_agree is agree
+
+    def test_who_was_forked_shares_what_its_parent_was_given_until_it_starts_a_program(self, start: Any) -> None:
+        child = start("import os, subprocess; os.fork() and subprocess.Popen(['/bin/sleep', '60']); " + READY)
+        child.stdout.readline()  # of the second of the two
+        table = processes.table()
+        first, *others = processes.below(table, child.pid)
+        program = next(process for process in others if process.command == "/bin/sleep 60")
+        forked = next(process for process in others if process is not program)
+        assert (first.forked, forked.forked, program.forked) == (False, True, False)
+        assert forked.image == first.image != program.image
+        assert first.image and program.image
+
+    def test_what_is_not_asked_for_is_not_there(self, start: Any) -> None:
+        child = start(READY)
+        bare = processes.table(read=[])[child.pid]
+        assert (bare.uid, bare.gid, bare.uids, bare.gids, bare.cgroups) == (-1, -1, (), (), ())
+        assert not bare.ids_agree
+        assert bare.command.startswith("[")
+        full = seen(child)
+        assert processes.whole(bare) == full._replace(started=pytest.approx(full.started, abs=0.5))
+        assert processes.whole(bare._replace(ticks=bare.ticks - 1)) is None
+        child.kill()
+        child.wait(10)
+        assert processes.whole(bare) is None
+
+    def test_of_a_command_line_the_beginning(self, start: Any) -> None:
+        child = start(READY, {}, ["x" * 100_000, "needle"])
+        assert len(seen(child).command) == proc.LONGEST_COMMAND
+
+    def test_the_boot_clock_is_the_one_by_which_a_start_is_told(self, start: Any) -> None:
+        for _round in range(5):
+            before = processes.ticks_now()
+            child = start(SLEEP)
+            found = processes.start_ticks(child.pid)
+            assert found is not None
+            assert before <= found <= processes.ticks_now()
+
+    @pytest.mark.parametrize(
+        "name", ["a) S 1", "(x", "a b\nc", "Z) Z", "\nUid:\t7\t7\t7", "\rUid:\t7\t7", "\x0bUid:\t7\t7"]
+    )
     def test_no_name_deceives(self, name: str, start: Any) -> None:
         code = f"import time\nopen('/proc/self/comm', 'w').write({name!r})\nprint('r', flush=True); time.sleep(60)"
         child = start(code)
         found = seen(child)
         assert found.parent == os.getpid()
         assert found.ticks == processes.start_ticks(child.pid)
+        assert set(found.uids) == {os.geteuid()}
 
     def test_the_dead_are_left_out(self, start: Any, until: Any) -> None:
         child = start(READY)
@@ -129,6 +182,13 @@ class TestFamilies:
         assert processes.lineage(ring, 2) == [2, 3]
         assert [process.pid for process in processes.below(ring, 2)] == [2, 3]
 
+    def test_a_great_family_takes_no_time(self) -> None:
+        line = {pid: one(pid, parent=pid - 1) for pid in range(1, 20_001)}
+        wide = {pid: one(pid, parent=1 if pid > 1 else 0) for pid in range(1, 20_001)}
+        begun = time.monotonic()
+        assert len(processes.below(line, 1)) == len(processes.below(wide, 1)) == 20_000
+        assert time.monotonic() - begun < 1
+
     def test_real_ones(self, start: Any) -> None:
         code = "import subprocess; subprocess.Popen(['/bin/sleep', '60']); " + READY
         child = start(code)
@@ -146,6 +206,28 @@ class TestFamilies:
         assert [process.pid for process in processes.matching(table, "^python", [])] == [2]
         with pytest.raises(ValueError, match="regular expression"):
             processes.matching(table, "(", [])
+
+    def test_a_long_command_line_is_matched_in_no_time(self, start: Any) -> None:
+        hostile = "gunicorn " * 14_000  # 126 KB, of which each word begins a search to the end
+        child = start(READY, {}, [hostile, "shop"])
+        begun = time.monotonic()
+        table = processes.table()
+        assert processes.matching(table, "gunicorn.*gunicorn.*shop", []) == []
+        assert child.pid in [process.pid for process in processes.matching(table, "gunicorn.*gunicorn", [])]
+        assert time.monotonic() - begun < 5
+
+    def test_who_is_called_the_same_is_matched_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        searched = []
+
+        class Expression:
+            def search(self, command: str) -> bool:
+                searched.append(command)
+                return command == "a"
+
+        monkeypatch.setattr(re, "compile", lambda pattern: Expression())
+        table = {pid: one(pid, command="ab"[pid % 2]) for pid in range(10)}
+        assert [process.pid for process in processes.matching(table, "a", [4])] == [0, 2, 6, 8]
+        assert sorted(searched) == ["a", "b"]
 
 
 class TestCgroups:
@@ -190,6 +272,18 @@ class TestCgroups:
     def test_the_root_holds_all(self) -> None:
         table = processes.table()
         assert len(processes.in_cgroup(table, "/")) == len(table)
+
+    @pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r", "\x85", "\u2028", ":", " "])
+    def test_nobodys_group_is_called_like_two(self, odd: str, tmp_path: pathlib.Path) -> None:
+        # Whoever has a group delegated may call those in it what he likes, but for line feeds.
+        folder = tmp_path / "77"
+        folder.mkdir()
+        for name in ("stat", "status", "cmdline"):
+            (folder / name).write_bytes(pathlib.Path(f"/proc/self/{name}").read_bytes())
+        (folder / "cgroup").write_text(f"0::/user.slice/x{odd}0::{self.UNIT}\n")
+        table = processes.table(str(tmp_path))
+        assert table[77].cgroups == (f"/user.slice/x{odd}0::{self.UNIT}",)
+        assert processes.in_cgroup(table, self.UNIT) == []
 
     def test_our_own(self) -> None:
         table = processes.table()
