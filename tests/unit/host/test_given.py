@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import given, proc, processes
 from ansible_collections.phased.keys.plugins.module_utils.host.processes import EnvironmentUnknown, Process
 
+KEY = "a-key-abcdefghijklmnop"
 SLEEP = ["/bin/sleep", "60"]
 READY = "import time; print('ready', flush=True); time.sleep(60)"
 
@@ -205,6 +206,21 @@ time.sleep(60)
             finally:
                 os._exit(status)
         assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("title", ["(sd-pam)", "conmon"])
+def test_who_overwrote_it_is_a_worker_whatever_it_calls_itself(title: str, shop: Any) -> None:
+    code = TITLE.replace("import ctypes", f"open('/proc/self/comm', 'w').write({title!r}); import ctypes", 1)
+    shop.write(KEY)
+    shop.run(
+        "import os, sys\nif os.fork(): " + READY + f"\nsys.argv = ['', {title!r}, '1']\n" + code, {"SECRET_KEY": KEY}
+    )
+    for _try in range(200):
+        seen = shop.look()
+        if any(worker["problem"] for worker in seen["workers"]):
+            break
+        time.sleep(0.02)
+    assert [worker["problem"]["kind"] for worker in seen["workers"] if worker["problem"]] == ["overwritten"]
 
 
 # PR_SET_MM_MAP needs no privilege: the environment is as much memory as one likes, of which nothing has to be there.
