@@ -16,6 +16,7 @@ from .processes import EnvironmentUnknown, Process
 Application = Mapping[str, Any]
 Entry = Dict[str, Any]
 Table = Dict[int, Process]
+MOST_ALIKE = 500  # others that hold the same keys under the same ids
 LONGEST = 128 * 1024  # of one variable, at execve (MAX_ARG_STRLEN)
 
 
@@ -104,16 +105,22 @@ def read(
 def others(table: Table, named: Table, profile: Profile, held: Collection[str]) -> List[Entry]:
     """Return the processes outside the named ones that were given one of our keys: a queue worker, a cron job.
 
-    One that does not show what it was given cannot be judged, and is not ours by name.
+    One that does not show what it was given cannot be judged, and is not ours by name. Of very many that are alike the
+    first are listed, and the last of those says how many `more` there are.
     """
-    found = []
+    groups: Dict[Any, List[Entry]] = {}
     outside = given.may_hold((process for process in table.values() if process.pid not in named), profile.names)
     for pid, values in given.settings(outside, profile.names).items():
         keys = [] if isinstance(values, EnvironmentUnknown) else any_keys(profile, values, held)
         process = processes.whole(table[pid]) if keys else None
         if process:
-            found.append({**_identity(process), "signs": keys[0], "holds": keys})
-    return found
+            entry = {**_identity(process), "signs": keys[0], "holds": keys, "more": 0}
+            alike = groups.setdefault((*keys, *entry["uids"]), [])
+            if len(alike) < MOST_ALIKE:
+                alike.append(entry)
+            else:
+                alike[-1]["more"] += 1
+    return [entry for alike in groups.values() for entry in alike]
 
 
 def _helpers(named: Named, found: Mapping[int, Entry]) -> Set[int]:

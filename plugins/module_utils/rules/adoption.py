@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
-from .proof import PROBLEMS, Evidence, Finding, outsider, place, process_findings
+from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2
@@ -138,11 +138,7 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
             found.append(
                 Finding(f"{place(holder)}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
             )
-    found += [
-        outsider(other, "a restart")
-        for other in evidence["others"]
-        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed
-    ]
+    found += [outsider(other, "a restart") for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
     return found
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, NamedTuple, Set, Tuple
 
 from . import ring as rings
-from .proof import Evidence, Finding, outsider
+from .proof import Evidence, Finding, is_claimed, outsider
 from .ring import Ring
 
 
@@ -33,14 +33,12 @@ def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]
     `claimed` are the workers that some member answers for: of those nothing is said.
     """
     workers = _uids(evidence)
-    harmless = [other for other in evidence["others"] if _harmless(other, over, workers)]
-    if not harmless:
-        return Apart(evidence, [])
-    noted = [
-        Finding(f"{outsider(other, '').seen}; uid {_listed(other)}, and that key has ended", IGNORED)
-        for other in harmless
-    ]
-    others = [other for other in evidence["others"] if other not in harmless]
+    others, noted = [], []
+    for other in evidence["others"]:
+        if not _harmless(other, over, workers):
+            others.append(other)
+        elif not is_claimed(evidence, other, claimed):
+            noted.append(Finding(f"{outsider(other, '').seen}; uid {_listed(other)}, and that key has ended", IGNORED))
     return Apart({**evidence, "others": others}, noted)
 
 

@@ -50,7 +50,7 @@ def judge(
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
     for other in evidence["others"]:
-        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed:
+        if not is_claimed(evidence, other, claimed):
             found.append(outsider(other, restart))
     return found
 
@@ -185,10 +185,16 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
     return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
+def is_claimed(evidence: Evidence, other: Mapping[str, Any], claimed: Set[Tuple[str, int, int]]) -> bool:
+    """Whether a process outside is a worker that some member answers for; of more that are like it nobody knows."""
+    return not other.get("more") and (evidence["machine"], other["pid"], other["ticks"]) in claimed
+
+
 def outsider(other: Mapping[str, Any], restart: str) -> Finding:
     """Say that a process outside the named ones holds one of our keys."""
+    more = f" (and {other['more']} more like it)" if other.get("more") else ""
     return Finding(
-        f"{_pids([other])} ({other['command']}) holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
+        f"{_pids([other])} ({other['command']}){more} holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
         f"name it in app_keys_processes and app_keys_service if it is part of the application, or end it; {restart} does not reach it",
     )
 

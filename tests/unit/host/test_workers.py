@@ -88,6 +88,17 @@ class TestOthers:
         found = [entry for entry in shop.look(known=[fingerprint(OTHER)])["others"] if entry["pid"] == other.pid]
         assert [entry["holds"] for entry in found] == [[fingerprint(OTHER), fingerprint(OURS)]]
 
+    def test_of_many_that_are_alike_some(self, shop: Any, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(workers, "MOST_ALIKE", 2)
+        for _number in range(4):
+            start(SLEEP, {"SECRET_KEY": OURS})
+        start(SLEEP, {"SECRET_KEY": OTHER})
+        table = processes.table()
+        found = workers.others(table, {}, profile("django"), [fingerprint(OURS), fingerprint(OTHER)])
+        ours = [entry["more"] for entry in found if entry["signs"] == fingerprint(OURS)]
+        assert ours == [0, 2]
+        assert [entry["more"] for entry in found if entry["signs"] == fingerprint(OTHER)] == [0]
+
     def test_who_cannot_be_read_is_not_ours_by_name(self, shop: Any, start: Any) -> None:
         shop.write(OURS)
         gone = start(SLEEP, {"SECRET_KEY": OURS})
