@@ -265,8 +265,8 @@ PROBLEMS = {
         "container anew: a restart keeps what it was created with"
     ),
     "doubtful": (
-        "if it is the application, restart it, so that it writes its pid file anew; if it is another process, remove the pid file and see "
-        "why the application does not run"
+        "if it is the application (the clock may have been set since), restart it, so that it writes its pid file anew; if it is another "
+        "process, remove the pid file and see why the application does not run"
     ),
 }
 
