@@ -37,6 +37,7 @@ CONTROLLERS = frozenset(
         "gate",
         "members",
         "next_step",
+        "outsiders",
         "ring",
         "shapes",
         "slices",

@@ -27,7 +27,7 @@ WHOLE = 2**64
 # What has a date: the years 1 to 9999.
 EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 NEVER_EMPTY = ("path",)  # by which the rules tell a file from a worker
-FINGERPRINTS = ("signs", "accepts", "leaked")
+FINGERPRINTS = ("signs", "accepts", "holds", "leaked")
 HOLDER = {"signs", "accepts", "problem"}  # the fields of a worker and of a file
 REPLACED = "\ufffd"
 

@@ -12,6 +12,8 @@ stopped  keys that the host signed with before, and since when it does not (epoc
 leaked   keys that are marked as compromised, so that a keyring that is recovered knows it
 files    the identity of each env file after the last proof
 linked   env files that had a second name when a visit replaced them, with the inode that the other names still have
+stamps   of each env file its identity and since when, by the boot clock, it is so (see rules.age); written before any restart
+uids     whose the workers were at the last proof
 """
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ def save(
         "schema": SCHEMA, "name": name, "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
         "step": step, "state": state, "at": time.time(), "member": member or None, "signs": kept.get("signs"),
         "workers": kept.get("workers", 0), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
-        "linked": kept.get("linked", {}), "leaked": list(leaked),
+        "linked": kept.get("linked", {}), "leaked": list(leaked), "stamps": kept.get("stamps", {}),
+        "uids": kept.get("uids", []),
     }  # fmt: skip
     where = path(state_dir, name)
     try:

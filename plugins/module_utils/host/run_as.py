@@ -19,7 +19,7 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..rules import env_text
-from . import files, paths, processes, units
+from . import files, given, paths, proc, processes, units
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # systemd's own
 MOST = 4  # so many users one application may have
@@ -84,7 +84,7 @@ def persons(app: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) -> Lis
     return list(by_user.values())
 
 
-def _ourselves(app: Mapping[str, Any], running: Sequence[processes.Process]) -> Person:
+def _ourselves(app: Mapping[str, Any], running: Sequence[proc.Process]) -> Person:
     """Who is not root asks an application of his own, as himself."""
     uid, gid = os.geteuid(), os.getegid()
     person = next((person for person in (_of_process(app, one, uid) for one in running) if person), None)
@@ -100,7 +100,7 @@ def _ourselves(app: Mapping[str, Any], running: Sequence[processes.Process]) -> 
     return Person(uid, gid, [], {**environment, **_env_files(app, {0, uid})}, "/", "nothing runs")
 
 
-def _of_unit(app: Mapping[str, Any], unit: _Unit, inside: Sequence[processes.Process]) -> List[Person]:
+def _of_unit(app: Mapping[str, Any], unit: _Unit, inside: Sequence[proc.Process]) -> List[Person]:
     found = [person for person in (_of_process(app, process) for process in inside) if person]
     users = [person for person in found if person.uid != 0]
     if users:
@@ -133,7 +133,7 @@ def _named(app: Mapping[str, Any], unit: _Unit) -> Person:
     return Person(user.pw_uid, gid, _groups(user.pw_uid, gid), environment, "/", f"User= of {unit.name}")
 
 
-def _of_processes(app: Mapping[str, Any], running: Sequence[processes.Process]) -> List[Person]:
+def _of_processes(app: Mapping[str, Any], running: Sequence[proc.Process]) -> List[Person]:
     """Where no unit says it the workers have to."""
     if not running:
         raise Refused(
@@ -156,20 +156,20 @@ def _of_processes(app: Mapping[str, Any], running: Sequence[processes.Process]) 
     return [Person(0, 0, [], {**_clean(0), **_env_files(app, {0})}, "/", f"pid {running[0].pid} is root's")]
 
 
-def _of_process(app: Mapping[str, Any], process: processes.Process, only: Optional[int] = None) -> Optional[Person]:
+def _of_process(app: Mapping[str, Any], process: proc.Process, only: Optional[int] = None) -> Optional[Person]:
     """The user of a process, if all of its ids are one (and that is `only`); of root's nothing else is taken. None if not."""
     try:
-        with processes._opened("/proc", process.pid) as folder:
+        with proc.opened("/proc", process.pid) as folder:
             before = _ids(folder)
             if before is None or before[0] != (before[0] if only is None else only):
                 return None
             uid, gid = before
             try:
-                environment = processes.environment(process) if uid else {}
-            except processes.EnvironmentUnknown:
+                environment = given.environment(process) if uid else {}
+            except given.EnvironmentUnknown:
                 environment = {**_clean(uid), **_env_files(app, None if only is None else {0, only})}
             cwd = os.readlink("cwd", dir_fd=folder) if uid else "/"
-            if _ids(folder) != before or processes._stat(folder).ticks != process.ticks:
+            if _ids(folder) != before or proc.stat_of(folder).ticks != process.ticks:
                 return None
     except OSError:
         return None
@@ -178,14 +178,7 @@ def _of_process(app: Mapping[str, Any], process: processes.Process, only: Option
 
 def _ids(folder: int) -> Optional[Tuple[int, int]]:
     """Return the user and the group of a process, if the real, effective, saved and file system's are one each."""
-    with open(os.open("status", os.O_RDONLY, dir_fd=folder), "rb") as file:
-        lines = file.read(4096).split(b"\n")  # not splitlines: the name in it is the process's own choice
-    found = {}
-    for line in lines:
-        name, _colon, numbers = line.partition(b":")
-        if name in (b"Uid", b"Gid") and name not in found:
-            found[name] = {int(number) for number in numbers.split()}
-    uids, gids = found.get(b"Uid", set()), found.get(b"Gid", set())
+    uids, gids = (set(numbers) for numbers in proc.ids(folder))
     return (uids.pop(), gids.pop()) if len(uids) == len(gids) == 1 else None
 
 

@@ -71,7 +71,7 @@ def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_
         return []
     full = [full_name(name) for name in names]
     code, out, err = _systemctl(scope, ["show", "--property=" + ",".join(_PROPERTIES), "--", *full], timeout)
-    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n") if block]
+    blocks = [dict(line.partition("=")[::2] for line in block.split("\n")) for block in out.split("\n\n") if block]
     if code or len(blocks) != len(full):
         raise UnitsUnavailable(err or f"systemctl show told of {len(blocks)} units instead of {len(full)}")
     return [_unit(name, block) for name, block in zip(full, blocks)]

@@ -18,7 +18,7 @@ from ..rules import visit as rules
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import Keys, SettingsError, decode, encode
 from ..rules.order import Order, Token
-from . import arguments, files, record, units
+from . import age, arguments, files, record, units
 from .look import compared, look, look_once
 from .trouble import words
 
@@ -91,6 +91,7 @@ class _Visit:
         self.known = [*request.order.known, *request.replace]
         self.before = look(self.app, self.known, request.nonce)
         self.before["visit"] = None
+        self.stamps: Mapping[str, Any] = (self.before["record"] or {}).get("stamps") or {}
         self.was_down = bool(rules.down(self.before))
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False}
         self.linked: Dict[str, int] = {}
@@ -133,6 +134,7 @@ class _Visit:
             if plan.write:
                 looked = {file["path"]: file["identity"] for file in self.before["files"]}
                 self.write({path: encode_for(request) for path in app["env_file"]}, looked)
+            self.stamp()
             after = self.restart_and_prove(plan.restart)
         except TROUBLE as error:
             failure, after = words(error), self.before
@@ -181,6 +183,11 @@ class _Visit:
                         group=app["env_group"],
                     )
                     self.did["written"].append(path)
+
+    def stamp(self) -> None:
+        """Note since when the files are as they are, before anything is restarted: what starts from now on is younger."""
+        self.stamps = age.stamps(self.app["env_file"], self.stamps)
+        self.note("visiting", self.before["record"] or {})
 
     def see_nothing_unknown(self, path: str, text: str) -> None:
         """Refuse to rewrite a file that somebody else has given another key meanwhile; ValueError names it."""
@@ -254,6 +261,7 @@ class _Visit:
             "stopped": history.after(self.before, signs, seen["now"]),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
             "linked": self.second_names(),
+            "uids": rules.remembered_uids(self.before, seen),
         }
         return {**seen, "record": self.note("proven", kept)}
 
@@ -266,8 +274,9 @@ class _Visit:
         """Write the record."""
         app, request = self.app, self.request
         return record.save(
-            app["state_dir"], app["name"], request.token, request.step, state, kept, request.order.leaked, app["host"]
-        )
+            app["state_dir"], app["name"], request.token, request.step, state,
+            {**kept, "stamps": self.stamps}, request.order.leaked, app["host"],
+        )  # fmt: skip
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
         """After a failed proof put our old settings back where the step admits them, and say what is true now."""
@@ -309,6 +318,7 @@ class _Visit:
             old = env_text.read(old_texts[path] or "", app["env_format"], names)
             values[path] = {name: old.get(name) for name in names}
         self.write(values)
+        self.stamp()
         self.did["restored"] = True
         if not self.did["restarted"]:
             return

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 from . import folders
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
-from .proof import PROBLEMS, Evidence, Finding, outsider, process_findings
+from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2
@@ -138,11 +138,11 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
     """What keeps one host from being adopted, whatever keys it holds."""
     found = process_findings(evidence)
     for holder in [*evidence["files"], *evidence["workers"]]:
-        where = holder.get("path") or f"pid {holder['pid']}"
         problem = holder["problem"]
-        if problem and (problem["kind"] != "absent" or evidence["workers"]):
+        # The visits of adopt note the time and restart it: until then its age cannot be proven, and nothing speaks against it.
+        if problem and problem["kind"] != "undated" and (problem["kind"] != "absent" or evidence["workers"]):
             found.append(
-                Finding(f"{where}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
+                Finding(f"{place(holder)}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
             )
     found += folders.adoptable(evidence)
     found += [
@@ -150,11 +150,7 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
         for file in evidence["files"]
         for key, why in (file.get("unusable") or {}).items()
     ]
-    found += [
-        outsider(other, "a restart")
-        for other in evidence["others"]
-        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed
-    ]
+    found += [outsider(other, "a restart") for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from . import folders, members, soak
+from . import folders, members, outsiders, soak
 from . import ring as rings
 from .durations import words
 from .proof import Evidence, Finding, inadmissible, judge, late
@@ -49,12 +49,16 @@ class Standing(NamedTuple):
 
 
 class Count(NamedTuple):
-    """The members that are proven, those of them on which nothing runs, the findings of all others, and who is set aside."""
+    """The members that are proven, those of them on which nothing runs, the findings of all others, and who is set aside.
+
+    `noted` is what a person should know of a member and what stands in nobody's way.
+    """
 
     proven: List[str]
     findings: Dict[str, List[Finding]]
     idle: Sequence[str] = ()
     waived: Sequence[str] = ()
+    noted: Mapping[str, List[Finding]] = {}
 
     @property
     def complete(self) -> bool:
@@ -71,19 +75,24 @@ def count(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], su
     asked = rings.order(ring)
     claimed = claimed_workers(evidence)
     who = standing(ring, fleet, survey)
-    proven, findings, aside = [], {}, []
+    over = outsiders.ended(ring)
+    proven, findings, aside, noted = [], {}, [], {}
     shared = folders.sharing(evidence)
     for member in everybody(ring, fleet):
         found = unknown_state(member, who, evidence, survey) or shared.get(member, [])
         if found and member in who.waived and member not in evidence:
             aside.append(member)
             continue
-        found = found or judge(ring, asked, evidence[member], claimed)
+        if not found:
+            seen, harmless = outsiders.apart(evidence[member], over, claimed)
+            found = judge(ring, asked, seen, claimed)
+            if harmless:
+                noted[member] = harmless
         if found:
             findings[member] = found
         else:
             proven.append(member)
-    return Count(proven, findings, [member for member in proven if not evidence[member]["workers"]], aside)
+    return Count(proven, findings, [member for member in proven if not evidence[member]["workers"]], aside, noted)
 
 
 def not_visitable(

@@ -70,6 +70,9 @@ KEY_FORMS: Dict[str, Set[str]] = {
     "fernet": set("-_="),
 }
 
+# A list of more keys is none that anybody means, and takes long to look through.
+MOST_KEYS = 256
+
 
 class SettingsError(ValueError):
     """What a set of settings says about keys cannot be used; `kind` tells the cases apart.
@@ -175,7 +178,12 @@ def decode(form: Profile, values: Mapping[str, str]) -> Keys:
             raise SettingsError("empty", f"{form.primary} lists no key")
         signs = listed[0] if form.signs == "first" else listed[-1]
         others = listed
-    return Keys(signs, [signs] + [key for key in dict.fromkeys(others) if key != signs])
+    accepts = [signs] + [key for key in dict.fromkeys(others) if key != signs]
+    if len(accepts) > MOST_KEYS:
+        raise SettingsError(
+            "not_a_list", f"{form.fallbacks} lists {len(accepts)} keys, and at most {MOST_KEYS} are looked through"
+        )
+    return Keys(signs, accepts)
 
 
 def _join(form: Profile, keys: Sequence[str]) -> str:
@@ -205,9 +213,18 @@ def _split(form: Profile, text: str) -> List[str]:
 def _json_list(form: Profile, text: str) -> List[str]:
     try:
         keys = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         keys = None
     # Flask takes a plain string apart into keys of one character each.
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+    if not isinstance(keys, list) or not all(isinstance(key, str) and _is_text(key) for key in keys):
         raise SettingsError("not_a_list", f"{form.fallbacks} is not a JSON list of strings")
     return keys
+
+
+def _is_text(key: str) -> bool:
+    """Whether a string can be written down: JSON can escape halves of characters (surrogates) that no encoding has."""
+    try:
+        key.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True

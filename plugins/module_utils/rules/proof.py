@@ -23,13 +23,18 @@ def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
     """Find what a member does that is not safe beside what the open step lets others do."""
     found = []
     for holder in [*evidence["files"], *evidence["workers"]]:
-        where = holder.get("path") or f"pid {holder['pid']}"
+        where = place(holder)
         if holder["problem"]:
             if holder["problem"]["kind"] != "absent" or evidence["workers"]:
                 found.append(Finding(f"{where}: {holder['problem']['text']}", MEND_FIRST))
         elif not asked.admits(holder["signs"], holder["accepts"]):
             found.append(Finding(f"{where} {differs(asked, holder)}", MEND_FIRST))
     return found
+
+
+def place(holder: Mapping[str, Any]) -> str:
+    """Return what an env file or a worker is called."""
+    return str(holder.get("path") or f"pid {holder['pid']} ({holder['command']})")
 
 
 def judge(
@@ -45,7 +50,7 @@ def judge(
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
     for other in evidence["others"]:
-        if (evidence["machine"], other["pid"], other["ticks"]) not in claimed:
+        if not is_claimed(evidence, other, claimed):
             found.append(outsider(other, restart))
     return found
 
@@ -124,17 +129,30 @@ def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Find
     groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
     for worker in evidence["workers"]:
         if worker["problem"]:
-            key = (worker["problem"]["text"], PROBLEMS.get(worker["problem"]["kind"], restart))
+            key = (
+                f"{worker['command']}: {worker['problem']['text']}",
+                PROBLEMS.get(worker["problem"]["kind"], restart),
+            )
         elif asked.wants(worker["signs"], worker["accepts"]):
             continue
         elif unknown(asked, worker):
             key = _unknown(asked, worker)
+        elif overruled(evidence, worker):
+            key = (
+                f"{differs(asked, worker)}: {OVERRULED.format(proof=evidence['proof'])}",
+                f"{restart}; {SET_ELSEWHERE}",
+            )
         else:
             key = (differs(asked, worker), f"{restart}: {STALE}")
         groups.setdefault(key, []).append(worker)
     written = [file["identity"]["changed"] for file in evidence["files"] if file["identity"]]
     when = f"; the env file was written {stamp(max(written))}" if written else ""
     return [Finding(f"{_pids(workers)} {seen}{when}", do) for (seen, do), workers in groups.items()]
+
+
+def overruled(evidence: Evidence, worker: Mapping[str, Any]) -> bool:
+    """Whether a weaker kind of proof was asked for than the one by which a worker's keys are known: that counts."""
+    return bool(worker.get("by", evidence["proof"]) != evidence["proof"])
 
 
 def process_findings(evidence: Evidence) -> List[Finding]:
@@ -171,10 +189,16 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
     return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
+def is_claimed(evidence: Evidence, other: Mapping[str, Any], claimed: Set[Tuple[str, int, int]]) -> bool:
+    """Whether a process outside is a worker that some member answers for; of more that are like it nobody knows."""
+    return not other.get("more") and (evidence["machine"], other["pid"], other["ticks"]) in claimed
+
+
 def outsider(other: Mapping[str, Any], restart: str) -> Finding:
     """Say that a process outside the named ones holds one of our keys."""
+    more = f" (and {other['more']} more like it)" if other.get("more") else ""
     return Finding(
-        f"{_pids([other])} ({other['command']}) holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
+        f"{_pids([other])} ({other['command']}){more} holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
         f"name it in app_keys_processes and app_keys_service if it is part of the application, or end it; {restart} does not reach it",
     )
 
@@ -216,13 +240,39 @@ def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
 MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
 STALE = "it reloaded without a new environment, or was not restarted"
 UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
+OVERRULED = "so its environment says, and app_keys_proof {proof} overrules no environment that can be read"
+SET_ELSEWHERE = (
+    "if it stays so, take our settings out of what starts it (environment= of supervisord, Environment= of the unit), so that it has them "
+    "from the env file alone"
+)
+NOT_GIVEN = (
+    "see that the application gets its keys from app_keys_env_file, then restart it; a helper that needs no key is kept out by naming the "
+    "workers in app_keys_processes with a pid_file or a pattern instead of their unit, or runs in a unit of its own"
+)
 PROBLEMS = {
     "unreadable": "run with become (-b), so that the environment of the workers may be read",
-    "overwritten": "set app_keys_proof: process_age for this application, or uninstall setproctitle",
-    "absent": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "overwritten": (
+        "keep its environment readable: with setproctitle (gunicorn uses it where it is installed) set SPT_NOENV=1 in what starts the "
+        "application, and restart it; a helper is kept out by naming the workers in app_keys_processes with a pid_file or a pattern; "
+        "as a last resort, which proves less, set app_keys_proof: process_age"
+    ),
+    "absent": NOT_GIVEN,
     "empty": "see that the application gets its keys from app_keys_env_file, then restart it",
     "unsafe": "do what is said there, and run again",
     "not_a_list": "correct app_keys_settings.separator, or the setting",
+    "undated": "run phased.keys.rollout: a visit notes the time and restarts the application, and from then on its age is proof",
+    "ageless": (
+        "let what starts it stay its parent (no daemon mode: Type=exec or notify for a unit, nodaemon for a supervisor), or let it be "
+        "proven by its environment (app_keys_proof: environ)"
+    ),
+    "container": (
+        "set app_keys_proof: environ, which reads a container's processes from the host, and let app_keys_restart_command create the "
+        "container anew: a restart keeps what it was created with"
+    ),
+    "doubtful": (
+        "if it is the application (the clock may have been set since), restart it, so that it writes its pid file anew; if it is another "
+        "process, remove the pid file and see why the application does not run"
+    ),
 }
 
 

@@ -41,26 +41,32 @@ class EnvFile(TypedDict):
 
 
 class Worker(TypedDict):
-    """A running process of the application. `ticks`: when it started, in clock ticks since boot."""
+    """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
+    file system uid, each once; `by`: the kind of proof by which its keys are known."""
 
     pid: int
     parent: int
     ticks: int
     started: float
     command: str
+    uids: List[int]
+    by: str
     signs: Optional[str]
     accepts: List[str]
     problem: Optional[Problem]
 
 
 class Outsider(TypedDict):
-    """A process outside the named ones that holds a key of ours."""
+    """A process outside the named ones that holds keys of ours; `more` of them are like it and are not listed."""
 
     pid: int
     ticks: int
     started: float
     command: str
+    uids: List[int]
     signs: Optional[str]
+    holds: List[str]
+    more: int
 
 
 class Unit(TypedDict):
@@ -72,6 +78,14 @@ class Unit(TypedDict):
     sub: str
     restarts: int
     on_demand: bool
+
+
+class Stamp(TypedDict):
+    """Since when an env file is as it is, by the boot clock: `boot` names the boot, `ticks` are clock ticks since it."""
+
+    identity: Identity
+    boot: str
+    ticks: int
 
 
 class _Record(TypedDict):
@@ -97,14 +111,17 @@ class Record(_Record, total=False):
 
     member: Optional[str]
     linked: Dict[str, int]
+    stamps: Dict[str, Stamp]
+    uids: List[int]
 
 
 class Evidence(TypedDict):
-    """One look at a host. `nonce` is that of the survey; `visit` the pid of a visit that is under way; `state` marks the
+    """One look at a host. `nonce` is that of the survey; `ticks` are `now` by the boot clock; `visit` the pid of a visit that is under way; `state` marks the
     folder of the record, and `record_of` names the host whose record is there, where that is another: an image brought it."""
 
     nonce: str
     now: float
+    ticks: int
     machine: str
     proof: str
     workers: List[Worker]

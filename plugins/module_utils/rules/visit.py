@@ -14,7 +14,9 @@ from .durations import stamp
 from .order import Order, Token
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
-BLIND = ("unreadable", "overwritten", "not_a_list")
+BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
+# These a restart cures.
+CURED = ("stale", "undated")
 NO_RESTART = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command. Nothing was changed"
 
 
@@ -105,6 +107,12 @@ def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
     return int(seen["lasting"]) or (look["record"] or {}).get("workers", 0)
 
 
+def remembered_uids(look: Mapping[str, Any], seen: Mapping[str, Any]) -> List[int]:
+    """Return whose the workers are, for the record: those of before where nothing runs."""
+    uids = {uid for worker in seen["workers"] for uid in worker.get("uids", [])}
+    return sorted(uids) or (look["record"] or {}).get("uids", [])
+
+
 def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) -> Optional[str]:
     """A value that the keyring does not know may be the only copy of a key."""
     for holder in [*look["files"], *look["workers"]]:
@@ -112,7 +120,7 @@ def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) ->
         if holder["problem"]:
             if holder["problem"]["kind"] == "absent" and "path" in holder:
                 continue
-            if holder["problem"]["kind"] == "stale":
+            if holder["problem"]["kind"] in CURED:
                 continue
             if holder["problem"]["kind"] in BLIND and "pid" in holder:
                 continue
@@ -128,7 +136,7 @@ def _blind(look: Mapping[str, Any]) -> Optional[str]:
     for worker in look["workers"]:
         if worker["problem"] and worker["problem"]["kind"] in BLIND:
             advice = proof.PROBLEMS[worker["problem"]["kind"]]
-            return f"pid {worker['pid']}: {worker['problem']['text']}. Nothing was changed. What to do: {advice}"
+            return f"{proof.place(worker)}: {worker['problem']['text']}. Nothing was changed. What to do: {advice}"
     return None
 
 

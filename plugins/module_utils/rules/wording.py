@@ -19,6 +19,7 @@ from .ring import Ring
 
 SEEN_WIDTH = 52
 DO_WIDTH = 52
+NOTED = 3  # so much is said in a sentence
 
 DOES = {
     "adopt": "have their record and hold the keys of the keyring",
@@ -31,7 +32,11 @@ DOES = {
 
 
 def counted(ring: Ring, count: Count) -> str:
-    """Say how many members do what the open step asks."""
+    """Say how many members do what the open step asks, and what else is to be known of them."""
+    return _proven(ring, count) + _noted(count)
+
+
+def _proven(ring: Ring, count: Count) -> str:
     step = ring["step"]
     total = len(count.proven) + len(count.findings) + len(count.waived)
     does = DOES[step["name"]].format(key=", ".join(rings.step_keys(ring)))
@@ -43,6 +48,13 @@ def counted(ring: Ring, count: Count) -> str:
     for member in count.waived:
         text += f"; {member} is set aside until {waivers[member]['until']}, asserted to serve no traffic ({waivers[member]['reason']})"
     return text
+
+
+def _noted(count: Count) -> str:
+    """Say what is to be known and stands in nobody's way; `status` has all of it."""
+    parts = [f"{member}: {finding.seen} ({finding.do})" for member, found in count.noted.items() for finding in found]
+    more = f", and {len(parts) - NOTED} more" if len(parts) > NOTED else ""
+    return f"; noted: {'; '.join(parts[:NOTED])}{more}" if parts else ""
 
 
 def later(hosts: Collection[str]) -> str:
@@ -120,13 +132,15 @@ def status(
     """Return the state of the fleet: the keys, who signs with what and accepts what, what would change, and what is next."""
     step = ring["step"]
     state = f"open since {step['opened']}" if rings.is_open(ring) else f"closed at {step['closed']}"
-    lines = [f"{ring['name']}: {step['name']} {state}; {counted(ring, count)}", "", "keys"]
+    lines = [f"{ring['name']}: {step['name']} {state}; {_proven(ring, count)}", "", "keys"]
     lines += [
         f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}" for key in rings.in_state(ring, *rings.STATES)
     ]
     lines += ["", "hosts"]
     width = max((len(member) for member in evidence), default=0)
     lines += [f"  {member:<{width}}  {_host_state(seen)}" for member, seen in sorted(evidence.items())]
+    if count.noted:
+        lines += ["", "noted, and in nobody's way", *table(count.noted)]
     if count.findings:
         lines += ["", f"not proven: {len(count.findings)}", *table(count.findings)]
         unproven = [member for member in count.findings if member in evidence]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils.host import age, arguments, look, record
+from ansible_collections.phased.keys.plugins.module_utils.rules.order import Token
 
 IMPORT = "from ansible_collections.phased.keys.plugins.module_utils.host import files\n"
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -69,3 +72,52 @@ def elsewhere(start: Start) -> Any:
         return start(IMPORT + code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, arguments)
 
     return _elsewhere
+
+
+class Shop:
+    """One host in a folder: an env file, a pid file, a record, and real processes."""
+
+    def __init__(self, folder: pathlib.Path, start: Start) -> None:
+        self.folder = folder
+        self.env, self.pid_file = folder / "env", folder / "shop.pid"
+        self.begin = start
+        (folder / "state").mkdir()
+
+    def app(self, **changes: Any) -> Dict[str, Any]:
+        """The application's variables."""
+        given = {
+            "name": "shop", "env_file": [str(self.env)], "processes": {"pid_file": str(self.pid_file)}, "settle": "0s",
+            "timeout": "5s", "state_dir": str(self.folder / "state"), "restart_command": "true", **changes,
+        }  # fmt: skip
+        return arguments.application(given)
+
+    def write(self, *keys: str) -> None:
+        """Write the env file: the first key signs."""
+        lines = [f"SECRET_KEY={keys[0]}"] + [f"SECRET_KEY_FALLBACKS={','.join(keys[1:])}"] * bool(keys[1:])
+        self.env.write_text("\n".join(lines) + "\n")
+
+    def note(self, **fields: Any) -> None:
+        """Write the record of a visit that ended well; by itself it holds the stamps of now."""
+        kept = {"stamps": age.stamps([str(self.env)], {}), **fields}
+        record.save(str(self.folder / "state"), "shop", Token("ring", 1, "n"), "prepare", "proven", kept)
+
+    def run(self, what: Any, env: Optional[Dict[str, str]] = None, *arguments: str, **options: Any) -> int:
+        """Start the application, and have the pid file name it; returns its pid."""
+        child = self.begin(what, env or {}, arguments, **options)
+        self.pid_file.write_text(f"{child.pid}\n")
+        return int(child.pid)
+
+    def look(self, known: Sequence[str] = (), **changes: Any) -> Dict[str, Any]:
+        return look.look_once(self.app(**changes), known, "nonce")
+
+    def worker(self, pid: int, **changes: Any) -> Dict[str, Any]:
+        """What a look says of one process."""
+        found = [worker for worker in self.look(**changes)["workers"] if worker["pid"] == pid]
+        assert found, f"{pid} is no worker"
+        return dict(found[0])
+
+
+@pytest.fixture
+def shop(tmp_path: pathlib.Path, start: Start) -> Shop:
+    """A host of one's own."""
+    return Shop(tmp_path, start)

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
 from typing import Any, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import processes
-from ansible_collections.phased.keys.plugins.module_utils.host.processes import EnvironmentUnknown, Process
+from ansible_collections.phased.keys.plugins.module_utils.host import proc, processes
+from ansible_collections.phased.keys.plugins.module_utils.host.processes import Process
 
 SLEEP = ["/bin/sleep", "60"]
 READY = "import time; print('ready', flush=True); time.sleep(60)"
 
-# What setproctitle(3) does: the title over arguments and environment, and the rest cleared.
-TITLE = """
-import ctypes, os, sys, time
-fields = open("/proc/self/stat").read().rpartition(")")[2].split()
-arg_start, arg_end, env_start, env_end = (int(field) for field in fields[45:49])
-title = sys.argv[1].encode() * int(sys.argv[2])  # repeated here, for the arguments are to be short
-if title.startswith(b"env:"):  # the environment alone
-    arg_start, title = env_start, title[4:]
-ctypes.memset(arg_start, 0, env_end - arg_start)
-ctypes.memmove(arg_start, title, min(len(title), env_end - arg_start - 1))
-print("ready", flush=True)
-time.sleep(60)
-"""
 THREADS = """
 import ctypes, os, threading, time
 def go_on():
@@ -49,13 +37,6 @@ def one(pid: int, **changed: Any) -> Process:
 
 def seen(child: subprocess.Popen[bytes]) -> Process:
     return processes.table()[child.pid]
-
-
-def tell(process: Process) -> str:
-    with pytest.raises(EnvironmentUnknown) as caught:
-        processes.environment(process)
-    assert str(process.pid) in str(caught.value)
-    return caught.value.kind
 
 
 class TestTable:
@@ -92,13 +73,65 @@ class TestTable:
         until(lambda: seen(child).command == "[cat]")
         child.stdin.close()
 
-    @pytest.mark.parametrize("name", ["a) S 1", "(x", "a b\nc", "Z) Z"])
+    @root
+    @pytest.mark.parametrize(
+        ("ids", "agree"),
+        [((7, 7, 7), True), ((7, 0, 0), False), ((7, 7, 0), False), ((0, 7, 0), False), ((0, 0, 7), False)],
+    )
+    @pytest.mark.parametrize("kind", ["u", "g"])
+    def test_whose_it_is(self, kind: str, ids: Tuple[int, ...], agree: bool, start: Any) -> None:
+        found = seen(start(f"import os; os.setres{kind}id{ids}; " + READY))
+        other, got = (found.gids, found.uids) if kind == "u" else (found.uids, found.gids)
+        assert (got, set(other)) == ((*ids, ids[1]), {0})  # the file system's follows the effective one
+        assert (found.uid if kind == "u" else found.gid) == ids[1]
+        assert found.ids_agree is agree
+
+    def test_who_was_forked_shares_what_its_parent_was_given_until_it_starts_a_program(self, start: Any) -> None:
+        child = start("import os, subprocess; os.fork() and subprocess.Popen(['/bin/sleep', '60']); " + READY)
+        child.stdout.readline()  # of the second of the two
+        table = processes.table()
+        first, *others = processes.below(table, child.pid)
+        program = next(process for process in others if process.command == "/bin/sleep 60")
+        forked = next(process for process in others if process is not program)
+        assert (first.forked, forked.forked, program.forked) == (False, True, False)
+        assert forked.image == first.image != program.image
+        assert first.image and program.image
+
+    def test_what_is_not_asked_for_is_not_there(self, start: Any) -> None:
+        child = start(READY)
+        bare = processes.table(read=[])[child.pid]
+        assert (bare.uid, bare.gid, bare.uids, bare.gids, bare.cgroups) == (-1, -1, (), (), ())
+        assert not bare.ids_agree
+        assert bare.command.startswith("[")
+        full = seen(child)
+        assert processes.whole(bare) == full._replace(started=pytest.approx(full.started, abs=0.5))
+        assert processes.whole(bare._replace(ticks=bare.ticks - 1)) is None
+        child.kill()
+        child.wait(10)
+        assert processes.whole(bare) is None
+
+    def test_of_a_command_line_the_beginning(self, start: Any) -> None:
+        child = start(READY, {}, ["x" * 100_000, "needle"])
+        assert len(seen(child).command) == proc.LONGEST_COMMAND
+
+    def test_the_boot_clock_is_the_one_by_which_a_start_is_told(self, start: Any) -> None:
+        for _round in range(5):
+            before = processes.ticks_now()
+            child = start(SLEEP)
+            found = processes.start_ticks(child.pid)
+            assert found is not None
+            assert before <= found <= processes.ticks_now()
+
+    @pytest.mark.parametrize(
+        "name", ["a) S 1", "(x", "a b\nc", "Z) Z", "\nUid:\t7\t7\t7", "\rUid:\t7\t7", "\x0bUid:\t7\t7"]
+    )
     def test_no_name_deceives(self, name: str, start: Any) -> None:
         code = f"import time\nopen('/proc/self/comm', 'w').write({name!r})\nprint('r', flush=True); time.sleep(60)"
         child = start(code)
         found = seen(child)
         assert found.parent == os.getpid()
         assert found.ticks == processes.start_ticks(child.pid)
+        assert set(found.uids) == {os.geteuid()}
 
     def test_the_dead_are_left_out(self, start: Any, until: Any) -> None:
         child = start(READY)
@@ -132,157 +165,6 @@ class TestTable:
             storm.wait(10)
 
 
-class TestEnvironment:
-    def test_as_given_not_as_changed_since(self, start: Any) -> None:
-        child = start("import os; os.environ['A'] = 'new'; " + READY, {"A": "old=er", "E": "", "U": "\udcff ü\n"})
-        assert processes.environment(seen(child)) == {"A": "old=er", "E": "", "U": "\udcff ü\n"}
-
-    def test_the_first_of_two_counts(self, tmp_path: pathlib.Path, start: Any) -> None:
-        # Neither Python nor a shell lets one give a name twice.
-        code = """
-import ctypes
-argv = (ctypes.c_char_p * 3)(b"sleep", b"60", None)
-envp = (ctypes.c_char_p * 5)(b"A=1", b"A=2", b"=x", b"odd", None)
-print("ready", flush=True)
-ctypes.CDLL(None).execve(b"/bin/sleep", argv, envp)
-"""
-        child = start(code)
-        for _try in range(100):
-            process = seen(child)
-            if process.command == "sleep 60":
-                break
-            time.sleep(0.02)
-        assert processes.environment(process) == {"A": "1"}
-
-    def test_larger_than_a_page(self, start: Any) -> None:
-        given = {f"N{number}": "x" * 1000 for number in range(200)}
-        assert processes.environment(seen(start(SLEEP, given))) == given
-
-    def test_an_empty_environment_is_one(self, start: Any) -> None:
-        assert processes.environment(seen(start(SLEEP, {}))) == {}
-
-    @pytest.mark.parametrize(
-        ("title", "times"),
-        [
-            ("short", 1),
-            ("x", 2000),
-            ("a title that is longer than the arguments were ", 40),
-            ("SECRET_KEY=fake ", 120),  # what runs over into the environment looks like a variable
-            ("env:", 1),
-            ("env:only words", 1),
-        ],
-    )
-    def test_setproctitle(self, title: str, times: int, start: Any) -> None:
-        child = start(TITLE, {"SECRET_KEY": "k" * 3000}, [title, str(times)])
-        assert tell(seen(child)) == "overwritten"
-
-    def test_a_title_within_the_arguments_that_leaves_the_environment(self, start: Any) -> None:
-        child = start(
-            TITLE.replace("env_end - arg_start)", "env_start - arg_start)", 1), {"SECRET_KEY": "k"}, ["short", "1"]
-        )
-        found = seen(child)
-        assert found.command == "short"
-        assert processes.environment(found) == {"SECRET_KEY": "k"}
-
-    @root
-    def test_an_environment_that_was_moved_away(self, start: Any) -> None:
-        # PR_SET_MM_ENV_START (needs CAP_SYS_RESOURCE): nothing is left to read, though something was given.
-        code = """
-import ctypes, time
-end = int(open("/proc/self/stat").read().rpartition(")")[2].split()[48])
-zero = ctypes.c_ulong(0)
-print(ctypes.CDLL(None).prctl(35, ctypes.c_ulong(10), ctypes.c_ulong(end), zero, zero), flush=True)
-time.sleep(60)
-"""
-        child = start(code, {"SECRET_KEY": "k"})
-        if pathlib.Path(f"/proc/{child.pid}/environ").read_bytes():
-            pytest.skip("PR_SET_MM is not allowed here")
-        assert tell(seen(child)) == "overwritten"
-
-    def test_borders_with_nothing_between(self) -> None:
-        # The same without the capability: at execve the environment begins where the arguments end.
-        assert processes._decoded(7, b"", b"a\0", (100, 102, 102, 102)) == {}
-        with pytest.raises(EnvironmentUnknown, match="overwritten"):
-            processes._decoded(7, b"", b"a\0", (100, 102, 140, 140))
-
-    def test_gone(self, start: Any, until: Any) -> None:
-        child = start(READY)
-        process = seen(child)
-        child.kill()
-        until(lambda: " Z " in pathlib.Path(f"/proc/{child.pid}/stat").read_text())
-        assert tell(process) == "gone"  # a zombie
-        child.wait(10)
-        assert tell(process) == "gone"
-
-    def test_another_process_with_its_pid(self, start: Any) -> None:
-        process = seen(start(SLEEP, {"A": "1"}))
-        assert tell(process._replace(ticks=process.ticks - 1)) == "gone"
-
-    def test_ended_while_it_was_read(self, start: Any, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        child = start(READY)
-        process = seen(child)
-        read = processes._read
-
-        def slow(folder: int, name: str) -> bytes:
-            content = read(folder, name)
-            if name == "environ":
-                child.kill()
-                child.wait(10)
-            return content
-
-        monkeypatch.setattr(processes, "_read", slow)
-        assert tell(process) == "gone"
-
-    def test_between_two_programs(self, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        # execve makes the new memory before it knows where the environment is: 0 for a moment.
-        process = seen(start(SLEEP, {"A": "1"}))
-        real, looks = processes._stat, []
-
-        def early(folder: int) -> Any:
-            looks.append(folder)
-            stat = real(folder)
-            return stat._replace(areas=(0, 0, 0, 0)) if len(looks) <= 4 else stat
-
-        monkeypatch.setattr(processes, "_stat", early)
-        assert processes.environment(process) == {"A": "1"}
-        assert len(looks) > 4
-
-    def test_another_program_begins_while_it_is_read(self, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        # An environment of the one must not be judged by the borders of the other.
-        process = seen(start(SLEEP, {"A": "1"}))
-        real, looks = processes._stat, []
-
-        def other(folder: int) -> Any:
-            looks.append(folder)
-            stat = real(folder)
-            return stat._replace(areas=(1, 9, 9, 12)) if len(looks) == 1 else stat
-
-        monkeypatch.setattr(processes, "_stat", other)
-        assert processes.environment(process) == {"A": "1"}
-        assert len(looks) == 4
-
-    def test_a_process_whose_main_thread_ended(self, start: Any) -> None:
-        assert tell(seen(start(THREADS))) == "unreadable"
-
-    @root
-    def test_of_another_user(self, start: Any) -> None:
-        process = seen(start(SLEEP, {"A": "1"}))
-        child = os.fork()
-        if not child:
-            status = 3
-            try:
-                os.setgid(65534)
-                os.setuid(65534)
-                found = processes.table()[process.pid]  # seen, but not into
-                try:
-                    processes.environment(found)
-                except EnvironmentUnknown as error:
-                    status = 0 if error.kind == "unreadable" else 2
-            finally:
-                os._exit(status)
-        assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 0
-
-
 class TestFamilies:
     TREE = {pid: one(pid, parent=parent) for pid, parent in ((1, 0), (9, 1), (5, 9), (4, 5), (7, 9), (8, 1))}
 
@@ -299,6 +181,13 @@ class TestFamilies:
         ring = {2: one(2, parent=3), 3: one(3, parent=2)}
         assert processes.lineage(ring, 2) == [2, 3]
         assert [process.pid for process in processes.below(ring, 2)] == [2, 3]
+
+    def test_a_great_family_takes_no_time(self) -> None:
+        line = {pid: one(pid, parent=pid - 1) for pid in range(1, 20_001)}
+        wide = {pid: one(pid, parent=1 if pid > 1 else 0) for pid in range(1, 20_001)}
+        begun = time.monotonic()
+        assert len(processes.below(line, 1)) == len(processes.below(wide, 1)) == 20_000
+        assert time.monotonic() - begun < 1
 
     def test_real_ones(self, start: Any) -> None:
         code = "import subprocess; subprocess.Popen(['/bin/sleep', '60']); " + READY
@@ -318,49 +207,27 @@ class TestFamilies:
         with pytest.raises(ValueError, match="regular expression"):
             processes.matching(table, "(", [])
 
-
-class TestPidFile:
-    @pytest.fixture
-    def path(self, tmp_path: pathlib.Path) -> pathlib.Path:
-        return tmp_path / "shop.pid"
-
-    @pytest.mark.parametrize("form", ["{}", "{}\n", " {} \n", "{}\n/var/lib/postgresql\n5432\n"])
-    def test_the_process_and_its_children(self, form: str, path: pathlib.Path, start: Any) -> None:
-        child = start("import subprocess; subprocess.Popen(['/bin/sleep', '60']); " + READY)
-        path.write_text(form.format(child.pid))
+    def test_a_long_command_line_is_matched_in_no_time(self, start: Any) -> None:
+        hostile = "gunicorn " * 14_000  # 126 KB, of which each word begins a search to the end
+        child = start(READY, {}, [hostile, "shop"])
+        begun = time.monotonic()
         table = processes.table()
-        found = processes.from_pid_file(table, str(path))
-        assert found == processes.below(table, child.pid)
-        assert len(found) == 2
+        assert processes.matching(table, "gunicorn.*gunicorn.*shop", []) == []
+        assert child.pid in [process.pid for process in processes.matching(table, "gunicorn.*gunicorn", [])]
+        assert time.monotonic() - begun < 5
 
-    def test_absent(self, path: pathlib.Path) -> None:
-        assert processes.from_pid_file(processes.table(), str(path)) == []
+    def test_who_is_called_the_same_is_matched_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        searched = []
 
-    def test_not_running(self, path: pathlib.Path, start: Any) -> None:
-        child = start(READY)
-        path.write_text(str(child.pid))
-        child.kill()
-        assert child.wait(10)
-        assert processes.from_pid_file(processes.table(), str(path)) == []
+        class Expression:
+            def search(self, command: str) -> bool:
+                searched.append(command)
+                return command == "a"
 
-    @pytest.mark.parametrize(("ago", "is_it"), [(1.0, True), (50.0, True), (70.0, False), (86400.0, False)])
-    def test_a_pid_that_came_round_again(self, ago: float, is_it: bool, path: pathlib.Path, start: Any) -> None:
-        child = start(READY)
-        path.write_text(str(child.pid))
-        table = processes.table()
-        written = table[child.pid].started - ago
-        os.utime(path, (written, written))
-        assert [process.pid for process in processes.from_pid_file(table, str(path))] == [child.pid] * is_it
-
-    @pytest.mark.parametrize("content", ["", "\n", "x", "-1", "0", "12x", "1.5", "\n12", "9" * 20, "12 13"])
-    def test_no_pid(self, content: str, path: pathlib.Path) -> None:
-        path.write_text(content)
-        if content.strip() == "12":
-            assert processes.from_pid_file({}, str(path)) == []
-            return
-        with pytest.raises(ValueError, match="should hold a pid") as caught:
-            processes.from_pid_file(processes.table(), str(path))
-        assert str(path) in str(caught.value)
+        monkeypatch.setattr(re, "compile", lambda pattern: Expression())
+        table = {pid: one(pid, command="ab"[pid % 2]) for pid in range(10)}
+        assert [process.pid for process in processes.matching(table, "a", [4])] == [0, 2, 6, 8]
+        assert sorted(searched) == ["a", "b"]
 
 
 class TestCgroups:
@@ -405,6 +272,18 @@ class TestCgroups:
     def test_the_root_holds_all(self) -> None:
         table = processes.table()
         assert len(processes.in_cgroup(table, "/")) == len(table)
+
+    @pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r", "\x85", "\u2028", ":", " "])
+    def test_nobodys_group_is_called_like_two(self, odd: str, tmp_path: pathlib.Path) -> None:
+        # Whoever has a group delegated may call those in it what he likes, but for line feeds.
+        folder = tmp_path / "77"
+        folder.mkdir()
+        for name in ("stat", "status", "cmdline"):
+            (folder / name).write_bytes(pathlib.Path(f"/proc/self/{name}").read_bytes())
+        (folder / "cgroup").write_text(f"0::/user.slice/x{odd}0::{self.UNIT}\n")
+        table = processes.table(str(tmp_path))
+        assert table[77].cgroups == (f"/user.slice/x{odd}0::{self.UNIT}",)
+        assert processes.in_cgroup(table, self.UNIT) == []
 
     def test_our_own(self) -> None:
         table = processes.table()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import app_check, processes, run_as, units
+from ansible_collections.phased.keys.plugins.module_utils.host import app_check, given, processes, run_as, units
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become others")
@@ -219,9 +219,9 @@ def test_a_worker_that_hides_its_environment_is_asked_with_what_its_files_say(
     child = start(SLEEP, user=NOBODY.pw_uid, group=NOBODY.pw_gid)
 
     def hidden(process: Any) -> Any:
-        raise processes.EnvironmentUnknown("overwritten", "setproctitle")
+        raise given.EnvironmentUnknown("overwritten", "setproctitle")
 
-    monkeypatch.setattr(processes, "environment", hidden)
+    monkeypatch.setattr(given, "environment", hidden)
     person = one(app(tmp_path / "env"), child.pid)
     assert (person.uid, person.environment["FROM"], person.environment["PATH"]) == (65534, "env", run_as.PATH)
 

@@ -277,9 +277,17 @@ def test_7_a_lost_keyring_is_not_replaced_unasked():
     assert "if it is lost, give -e app_keys_recover=true" in finding.do
 
 
+def test_a_worker_whose_age_no_visit_could_date_yet_is_taken_over_by_what_its_file_says():
+    found = judge(web_2=host(workers=[worker(9, problem="undated")]))
+    assert not found.findings
+    assert found.accepts == judge().accepts
+
+
 @pytest.mark.parametrize("kind", ["unreadable", "overwritten", "absent", "empty", "not_a_list", "stale"])
 def test_2_a_worker_whose_keys_cannot_be_seen_keeps_its_host_from_being_adopted(kind):
-    assert texts(judge(web_2=host(workers=[worker(9, problem=kind)])).findings) == [f"pid 9: the text for {kind}"]
+    assert texts(judge(web_2=host(workers=[worker(9, problem=kind)])).findings) == [
+        f"pid 9 (gunicorn: worker): the text for {kind}"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])

@@ -114,6 +114,11 @@ def test_what_is_wrong_is_said_in_fingerprints(name, keys, expected):
     [
         ("unreadable", "run with become (-b)"),
         ("overwritten", "set app_keys_proof: process_age"),
+        ("overwritten", "set SPT_NOENV=1"),
+        ("undated", "run phased.keys.rollout"),
+        ("ageless", "app_keys_proof: environ"),
+        ("container", "create the container anew"),
+        ("doubtful", "remove the pid file"),
         ("absent", "see that the application gets its keys from app_keys_env_file"),
         ("empty", "see that the application gets its keys from app_keys_env_file"),
         ("not_a_list", "correct app_keys_settings.separator"),
@@ -126,8 +131,30 @@ def test_2_a_worker_whose_keys_cannot_be_seen_is_not_proven(name, kind, do):
     entry = seen(ring, workers=[worker(101, *seen(ring)["files"][0]["accepts"]), worker(102, problem=kind)])
     (finding,) = findings(ring, entry)
     assert "pid 102" in finding.seen
-    assert f"the text for {kind}" in finding.seen
+    assert f"gunicorn: worker: the text for {kind}" in finding.seen
     assert do in finding.do
+
+
+def test_what_keeps_an_environment_readable_is_advised_first_and_its_age_last():
+    ring = at("promote")
+    (finding,) = findings(ring, seen(ring, workers=[worker(101, problem="overwritten")]))
+    assert finding.do.index("SPT_NOENV") < finding.do.index("process_age")
+
+
+def test_16_an_environment_that_contradicts_an_age_counts_and_is_named():
+    ring = at("promote")
+    odd = {**worker(102, OLD, NEW), "by": "environ"}
+    young = {**worker(101, NEW, OLD), "by": "process_age"}
+    (finding,) = findings(ring, seen(ring, workers=[young, odd], proof="process_age"))
+    assert (
+        f"pid 102, started 2023-11-13T22:13:20Z, signs with {OLD} and not with {NEW}: so its environment says"
+        in finding.seen
+    )
+    assert "app_keys_proof process_age overrules no environment" in finding.seen
+    assert "environment= of supervisord" in finding.do
+    (finding,) = findings(ring, seen(ring, workers=[odd]))
+    assert "overrules" not in finding.seen
+    assert "it reloaded without a new environment" in finding.do
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import seconds
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import (
     KEY_FORMS,
+    MOST_KEYS,
     PROFILES,
     Keys,
     SettingsError,
@@ -216,3 +217,18 @@ def test_a_separator_that_new_keys_may_hold_is_refused_before_a_key_is_made(sett
     with pytest.raises(SettingsError) as error:
         profile("django", settings)
     assert kind_of(error) == "profile"
+
+
+def test_a_list_that_nobody_means_is_none():
+    keys = [f"key-{number}" for number in range(MOST_KEYS)]
+    assert len(decode(DJANGO, {"SECRET_KEY": keys[0], "SECRET_KEY_FALLBACKS": ",".join(keys)}).accepts) == MOST_KEYS
+    with pytest.raises(SettingsError, match=f"lists {MOST_KEYS + 1} keys") as error:
+        decode(DJANGO, {"SECRET_KEY": "one more", "SECRET_KEY_FALLBACKS": ",".join(keys)})
+    assert kind_of(error) == "not_a_list"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '["\\ud800"]', '["a", "\\udfff"]', '{"a": ' * 50_000])
+def test_what_json_can_say_and_no_setting_can_hold_is_no_list(text):
+    with pytest.raises(SettingsError) as error:
+        decode(profile("flask"), {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": text})
+    assert kind_of(error) == "not_a_list"

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import proof, steps, visit
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps, visit
 from builders import ALIEN, NEW, NEXT, OLD, PATH, T0, at, env_file, idle, opened, outsider, record, seen, unit, worker
 
 CONVERGE, DEPLOY = True, False
@@ -145,8 +145,9 @@ def test_2_where_age_is_the_proof_a_file_that_is_written_means_a_restart():
 
 
 def test_2_a_worker_that_is_older_than_its_file_is_restarted():
-    look = seen(at("promote"), workers=[worker(1, problem="stale")], proof="process_age")
-    assert does("promote", look) == (False, True)
+    for kind in ("stale", "undated"):
+        look = seen(at("promote"), workers=[worker(1, problem=kind)], proof="process_age")
+        assert does("promote", look) == (False, True)
 
 
 # --- rule 6: never overwrite the unknown -------------------------------------
@@ -199,12 +200,15 @@ def test_6_a_file_that_cannot_be_read_with_certainty_is_not_written(kind, conver
     assert decided[:2] == (False, False)
 
 
-@pytest.mark.parametrize("kind", ["unreadable", "overwritten", "not_a_list", "absent", "empty"])
+@pytest.mark.parametrize(
+    "kind", ["unreadable", "overwritten", "not_a_list", "absent", "empty", "ageless", "container", "doubtful"]
+)
 @pytest.mark.parametrize("converge", [CONVERGE, DEPLOY])
 def test_2_a_worker_that_could_not_be_proven_afterwards_stops_the_visit_before(kind, converge):
     decided = plan("promote", seen(at("promote"), workers=[worker(7, problem=kind)]), converge)
     assert f"the text for {kind}. Nothing was changed" in decided.refuse
     assert "pid 7" in decided.refuse
+    assert proof.PROBLEMS[kind] in decided.refuse
     assert decided[:2] == (False, False)
 
 
@@ -344,3 +348,13 @@ def test_workers_that_nothing_restarts_are_refused_before_anything_is_written() 
     look = {**seen(at("prepare")), "restart": None}
     assert plan("promote", look) == (False, False, visit.NO_RESTART)
     assert plan("prepare", look) == (False, False, None)
+
+
+def test_a_record_says_whose_the_workers_were():
+    ring = at("promote")
+    look = seen(ring, record=record(ring, uids=[33]))
+    mixed = seen(ring, workers=[{**worker(1, NEW), "uids": [0, 990]}, {**worker(2, NEW), "uids": [990]}])
+    assert visit.remembered_uids(look, mixed) == [0, 990]
+    assert visit.remembered_uids(look, idle(ring)) == [33]
+    assert visit.remembered_uids(seen(ring), idle(ring)) == []
+    assert visit.remembered_uids(seen(ring, record=None), idle(ring)) == []

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A key that has ended holds up nobody where it turns up under a uid that no worker has; every other key or uid does."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence, gate, steps, wording
+from builders import (
+    FLEET,
+    FP,
+    NEW,
+    OLD,
+    T0,
+    at,
+    fleet_of,
+    idle,
+    opened,
+    outsider,
+    record,
+    seen,
+    survey,
+    worker,
+)
+
+SHOP, NOBODY, ROOT = 990, 65534, 0
+
+
+def host(ring: Any, *others: Dict[str, Any], uids: Any = (SHOP,), **changes: Any) -> Dict[str, Any]:
+    """Evidence of a host whose workers are of the user shop, with these processes beside them."""
+    workers = [{**one, "uids": list(uids)} for one in seen(ring)["workers"]]
+    return seen(ring, **{"workers": workers, "others": list(others), "machine": "boot-1/1", **changes})
+
+
+def other(*keys: str, uids: Any = (NOBODY,)) -> Dict[str, Any]:
+    return {**outsider(900, keys[0]), "holds": list(keys), "uids": list(uids)}
+
+
+def count(ring: Any, entry: Dict[str, Any]) -> evidence.Count:
+    return evidence.count(ring, FLEET, fleet_of(ring, web_2=entry), survey())
+
+
+@pytest.mark.parametrize("uids", [(NOBODY,), (ROOT,), (NOBODY, SHOP), (ROOT, SHOP)])
+def test_an_ended_key_under_a_uid_that_no_worker_has_is_noted_and_blocks_nothing(uids: Any) -> None:
+    ring = at("retired")
+    found = count(ring, host(ring, other(OLD, uids=uids)))
+    assert found.complete
+    (finding,) = found.noted["web-2"]
+    assert f"pid 900, started 2023-11-14T22:13:20Z, (celery worker) holds {OLD}" in finding.seen
+    assert f"uid {', '.join(map(str, uids))}" in finding.seen
+
+
+@pytest.mark.parametrize(
+    "what, entry",
+    [
+        ("a key that is used", lambda ring: host(ring, other(NEW))),
+        ("and one that has ended besides", lambda ring: host(ring, other(OLD, NEW))),
+        ("a key that no keyring knows", lambda ring: host(ring, other("0123456789abcdef"))),
+        ("a worker's uid", lambda ring: host(ring, other(OLD, uids=[SHOP]))),
+        ("some workers' uid", lambda ring: host(ring, other(OLD, uids=[ROOT]), uids=[ROOT, SHOP])),
+        ("uids that are workers' all", lambda ring: host(ring, other(OLD, uids=[ROOT, SHOP]), uids=[ROOT, SHOP])),
+        ("an unknown uid", lambda ring: host(ring, other(OLD, uids=[]))),
+        ("evidence without uids", lambda ring: host(ring, outsider(900, OLD))),
+        ("workers of unknown uids", lambda ring: host(ring, other(OLD), uids=[])),
+        ("nothing runs, and nothing is known of who did", lambda ring: idle(ring, others=[other(OLD)])),
+        ("nothing runs, and it was his", lambda ring: idle(ring, others=[other(OLD)], record=record(ring, workers=0, uids=[NOBODY]))),
+        ("the last proof was his", lambda ring: host(ring, other(OLD), record=record(ring, uids=[NOBODY]))),
+    ],
+)  # fmt: skip
+def test_everything_else_blocks(what: str, entry: Any) -> None:
+    ring = at("retired")
+    found = count(ring, entry(ring))
+    assert list(found.findings) == ["web-2"], what
+    assert not found.noted
+
+
+def test_on_a_host_where_nothing_runs_the_record_says_whose_the_workers_were() -> None:
+    ring = at("retired")
+    found = count(ring, idle(ring, others=[other(OLD)], record=record(ring, workers=0, uids=[SHOP])))
+    assert found.complete and found.noted
+
+
+def test_a_withdrawn_key_has_ended_too() -> None:
+    ring = steps.close_step(opened(at("prepare"), "withdraw", T0 + 9000), T0 + 9600)
+    assert count(ring, host(ring, other(NEW))).complete
+    assert not count(ring, host(ring, other(OLD))).complete
+
+
+@pytest.mark.parametrize("name", ["promote", "promoted", "retire"])
+def test_a_key_that_is_only_on_its_way_out_has_not(name: str) -> None:
+    ring = at(name)
+    assert not count(ring, host(ring, other(OLD))).complete
+
+
+def test_of_a_worker_that_another_member_answers_for_nothing_is_said() -> None:
+    ring = at("retired")
+    fleet = fleet_of(ring, web_2=host(ring, other(OLD)))
+    fleet["web-1"] = seen(ring, machine="boot-1/1", workers=[{**worker(900, NEW), "uids": [NOBODY]}])
+    assert evidence.count(ring, FLEET, fleet, survey()).noted == {}
+
+
+def test_it_is_said_in_the_status_and_when_a_step_closes() -> None:
+    ring = at("retire")
+    ring["keys"].insert(0, {**ring["keys"][0], "id": "k0", "fingerprint": FP[5], "state": "withdrawn", "secret": None})
+    fleet = fleet_of(ring, web_2=host(ring, other(FP[5])))
+    verdict = gate.closing(ring, FLEET, fleet, survey()._replace(clock=T0))
+    assert verdict.do == "stay"
+    assert f"noted: web-2: pid 900, started 2023-11-14T22:13:20Z, (celery worker) holds {FP[5]}" in verdict.text
+    found = evidence.count(ring, FLEET, fleet, survey())
+    lines = wording.status(ring, found, fleet, T0).splitlines()
+    assert "noted, and in nobody's way" in lines
+    assert "noted: " not in lines[0]
+    assert any(FP[5] in line for line in lines[lines.index("noted, and in nobody's way") + 1 :])
+
+
+def test_of_many_the_first_are_said() -> None:
+    ring = at("retired")
+    others = [{**other(OLD), "pid": 900 + number, "ticks": number} for number in range(5)]
+    text = wording.counted(ring, count(ring, host(ring, *others)))
+    assert text.count("celery worker") == 3
+    assert "and 2 more" in text
+
+
+def test_more_than_are_listed_are_nobodys_workers() -> None:
+    ring = at("retired")
+    listed = {**outsider(900, NEW), "more": 7}
+    fleet = fleet_of(ring, web_2=host(ring, listed))
+    fleet["web-1"] = seen(ring, machine="boot-1/1", workers=[worker(900, NEW)])
+    (finding,) = evidence.count(ring, FLEET, fleet, survey()).findings["web-2"]
+    assert "(celery worker) (and 7 more like it) holds" in finding.seen
+    listed["more"] = 0
+    assert evidence.count(ring, FLEET, {**fleet, "web-2": host(ring, listed)}, survey()).complete
