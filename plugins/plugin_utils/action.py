@@ -53,8 +53,8 @@ class HostAction(ActionBase):
         if interpreter and self.pipelined():
             result = self.carried(interpreter, module, arguments, task_vars)
         else:
-            result = self._execute_module(
-                module_name=f"phased.keys.{module}", module_args=arguments, task_vars=task_vars
+            result = carry.explained(
+                self._execute_module(module_name=f"phased.keys.{module}", module_args=arguments, task_vars=task_vars)
             )
         # What is to be done next the controller says, and when it was asked.
         for name in ("first", "vouchers"):
