@@ -121,7 +121,7 @@ class KeyringFile:
         The file is read only if it was written since another process of this run did.
         """
         try:
-            written = files.identity(self.path, safe=False)
+            written = files.identity(self.path)
         except OSError:
             written = None  # `load` says why
         mark = b"\0".join(
@@ -185,7 +185,7 @@ class KeyringFile:
 
     def _read(self) -> str:
         try:
-            text = files.read_text(self.path, LARGEST, safe=False)
+            text = files.read_text(self.path, LARGEST)
         except (OSError, ValueError) as error:
             raise KeyringFileError(f"{self.path} cannot be read: {error}") from None
         if text is None:
@@ -230,7 +230,7 @@ class KeyringFile:
             plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id)
         try:
-            files.replace_text(self.path, sealed.decode(), mode=0o600, safe=False)
+            files.replace_text(self.path, sealed.decode(), mode=0o600)
         except OSError as error:
             raise KeyringFileError(f"{self.path} cannot be written: {error.strerror}. Nothing was changed") from None
         return ring
