@@ -18,8 +18,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
+from ..module_utils.host import answers, carried
 from ..module_utils.host import arguments as options
-from ..module_utils.host import carried
 from ..module_utils.rules import shapes
 from . import door
 from .fleet import plain
@@ -27,6 +27,19 @@ from .fleet import plain
 # Nothing but the standard library, and nothing from the folder or the environment that it happens to start in.
 OPTIONS = "-I -S"  # then `-` or a path
 LINE = 76
+# What comes first has to be read by any Python there is, to say which one it should be. What follows is three texts: the file that
+# begins a call (`carried`), the modules, and the call.
+BOOT = (
+    "import sys\n"
+    "run = lambda start, *call: sys.stdout.write(%s %% sys.version_info[:2]) if sys.version_info < %r else eval(compile("
+    '__import__("json").loads(__import__("zlib").decompress(__import__("binascii").a2b_base64(start)).decode()), '
+    '"carried.py", "exec"), globals()) or begin(*call)\nrun(\n'
+) % (repr(json.dumps({"failed": True, "msg": answers.TOO_OLD}) + "\n"), answers.OLDEST)
+TOO_OLD = "-> it has to be Python 3.8 or later: set ansible_python_interpreter"
+KILLED = (
+    "it was killed (exit status 137), by the kernel where memory ran out (dmesg says so) or by hand. What a visit has begun the next one "
+    "finishes: run again"
+)
 # What of the rules only the controller asks: a host is not sent it.
 CONTROLLERS = frozenset(
     [
@@ -47,9 +60,11 @@ CONTROLLERS = frozenset(
     ]
 )
 SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
-KILLED = " -> it was killed, by the kernel when memory ran out most likely: see the host's log. A visit that had begun is finished by the next run"
 UNREADABLE = "no honest host answers like that: find out why before you trust it again"
-OLD = " -> it has to be Python 3.8 or later: set ansible_python_interpreter"
+
+
+_NO_PYTHON = ("SyntaxError", "ImportError", "ModuleNotFoundError", "Unknown option: -I")
+_KILLED = (137, -9)
 
 
 class ArgumentsError(Exception):
@@ -90,7 +105,7 @@ def _start() -> str:
 
 
 # Made where this is imported, which is before Ansible forks a process per host.
-START, TEXTS = _start(), lines(pack(_texts()))
+START, TEXTS = lines(pack(_start())), lines(pack(_texts()))
 
 
 def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[Sequence[str]] = None) -> bytes:
@@ -114,7 +129,7 @@ def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[S
         raise ArgumentsError(f"{module}: {'; '.join(wrong)}")
     given = checked.validated_parameters
     call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given), "log": log}
-    return f"{START}\n\nbegin(\n{TEXTS},\n{lines(pack(call))}\n)\n".encode()
+    return f"{BOOT}{START},\n{TEXTS},\n{lines(pack(call))}\n)\n".encode()
 
 
 def logged(module: str, arguments: Mapping[str, Any], facility: str, info: Optional[str]) -> List[str]:
@@ -145,14 +160,13 @@ def answer(module: str, interpreter: str, ended: Mapping[str, Any]) -> Dict[str,
 
 def _silence(interpreter: str, ended: Mapping[str, Any]) -> str:
     """Say what came in place of an answer."""
-    end = (ended["stderr"] or ended["stdout"])[-door.TEXT :]
-    told = [line.strip() for line in end.splitlines()]
+    if ended["rc"] in _KILLED:
+        return f"{interpreter} gave no answer: {KILLED}"
+    told = [line.strip() for line in (ended["stderr"] or ended["stdout"])[-door.TEXT :].splitlines()]
     last = [line for line in told if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
     text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(last) or 'it said nothing'}"
-    if ended["rc"] in (126, 127) or any(kind in text for kind in ("SyntaxError", "ImportError", "ModuleNotFoundError")):
-        text += OLD
-    if ended["rc"] in (137, -9):
-        text += KILLED
+    if ended["rc"] in (126, 127) or any(kind in "\n".join(told) for kind in _NO_PYTHON):
+        text += f" {TOO_OLD}"
     return door.printable(text)
 
 

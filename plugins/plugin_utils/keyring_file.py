@@ -137,7 +137,7 @@ class KeyringFile:
         The file is read only if it was written since another process of this run did.
         """
         try:
-            written = files.identity(self.path, safe=False)
+            written = files.identity(self.path)
         except OSError:
             written = None  # `load` says why
         mark = b"\0".join(
@@ -213,7 +213,7 @@ class KeyringFile:
     def _read(self) -> bytes:
         """Return the vault envelope."""
         try:
-            text = files.read_text(self.path, LARGEST, safe=False)
+            text = files.read_text(self.path, LARGEST)
         except (OSError, ValueError) as error:
             said = keyring_damage.why(error, keyring_damage.READ_ADVICE)
             raise KeyringFileError(f"{self.path} cannot be read: {said}. {WITHOUT_IT}") from None
@@ -282,7 +282,7 @@ class KeyringFile:
             plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
         try:
-            files.replace_text(self.path, sealed, mode=0o600, safe=False)
+            files.replace_text(self.path, sealed, mode=0o600)
         except OSError as error:
             said = self._cannot_be_written(error)
             if self._holds(sealed):

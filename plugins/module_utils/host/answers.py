@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ..rules.variables import VariableError
@@ -15,6 +16,8 @@ from .trouble import words
 Answer = Dict[str, Any]
 # What a person can mend: its words are the answer. Anything else is a fault of ours.
 TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError)
+OLDEST = (3, 8)
+TOO_OLD = "this host's Python is %d.%d, and 3.8 or later is needed: set ansible_python_interpreter to one that is"
 _QUOTING = "\\'\"`"
 # A secret of fewer characters besides quotes would be found where it is not; one as long as a pad is in no output of a program.
 LEAST, LONGEST = 6, 4096
@@ -23,6 +26,8 @@ HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"  # as ansible-core writes it
 
 def answer(module: str, arguments: Mapping[str, Any], check: bool) -> Answer:
     """Return the result of a module with these arguments, failures included; `check` is Ansible's check mode."""
+    if sys.version_info < OLDEST:
+        return {"failed": True, "msg": TOO_OLD % sys.version_info[:2]}
     try:
         return _command(module)(arguments, check)
     except TROUBLE as error:
@@ -86,6 +91,8 @@ def _character(char: str, between: str) -> str:
         [f"u{utf16[place : place + 2].hex()}" for place in range(0, len(utf16), 2)],
         [f"x{byte:02x}" for byte in utf8],
         [f"{byte:03o}" for byte in utf8],
+        [f"u{ord(char):08x}"],
+        [f"x{ord(char):02x}"],
     ]
     return f"(?:{re.escape(char)}|(?i:{'|'.join(between.join(units) for units in coded)}))"
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a call begins on a host to which all of its code came on stdin, as one text.
 
-The text is this very file and behind it a call of `begin` (see plugin_utils/carry.py). So nothing of it runs if the
-connection is cut while it is sent: without its last parenthesis the text is no program.
+The text is one call, which has this very file as an argument, and `begin` called with the others (see plugin_utils/carry.py). So nothing
+of it runs if the connection is cut while it is sent: without its last parenthesis the text is no program.
 """
 
 from __future__ import annotations

@@ -154,15 +154,18 @@ class Place(paths.Place):
         return OSError(error.errno, f"{text} ({advice}, and run again)" if advice else text, self.path)
 
 
-def read_text(path: str, largest: int = LARGEST, *, safe: bool = True, own: bool = False) -> Optional[str]:
-    """Return the content of the file that a path leads to (see `Place`); None if it is absent."""
-    with Place(path, safe=safe, own=own) as place:
+def read_text(path: str, largest: int = LARGEST, *, own: bool = False) -> Optional[str]:
+    """Return the content of a file; None if it is absent. With `own` nobody else may have a say in where it is (see `Place`).
+
+    Without, whoever else has one is as good as we are: on the controller that folder's playbooks are run anyway.
+    """
+    with Place(path, safe=own, own=own) as place:
         return place.text(largest)
 
 
-def identity(path: str, *, safe: bool = True) -> Optional[Dict[str, object]]:
+def identity(path: str) -> Optional[Dict[str, object]]:
     """Return what tells whether a file was written since; None if it is absent."""
-    with Place(path, safe=safe) as place:
+    with Place(path, safe=False) as place:
         return place.identity()
 
 
@@ -173,11 +176,10 @@ def replace_text(
     mode: Optional[int] = None,
     owner: Who = None,
     group: Who = None,
-    safe: bool = True,
     own: bool = False,
 ) -> None:
-    """Put `text` in place of a file's content, whole or not at all (see `Place.replace`)."""
-    with Place(path, safe=safe, own=own) as place:
+    """Put `text` in place of a file's content, whole or not at all (see `Place.replace`); `own` as with `read_text`."""
+    with Place(path, safe=own, own=own) as place:
         place.replace(text, mode=mode, owner=owner, group=group)
 
 
@@ -269,7 +271,7 @@ def _take(path: str, own: bool) -> int:
 def _told(path: str, own: bool) -> Tuple[int, Optional[float]]:
     """Return what the holder wrote about itself."""
     for _try in range(5):
-        said = re.fullmatch(r"([0-9]+) ([0-9.]+)\n", read_text(path, safe=own, own=own) or "")
+        said = re.fullmatch(r"([0-9]+) ([0-9.]+)\n", read_text(path, own=own) or "")
         if said:
             return int(said[1]), float(said[2])
         time.sleep(0.01)  # it may just be about to write

@@ -38,7 +38,8 @@ def unseal(sealed: str, pad: str) -> List[str]:
 
 
 def _keys(app: Mapping[str, Any], path: str) -> List[str]:
-    text = files.read_text(path) or ""
+    with files.Place(path) as place:
+        text = place.text() or ""
     try:
         return decode(app["profile"], env_text.read(text, app["env_format"], app["profile"].names)).accepts
     except SettingsError:

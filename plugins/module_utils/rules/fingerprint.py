@@ -21,5 +21,9 @@ def fingerprint(secret: str) -> str:
     """
     if not secret:
         raise ValueError("an empty key has no fingerprint")
-    key = secret.encode("utf-8", "surrogateescape")
+    try:
+        key = secret.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Half a character, as only a JSON list can say it: no key that can be rolled, and it has to have a name to be refused by.
+        key = secret.encode("utf-8", "surrogatepass")
     return hmac.new(key, MESSAGE, hashlib.sha256).hexdigest()[:16]

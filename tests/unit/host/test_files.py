@@ -217,8 +217,14 @@ class TestReplace:
             files.replace_text(str(path.parent / "folder"), NEW)
         with pytest.raises(OSError, match="Not a regular file"):
             files.replace_text(str(path.parent / "pipe"), NEW)
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError, match=f"no such file. Make the folder {path.parent}/no, and run again"):
             files.replace_text(str(path.parent / "no/folder"), NEW)
+        (path.parent / "dangling").symlink_to("/no/such/folder/env")
+        with pytest.raises(
+            FileNotFoundError, match="leads to /no/such/folder/env, and nothing is there: a link that dangles. Make"
+        ):
+            files.replace_text(str(path.parent / "dangling"), NEW)
+        (path.parent / "dangling").unlink()
         assert names(path) == ["folder", "pipe", "shop.env"]
 
     def test_a_relative_path(self, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,6 +336,23 @@ class TestWholeOrNotAtAll:
             assert names(path) == ["shop.env"]
         finally:
             subprocess.run(["umount", tmp_path], check=True)
+
+    @root
+    def test_a_file_that_is_mounted_cannot_be_replaced_and_that_is_said(
+        self, path: pathlib.Path, tmp_path: pathlib.Path
+    ) -> None:
+        (tmp_path / "real").write_text(OLD)
+        if subprocess.run(["mount", "--bind", tmp_path / "real", path], capture_output=True, check=False).returncode:
+            pytest.skip("cannot mount here")
+        try:
+            with pytest.raises(
+                OSError, match=r"is a mount point of its own.*: mount its folder instead, and run again.*shop\.env"
+            ):
+                files.replace_text(str(path), NEW)
+            assert (tmp_path / "real").read_text() == OLD
+            assert names(path) == ["shop.env"]
+        finally:
+            subprocess.run(["umount", path], check=True)
 
     def test_the_order(self, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The content is on the disk before the name is, and both before we say so."""
