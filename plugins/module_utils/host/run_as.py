@@ -238,8 +238,8 @@ def _units(app: Mapping[str, Any]) -> List[_Unit]:
         of = dict(said)
         paths_said = [value for field, value in said if field == "EnvironmentFiles"]
         if of.get("LoadState") == "loaded":
-            one = [of.get(field, "") for field in ("ControlGroup", "User", "Group", "Environment")]
-            found.append(_Unit(name, *one, files=paths_said))
+            cgroup, user, group, environment = (of.get(field, "") for field in _PROPERTIES[1:5])
+            found.append(_Unit(name, cgroup, user, group, environment, paths_said))
     return found
 
 

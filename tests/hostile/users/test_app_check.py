@@ -54,8 +54,8 @@ def ran_as(place: Path) -> List[str]:
 
 def check(place: Path, env: Path, command: Any, **more: Any) -> Dict[str, Any]:
     found = look(place, env, **{"processes": PATTERN, "app_check": command, **more})
-    assert "app_check" in found, found
-    return dict(found["app_check"])
+    # A look that believes nothing of a host asks nothing there either.
+    return dict(found["app_check"]) if "app_check" in found else {"ok": False, "text": found["msg"]}
 
 
 def until(so: Any) -> None:

@@ -33,7 +33,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert before <= written["at"] <= time.time()
     assert written == {
         "schema": 1, "name": "shop", "ring": "ring-1", "counter": 7, "nonce": "nonce-7", "step": "promote", "state": "proven",
-        "at": written["at"], "member": "web1", "leaked": ["cc"], **KEPT,
+        "at": written["at"], "member": "web1", "leaked": ["cc"], "stamps": {}, "uids": [], **KEPT,
     }  # fmt: skip
     assert record.load(str(tmp_path), "shop") == written
     path = tmp_path / "shop.json"
