@@ -132,13 +132,15 @@ class ActionModule(HostAction):
         found: Dict[str, Any] = {}
         hostvars = task_vars["hostvars"]
         nonce = self._task.args.get("nonce")
-        for member in task_vars["ansible_play_hosts_all"] if nonce else ():
+        # Those of this play, of whom most have been visited; then the others, who may need no visit any more.
+        asked = [*task_vars["ansible_play_hosts_all"], *task_vars["groups"]["all"]] if nonce else []
+        for member in dict.fromkeys(asked):
             if found:
                 break  # the gate has seen every record: one that is there says enough
             theirs = hostvars.raw_get(member) if member in self.members else {}
             for name in (action.LOOK, action.VISIT):
                 evidence = action.seen_in(theirs.get(name) or {})
-                if evidence.get("nonce") == nonce:
+                if evidence.get("nonce") == nonce and evidence["record"]:
                     found[member] = evidence["record"]
         for looked in (task_vars.get(action.VOUCHERS) or {}).get("results") or []:
             seen = looked.get("evidence")
