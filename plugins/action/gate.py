@@ -162,14 +162,21 @@ class ActionModule(FleetAction):
             raise Refused(
                 f"app_keys_confirm is {confirmed}, and app_keys_compromised is {leaked}. {gate.NOTHING_CHANGED}"
             )
+        if not self.typed(leaked):
+            raise Refused(f"{leaked} was not confirmed: {HOW_TO_CONFIRM.format(key=leaked)}. {gate.NOTHING_CHANGED}")
+
+    def typed(self, leaked: str) -> bool:
+        """Ask at the terminal, and return whether the fingerprint was typed, and sent before the time was over."""
+        # Not without an end: AWX and its like have a terminal, and nobody at it.
+        question = f"Type {leaked} to roll it without a soak, or anything else to leave it ({PATIENCE} seconds): "
+        end = time.monotonic() + PATIENCE
         try:
-            # Not without an end: AWX and its like have a terminal, and nobody at it.
-            question = f"Type {leaked} to roll it without a soak, or anything else to leave it ({PATIENCE} seconds): "
             typed: Any = self._display.prompt_until(question, seconds=PATIENCE)
         except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive):
-            typed = None
-        if not isinstance(typed, bytes) or typed.decode(errors="replace").strip() != leaked:
-            raise Refused(f"{leaked} was not confirmed: {HOW_TO_CONFIRM.format(key=leaked)}. {gate.NOTHING_CHANGED}")
+            return False
+        # What stands there when the time is over comes back as if it had been sent.
+        in_time = time.monotonic() < end
+        return in_time and isinstance(typed, bytes) and typed.decode(errors="replace").strip() == leaked
 
     def wish(self, *, opening: bool = False) -> Wish:
         """Return what this phase asks of the rules."""

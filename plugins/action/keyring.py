@@ -38,11 +38,12 @@ class ActionModule(FleetAction, AskingAction):
             raise FleetError(f"state is {state!r}; it is one of planned, adopted and shown")
         self.see_whole(adopting=not self.file.exists())
         if self.file.exists():
-            if self.fleet.values["recover"]:
-                raise FleetError(
-                    f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first. {UNWRITTEN}"
-                )
             ring = self.load()
+            if self.fleet.values["recover"] and not adoption.recovering(ring):
+                raise FleetError(
+                    f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first; if it is "
+                    f"the fleet's, go on without app_keys_recover. {UNWRITTEN}"
+                )
             if state == "planned":
                 self.say(
                     f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {next_step.next_text(ring, time.time())}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import folders
+from . import ring as rings
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
 from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings
@@ -92,6 +93,11 @@ def judge(fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey
     return start._replace(
         accepts=accepts, source=source, gone=sorted(gone), signing=sorted(signing), spreading=sorted(spreading)
     )
+
+
+def recovering(ring: rings.Ring) -> bool:
+    """Whether this keyring is one that a recovery began and did not finish: the same command goes on with it, and makes no other."""
+    return ring["step"]["name"] == "adopt" and rings.is_open(ring) and rings.primary(ring)["origin"] == "recovered"
 
 
 def standing(adoption: Adoption) -> str:

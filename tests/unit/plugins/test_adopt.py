@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Callable
+from typing import Any, Callable, Dict
 
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from light_fleet import Fleet
@@ -65,6 +65,22 @@ def test_a_keyring_that_exists_is_never_overwritten_nor_made_anew_for_a_fleet_th
     ring = fleet.ring()["ring"]
     fleet.keyring.unlink()
     refused(fleet).lists("web1", f"was rolled with the keyring {ring}").lists("web2", "use that keyring")
+
+
+def test_an_adoption_that_was_cut_off_after_its_first_host_is_finished_by_the_next_run(after: After) -> None:
+    fleet = after("adopt", ("web1", "web2", "web3"))
+
+    def cut_off(ring: Dict[str, Any]) -> None:
+        ring["step"]["closed"] = None
+        for entry in ring["members"].values():
+            entry["proven"] = None
+
+    fleet.edit(cut_off)
+    for host in fleet.hosts[1:]:
+        host.record_file.unlink()
+    # The one that has its record is not visited again, and speaks for the others all the same.
+    fleet.run("adopt").ended(0).says("adopt: 3 of 3 hosts have their record and hold the keys of the keyring")
+    assert {host.record()["state"] for host in fleet.hosts} == {"proven"}
 
 
 def test_adopt_asks_how_it_is_known_that_the_application_reads_its_fallbacks(new_fleet: NewFleet) -> None:

@@ -164,14 +164,14 @@ def test_a_check_says_what_an_emergency_would_do_and_marks_nothing(after: After)
     assert fleet.unchanged() == before
 
 
-def at_a_terminal(fleet: Fleet, typed: str, *arguments: str) -> Run:
-    """Run a rollout at a terminal, and type this when it asks."""
+def at_a_terminal(fleet: Fleet, typed: str, *arguments: str, **more: str) -> Run:
+    """Run a rollout at a terminal, and type this when it asks; nothing at all if that is empty."""
     fleet.write_inventory()
     ours, its = pty.openpty()
     given = ["-i", str(fleet.inventory), "--vault-password-file", str(fleet.password), "phased.keys.rollout"]
     run = subprocess.Popen(
         [str(ANSIBLE_PLAYBOOK), *given, *arguments],
-        env=fleet.environment(),
+        env=fleet.environment(**more),
         cwd=fleet.folder / "elsewhere",
         stdin=its,
         stdout=its,
@@ -212,3 +212,25 @@ def test_at_a_terminal_the_fingerprint_has_to_be_typed(after: After) -> None:
     at_a_terminal(fleet, fleet.old, *leaked(fleet.old, confirm=False)).ended(0).says("retire: 1 of 1 host")
     assert fleet.states()[fleet.old] == "retired"
     assert marks(fleet, fleet.old) == ["compromised"]
+
+
+# Ansible's own prompt, that waits for a second in place of two minutes.
+IMPATIENT = """
+from ansible.utils.display import Display
+
+prompt = Display.prompt_until
+
+def soon(self, msg, private=False, seconds=None, **more):
+    return prompt(self, msg, private=private, seconds=seconds and 1, **more)
+
+Display.prompt_until = soon
+"""
+
+
+def test_at_a_terminal_with_nobody_at_it_the_question_ends_by_itself_and_the_answer_is_no(after: After) -> None:
+    fleet = after("promote", ("web1",))
+    (fleet.folder / "sitecustomize.py").write_text(IMPATIENT)
+    before = fleet.unchanged()
+    run = at_a_terminal(fleet, "", *leaked(fleet.old, confirm=False), PYTHONPATH=str(fleet.folder)).ended(2)
+    run.says(f"Type {fleet.old} to roll it without a soak", "(120 seconds)").says(f"{fleet.old} was not confirmed")
+    assert fleet.unchanged() == before

@@ -355,3 +355,24 @@ def test_2_without_an_application_check_its_ways_are_said():
 def test_the_fleet_of_these_tests_is_whole():
     assert set(fleet_of(RING)) == set(FLEET)
     assert seen(RING)["nonce"] == NONCE
+
+
+# --- a recovery that was cut off ------------------------------------------------
+
+
+def begun(origin):
+    start = steps.Start(SECRETS[1:3], origin)
+    return steps.adopt(
+        "shop", "r", "n", start, FLEET, {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, T0
+    )
+
+
+def test_the_same_command_goes_on_with_a_recovery_that_was_cut_off_and_with_no_other_keyring():
+    ring = begun("recovered")
+    assert adoption.recovering(ring)
+    assert not adoption.recovering(steps.close_step(ring, T0 + DAY)), "it is done"
+    assert not adoption.recovering(begun("adopted"))
+    closed = steps.close_step(ring, T0 + DAY)
+    assert not adoption.recovering(steps.open_step(closed, "prepare", T0 + DAY, "n2", SECRETS[4])), (
+        "it was rolled since"
+    )
