@@ -36,6 +36,7 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 # A collection that is installed elsewhere must never shadow this checkout.
 unexport ANSIBLE_COLLECTIONS_PATH ANSIBLE_COLLECTIONS_PATHS PYTHONPATH
 # The tools find each other on PATH.
+OUTER_PATH := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
@@ -158,8 +159,8 @@ hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and w
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
 .PHONY: faults
-faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
-	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
+faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase, SHARE=1/4 a part)
+	FULL=$(FULL) SHARE=$(SHARE) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
 .PHONY: bench-scale
 bench-scale: $(VENV)/.test ## How the controller's work and memory grow with simulated hosts (SMALL=1 in two minutes)
@@ -185,8 +186,16 @@ molecule-%: $(VENV)/.test
 	$(call MOLECULE,$*)
 
 REAL := systemd adopt deploy resume rollback join stale_worker unreachable
+ifdef SHARE
+REAL := $(or $(shell $(PYTHON) tests/tools/share.py pick $(SHARE) $(REAL)),$(error SHARE=$(SHARE) is no share: say SHARE=1/4))
+endif
 .PHONY: molecule-hosts
 molecule-hosts: $(addprefix molecule-,$(REAL)) ## The Molecule scenarios on real hosts (needs root; molecule-systemd is one of them)
+
+# As whoever lands something has it run: without what make hands to the makes that it starts.
+.PHONY: everything
+everything: ## All of .ci/run, nothing left to another commit, and a sample of the mutants: an hour and a half
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(OUTER_PATH)" PYTHON="$(PYTHON)" .ci/run everything
 
 .PHONY: lint
 lint: lint-yaml lint-python lint-ansible lint-docs lint-licences lint-tarball lint-sanity ## Every linter, nothing skipped
@@ -206,7 +215,7 @@ lint-python: $(VENV)/.lint
 	MYPYPATH=build/mypy $(BIN)/mypy \
 	  -p ansible_collections.phased.keys.plugins.module_utils \
 	  -p ansible_collections.phased.keys.plugins.plugin_utils
-	$(BIN)/mypy tests/tools
+	MYPYPATH=tests/tools $(BIN)/mypy tests/tools
 
 .PHONY: lint-ansible
 lint-ansible: $(VENV)/.lint
