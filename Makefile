@@ -36,6 +36,7 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 # A collection that is installed elsewhere must never shadow this checkout.
 unexport ANSIBLE_COLLECTIONS_PATH ANSIBLE_COLLECTIONS_PATHS PYTHONPATH
 # The tools find each other on PATH.
+OUTER_PATH := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
@@ -49,6 +50,10 @@ PINS := requirements/runtime.txt requirements/test.txt requirements/lint.txt
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --no-deps
 PIP_CHECK = $(BIN)/python -m pip check --quiet
 
+# The checkout is the collection.
+LINK = cd $(1)/lib/python3.*/site-packages; mkdir -p ansible_collections/phased; \
+	ln -s ../../../../../.. ansible_collections/phased/keys
+
 # A virtual environment knows its own path: one that was copied or moved with
 # the checkout would run the tools, and the collection, of the old place.
 ifneq ($(file < $(VENV)/.checkout),$(CURDIR))
@@ -58,8 +63,7 @@ endif
 $(VENV)/.created: $(PINS) | .cache/tmp
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	cd $(VENV)/lib/python3.*/site-packages; mkdir -p ansible_collections/phased; \
-	  ln -s ../../../../../.. ansible_collections/phased/keys
+	$(call LINK,$(VENV))
 	printf '%s' "$$PWD" > $(VENV)/.checkout
 	touch $@
 
@@ -76,6 +80,24 @@ $(VENV)/.test: $(VENV)/.runtime
 $(VENV)/.lint: $(VENV)/.test
 	$(PIP_INSTALL) -r requirements/lint.txt
 	$(PIP_CHECK)
+	touch $@
+
+# Virtual environments of their own, each whole from its lists.
+OWN_VENV = rm -rf $(@D); $(PYTHON) -m venv $(@D); \
+	$(@D)/bin/python -m pip install --quiet --no-deps $(addprefix -r ,$(filter %.txt,$^)); \
+	$(@D)/bin/python -m pip check --quiet; printf '%s' "$$PWD" > $(@D)/.checkout
+$(foreach venv,.venv-mutants .venv-2.16,$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+
+# Without the link to this checkout: code that was not mutated must not be found.
+.venv-mutants/.made: requirements/runtime.txt requirements/test.txt requirements/mutants.txt | .cache/tmp
+	$(OWN_VENV)
+	touch $@
+
+.venv-2.16/.made: requirements/core-2.16.txt | .cache/tmp
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
+	  { echo "ansible-core 2.16 needs Python 3.10 to 3.12: say PYTHON= with the path of one; this is $$($(PYTHON) -V)"; exit 1; }
+	$(OWN_VENV)
+	$(call LINK,$(@D))
 	touch $@
 
 .cache/tmp:
@@ -112,6 +134,23 @@ model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is 
 model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
 	$(BIN)/python -m ansible_collections.phased.keys.tests.model --full $(ARGS)
 
+.PHONY: mutants
+mutants: .venv-mutants/.made ## Change the code, and see whether the fast tests notice (a sample of 20 minutes; FULL=1, ONLY="*/soak.py")
+	$(<D)/bin/python -m pytest tests/mutants
+	PATH="$(CURDIR)/$(<D)/bin:$$PATH" FULL=$(FULL) ONLY="$(ONLY)" SEED=$(SEED) TABLE=$(TABLE) $(<D)/bin/python tests/mutants/run.py
+
+.PHONY: hostile
+hostile: $(VENV)/.test ## Hosts that lie, and users of a host who try everything (these need root)
+	$(BIN)/python -m pytest tests/hostile $(ARGS)
+
+# Other versions of ansible-core than that of .venv: `make core-2.16 ARGS=tests/unit/plugins/test_visit.py`.
+core-%: .venv-%/.made
+	PATH="$(CURDIR)/$(<D)/bin:$$PATH" $(<D)/bin/python -m pytest $(or $(ARGS),tests/hostile/lying)
+
+CORES := 2.16
+.PHONY: cores
+cores: $(addprefix core-,$(CORES)) ## The hosts that lie against the oldest ansible-core too
+
 .PHONY: test-hosts
 test-hosts: hosts faults ## Both of the next two
 
@@ -120,8 +159,8 @@ hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and w
 	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
 
 .PHONY: faults
-faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase)
-	FULL=$(FULL) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
+faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase, SHARE=1/4 a part)
+	FULL=$(FULL) SHARE=$(SHARE) PHASED_TABLE=$(or $(TABLE),build/faults.md) $(BIN)/python -m pytest -m hosts tests/faults $(ARGS)
 
 .PHONY: bench-scale
 bench-scale: $(VENV)/.test ## How the controller's work and memory grow with simulated hosts (SMALL=1 in two minutes)
@@ -147,8 +186,16 @@ molecule-%: $(VENV)/.test
 	$(call MOLECULE,$*)
 
 REAL := systemd adopt deploy resume rollback join stale_worker unreachable
+ifdef SHARE
+REAL := $(or $(shell $(PYTHON) tests/tools/share.py pick $(SHARE) $(REAL)),$(error SHARE=$(SHARE) is no share: say SHARE=1/4))
+endif
 .PHONY: molecule-hosts
 molecule-hosts: $(addprefix molecule-,$(REAL)) ## The Molecule scenarios on real hosts (needs root; molecule-systemd is one of them)
+
+# As whoever lands something has it run: without what make hands to the makes that it starts.
+.PHONY: everything
+everything: ## All of .ci/run, nothing left to another commit, and a sample of the mutants: an hour and a half
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(OUTER_PATH)" PYTHON="$(PYTHON)" .ci/run everything
 
 .PHONY: lint
 lint: lint-yaml lint-python lint-ansible lint-docs lint-licences lint-tarball lint-sanity ## Every linter, nothing skipped
@@ -168,7 +215,7 @@ lint-python: $(VENV)/.lint
 	MYPYPATH=build/mypy $(BIN)/mypy \
 	  -p ansible_collections.phased.keys.plugins.module_utils \
 	  -p ansible_collections.phased.keys.plugins.plugin_utils
-	$(BIN)/mypy tests/tools
+	MYPYPATH=tests/tools $(BIN)/mypy tests/tools
 
 .PHONY: lint-ansible
 lint-ansible: $(VENV)/.lint
@@ -216,15 +263,20 @@ clean: ## Remove .venv, .cache and build
 # transitive package, as a clean environment resolved it.
 .PHONY: pins
 pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
-	rm -rf build/pins
-	$(PYTHON) -m venv build/pins
-	cd requirements; pip=../build/pins/bin/python; \
-	: > ../build/pins/seen.txt; \
-	for set in runtime test lint; do \
-	  $$pip -m pip install --quiet -r $$set.in -c ../build/pins/seen.txt; \
-	  $$pip -m pip freeze > ../build/pins/all.txt; \
-	  { echo "# Made by \`make pins\` from $$set.in."; \
-	    grep -vxFf ../build/pins/seen.txt ../build/pins/all.txt; } > $$set.txt; \
+	cd requirements; \
+	fresh() { \
+	  rm -rf ../build/pins; $(PYTHON) -m venv ../build/pins; \
+	  cat /dev/null "$$@" > ../build/pins/seen.txt; \
+	  ../build/pins/bin/python -m pip install --quiet --no-deps -r ../build/pins/seen.txt; \
+	}; \
+	add() { \
+	  ../build/pins/bin/python -m pip install --quiet -r $$1.in -c ../build/pins/seen.txt; \
+	  ../build/pins/bin/python -m pip freeze > ../build/pins/all.txt; \
+	  { echo "# Made by \`make pins\` from $$1.in."; \
+	    grep -vxFf ../build/pins/seen.txt ../build/pins/all.txt; } > $$1.txt; \
 	  cp ../build/pins/all.txt ../build/pins/seen.txt; \
-	done
+	}; \
+	fresh; add runtime; add test; add lint; \
+	fresh runtime.txt test.txt; add mutants; \
+	fresh; add core-2.16
 	rm -rf build/pins

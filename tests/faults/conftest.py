@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parent / "hosts", HERE.parent / "fleet", HERE.parent / "fleet" / "app", HERE.parent / "demo"):
+for folder in (
+    HERE,
+    HERE.parent / "tools",
+    HERE.parent / "hosts",
+    HERE.parent / "fleet",
+    HERE.parent / "fleet" / "app",
+    HERE.parent / "demo",
+):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
@@ -88,6 +95,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if RUN:
         page = Path(os.environ.get("PHASED_TABLE") or CHECKOUT / "build" / "faults.md")
         (CHECKOUT / "build").mkdir(exist_ok=True)
-        page.write_text(table(RUN, LEFT_OUT))
+        page.write_text(table(RUN, LEFT_OUT, os.environ.get("SHARE") or "1/1"))
         (CHECKOUT / "build" / "faults.json").write_text(json.dumps(RUN, indent=1) + "\n")
         print(f"\n{page} has the table")

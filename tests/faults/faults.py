@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from field import Field
+from share import Share, picked
 
 STEPS = ("prepare", "promote", "retire")
 ALL = (*STEPS, "rollback")
+WHOLE = Share(1, 1)
 
 # What a fault promises, besides that nothing is lost and that the next runs finish.
 REFUSED = "stops with a refusal that names the host, what was seen and what to do; the next run finishes"
@@ -41,9 +43,17 @@ def fault(name: str, promised: str, phases: Sequence[str] = STEPS, quick: Sequen
     return add
 
 
-def in_order(faults: Sequence[Fault], full: bool) -> list[tuple[Fault, str]]:
-    """Return each fault with each of its phases, ordered as rollouts go: prepare, promote, retire, and again."""
-    waiting = {phase: [fault for fault in faults if phase in (fault.phases if full else fault.quick)] for phase in ALL}
+def in_order(faults: Sequence[Fault], full: bool, share: Share = WHOLE) -> list[tuple[Fault, str]]:
+    """Return each fault with each of its phases, ordered as rollouts go: prepare, promote, retire, and again.
+
+    Of each phase a share alone, the next one in each next phase, so that shares are of one length.
+    """
+    waiting = {
+        phase: picked(
+            [fault for fault in faults if phase in (fault.phases if full else fault.quick)], share.turned(number)
+        )
+        for number, phase in enumerate(ALL)
+    }
     order = []
     while any(waiting.values()):
         for phase in STEPS:

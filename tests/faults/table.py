@@ -32,8 +32,8 @@ What it does not show: a real loss of power (the kernel's cache of the disk surv
 """
 
 
-def table(results: Sequence[Mapping[str, Any]], left_out: Sequence[tuple[str, str]]) -> str:
-    """Return the page. `left_out` are faults that did not pass or did not strike, with the reason."""
+def table(results: Sequence[Mapping[str, Any]], left_out: Sequence[tuple[str, str]], share: str = "1/1") -> str:
+    """Return the page. `left_out` are faults that did not pass or did not strike, with the reason; `share` is what was run."""
     names = list(dict.fromkeys(result["fault"] for result in results))
     rows = []
     for name in names:
@@ -44,7 +44,8 @@ def table(results: Sequence[Mapping[str, Any]], left_out: Sequence[tuple[str, st
             "; ".join(dict.fromkeys(proof for result in ours for proof in result["proof"])),
         ]  # fmt: skip
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
-    return HEAD + "".join(rows) + _totals(results, left_out)
+    part = "" if share == "1/1" else f"\nThis run took share {share} of the cases.\n"
+    return HEAD + "".join(rows) + part + _totals(results, left_out)
 
 
 def _totals(results: Sequence[Mapping[str, Any]], left_out: Sequence[tuple[str, str]]) -> str:

@@ -15,13 +15,15 @@ from faults import FAULTS, Fault, in_order
 from fleet import new_key
 from host_seen import ENV
 from runs import until
+from share import parsed
 
 pytestmark = pytest.mark.hosts
 
 # Each of these adds its faults to the list.
 for kind in ("clock", "controller", "files", "host", "people", "units"):
     importlib.import_module(f"faults_{kind}")
-CASES = in_order(FAULTS, full=os.environ.get("FULL") == "1")
+SHARE = parsed(os.environ.get("SHARE") or "1/1")
+CASES = in_order(FAULTS, full=os.environ.get("FULL") == "1", share=SHARE)
 
 
 @pytest.mark.parametrize(("fault", "phase"), CASES, ids=[f"{phase}-{fault.strike.__name__}" for fault, phase in CASES])

@@ -20,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tracked
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "sanity"
 COPY = BUILD / "ansible_collections" / "phased" / "keys"
@@ -48,18 +50,7 @@ OTHER_PYTHON = re.compile(r"Skipping sanity test .* on Python \S+ because it cou
 def copy_tracked_files() -> None:
     """Lay the files that git tracks, or would track, out as ansible-test wants them."""
     shutil.rmtree(BUILD, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout.decode()
-    for name in filter(None, listed.split("\0")):
-        source, target = ROOT / name, COPY / name
-        if not source.is_symlink() and not source.exists():
-            continue  # deleted, and the deletion is not committed yet
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target, follow_symlinks=False)
+    tracked.copy(ROOT, COPY)
     # A repository of its own, so that ansible-test does not take the checkout's.
     subprocess.run(["git", "init", "--quiet"], cwd=COPY, check=True)
     subprocess.run(["git", "add", "--all"], cwd=COPY, check=True)

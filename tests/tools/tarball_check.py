@@ -9,10 +9,11 @@ that git does not know included, except for ``build_ignore`` in galaxy.yml.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
+
+import tracked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +34,7 @@ SUFFIXES = {".json", ".md", ".py", ".rst", ".svg", ".yaml", ".yml"}
 HIDDEN = re.compile(r"(^|/)[.]|__pycache__|~$")
 
 
-def problems(names: list[str], tracked: set[str]) -> list[str]:
+def problems(names: list[str], known: set[str]) -> list[str]:
     """Say what is wrong with a tarball that holds the named files."""
     found = [f"{name}: missing" for name in sorted(REQUIRED - set(names))]
     for name in names:
@@ -46,7 +47,7 @@ def problems(names: list[str], tracked: set[str]) -> list[str]:
             found.append(f"{name}: a kind of file that does not belong in the tarball")
         elif HIDDEN.search(name):
             found.append(f"{name}: hidden or left over")
-        elif name not in tracked and name not in {"FILES.json", "MANIFEST.json"}:
+        elif name not in known and name not in {"FILES.json", "MANIFEST.json"}:
             found.append(f"{name}: git ignores it")
     return found
 
@@ -57,13 +58,7 @@ def main() -> int:
     with tarfile.open(tarball) as archive:
         members = archive.getmembers()
     names = [member.name for member in members if not member.isdir()]
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout.decode()
-    found = problems(names, set(listed.split("\0")))
+    found = problems(names, set(tracked.names(ROOT)))
     found += [
         f"{member.name}: neither a file nor a folder" for member in members if not (member.isfile() or member.isdir())
     ]

@@ -144,11 +144,6 @@ def letting_go(keys: Sequence[Mapping[str, Any]]) -> str:
     return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
 
 
-def at_rest(ring: Ring) -> bool:
-    """Whether no rollout is in flight."""
-    return not rings.is_open(ring) and not rings.in_state(ring, "staged", "retiring", "dropping")
-
-
 def may_begin(ring: Ring, wait: float, now: float) -> bool:
     """Whether a run that is asked for a new rollout finds none that it has to finish first.
 

@@ -198,3 +198,63 @@ def test_10_a_host_whose_record_was_lost_has_no_time_of_its_own_before_its_next_
 
 def test_10_the_soak_of_the_tests_is_the_one_of_django():
     assert SOAK["seconds"] == 14 * DAY
+
+
+# --- how long it is ---------------------------------------------------------------
+
+
+def test_10_what_the_operator_says_comes_before_what_the_framework_says():
+    assert soak.length("1h", "django", "14d") == {"seconds": HOUR, "source": "app_keys_soak"}
+    assert soak.length(0, "django", "14d") == {"seconds": 0.0, "source": "app_keys_soak"}
+    assert soak.length(None, "django", "14d") == {"seconds": 14 * DAY, "source": "the default of django"}
+    with pytest.raises(
+        soak.RingError, match="^nothing says how long something signed may live: flask sets no end. Set app_keys_soak"
+    ):
+        soak.length(None, "flask", None)
+
+
+def test_10_a_soak_that_is_none_names_who_said_it():
+    with pytest.raises(ValueError, match="^app_keys_soak is 'soon'"):
+        soak.length("soon", "django", "14d")
+    with pytest.raises(ValueError, match="^soak is 'soon'"):
+        soak.length(None, "django", "soon")
+
+
+def one(state="retiring", marks=(), **times):
+    return {"fingerprint": OLD, "state": state, "marks": list(marks), "times": times, "soak": {"seconds": 60.0}}
+
+
+@pytest.mark.parametrize(
+    ("key", "over"),
+    [
+        (one(), None),
+        (one(marks=["compromised"]), None),
+        (one(soaking="2023-11-14T22:13:20Z"), T0 + 60),
+        # At once, and whatever the clock says by the second.
+        (one(soaking="2023-11-14T22:13:20Z", marks=["compromised"]), 0.0),
+        ({**one(soaking="2023-11-14T22:13:20Z"), "soak": {"seconds": 0.0}}, T0 - 1),
+    ],
+)
+def test_10_when_a_soak_is_over(key, over):
+    assert soak.over_at(key) == over
+
+
+def test_10_what_is_due_is_every_retiring_key_whose_soak_is_over():
+    first, second = one(soaking="2023-11-14T22:13:20Z"), one(soaking="2023-11-14T22:14:20Z")
+    ring = {"keys": [second, first, one(), one("staged", soaking="2023-11-14T22:13:20Z")]}
+    assert soak.due(ring, T0 + 59) == []
+    assert soak.due(ring, T0 + 60) == [first]
+    assert soak.due(ring, T0 + 120) == [first, second]
+    assert soak.next_due(ring) == T0 + 60
+    assert soak.next_due({"keys": [one()]}) is None
+
+
+def test_10_a_host_that_is_one_second_short_is_short():
+    def said(now):
+        return soak.shortfall(host(now), KEY)
+
+    assert said(STOPPED + SOAK["seconds"]) is None
+    assert f"may have signed with {OLD} until 13d 23h ago" in said(STOPPED + SOAK["seconds"] - HOUR)
+    assert said(STOPPED + SOAK["seconds"] - 1).endswith("(by the host's own clock): 1s of its soak remain")
+    assert soak.shortfall(host(STOPPED), {**KEY, "marks": ["compromised"]}) is None
+    assert soak.shortfall(host(STOPPED), {**KEY, "marks": ["weak"]}) is not None

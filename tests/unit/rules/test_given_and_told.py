@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What changes a keyring returns another one, and tells the journal who, what and which key."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Callable, Dict
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
+from builders import DAY, FLEET, MINUTE, NEW, NEXT, OLD, SOAK, T0, adopt, at, opened
+
+NOW = T0 + 20 * DAY
+AT = "2023-12-04T22:13:20Z"
+Ring = Dict[str, Any]
+
+
+def waived() -> Ring:
+    return members.waive(at("promoted"), ["web-2", "web-3"], "its disk is dead", DAY, NOW)
+
+
+# What is done to which keyring, and the entry of the journal that it adds.
+CHANGES = {
+    "a member joins": (
+        at("promoted"), lambda ring: members.register(ring, ["web-1", "web-9", "web-8"], NOW),
+        {"event": "registered", "counter": 3, "members": ["web-9", "web-8"]},
+    ),
+    "a member is released": (
+        waived(), lambda ring: members.release(ring, ["web-2"], ["web-1", "web-3"], NOW),
+        {"event": "released", "counter": 3, "members": ["web-2"]},
+    ),
+    "members are set aside": (
+        waived(), lambda ring: members.waive(ring, ["web-1", "web-2"], "it moves", MINUTE, NOW),
+        {"event": "waived: asserted to serve no traffic", "counter": 3, "members": ["web-1", "web-2"], "reason": "it moves",
+         "until": "2023-12-04T22:14:20Z"},
+    ),
+    "a member answers again": (
+        waived(), lambda ring: members.end_waivers(ring, ["web-1", "web-2"], NOW),
+        {"event": "answers again: its waiver has ended", "counter": 3, "members": ["web-2"]},
+    ),
+    "prepare opens": (at("adopted"), lambda ring: opened(ring, "prepare", NOW), {"event": "prepare opened", "counter": 2, "key": NEW}),
+    "promote opens": (at("prepared"), lambda ring: opened(ring, "promote", NOW), {"event": "promote opened", "counter": 3, "key": NEW}),
+    "retire opens": (at("promoted"), lambda ring: opened(ring, "retire", NOW), {"event": "retire opened", "counter": 4, "key": OLD}),
+    "rollback opens": (at("promoted"), lambda ring: opened(ring, "rollback", NOW), {"event": "rollback opened", "counter": 4, "key": OLD}),
+    "a step closes": (
+        at("retire"), lambda ring: steps.close_step(ring, NOW),
+        {"event": "retire closed: all 3 members are proven", "counter": 4, "key": OLD},
+    ),
+    "a step closes without those that are set aside": (
+        waived(), lambda ring: steps.close_step(ring, NOW),
+        {"event": "promote closed: 1 members are proven", "counter": 3, "key": NEW, "waived": ["web-2", "web-3"]},
+    ),
+    "a key has leaked": (
+        at("promoted"), lambda ring: steps.mark_compromised(ring, OLD, NOW),
+        {"event": "marked as compromised", "counter": 3, "key": OLD},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ring", "change", "entry"), CHANGES.values(), ids=CHANGES)
+def test_a_change_leaves_what_it_was_given_alone_and_is_told_in_the_journal(
+    ring: Ring, change: Callable[[Ring], Ring], entry: Dict[str, Any]
+) -> None:
+    before = copy.deepcopy(ring)
+    changed = change(ring)
+    assert ring == before
+    assert changed != before
+    assert changed["journal"] == [*before["journal"], {"at": AT, **entry}]
+
+
+def test_the_journal_of_a_new_keyring_begins_with_where_its_key_is_from_and_who_belongs_to_it() -> None:
+    assert adopt(now=NOW)["journal"] == [
+        {"at": AT, "event": "begun with a key that was adopted", "counter": 1, "key": OLD},
+        {"at": AT, "event": "registered", "counter": 1, "members": list(FLEET)},
+    ]
+
+
+def test_whoever_is_released_takes_a_waiver_along_and_no_other() -> None:
+    left = members.release(waived(), ["web-2"], ["web-1", "web-3"], NOW)
+    assert [waiver["member"] for waiver in left["waivers"]] == ["web-3"]
+
+
+def test_whoever_answers_is_set_aside_no_more_and_the_others_are() -> None:
+    left = members.end_waivers(waived(), ["web-1", "web-2"], NOW)
+    assert [waiver["member"] for waiver in left["waivers"]] == ["web-3"]
+    assert members.end_waivers(left, ["web-1"], NOW) is left
+
+
+def test_a_waiver_as_it_is_written() -> None:
+    assert waived()["waivers"] == [
+        {"member": name, "reason": "its disk is dead", "since": AT, "until": "2023-12-05T22:13:20Z"}
+        for name in ("web-2", "web-3")
+    ]
+    other = members.waive(waived(), ["web-2"], "it moves", DAY, NOW)
+    assert [(waiver["member"], waiver["reason"]) for waiver in other["waivers"]] == [
+        ("web-3", "its disk is dead"),
+        ("web-2", "it moves"),
+    ]
+
+
+def test_a_member_as_it_is_written() -> None:
+    joined = members.register(at("promoted"), ["web-9"], NOW)
+    assert joined["members"]["web-9"] == {"since": AT, "proven": None}
+    assert members.register(joined, ["web-9", "web-1"], NOW + DAY) is joined
+
+
+def test_a_key_as_it_is_written_through_its_life() -> None:
+    """From prepare to withdraw, with a rollback in between; the soak's clock begins anew whenever the key signs."""
+    ring = opened(at("adopted"), "prepare", NOW)
+    (key,) = [key for key in ring["keys"] if key["fingerprint"] == NEW]
+    secret = key["secret"]
+    assert key == {
+        "id": "k2", "fingerprint": NEW, "state": "staged", "origin": "generated", "since": 2, "times": {"created": AT, "staged": AT},
+        "marks": [], "secret": secret,
+    }  # fmt: skip
+
+    def key_after(ring: Ring, fingerprint: str) -> Dict[str, Any]:
+        (found,) = [key for key in ring["keys"] if key["fingerprint"] == fingerprint]
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in ("id", "fingerprint", "origin", "since", "secret")
+        }
+
+    ring = steps.close_step(opened(steps.close_step(ring, NOW), "promote", NOW), NOW)
+    times = {"created": AT, "staged": AT, "primary": AT}
+    assert key_after(ring, NEW) == {"state": "primary", "times": times, "marks": [], "after": OLD}
+    assert key_after(ring, OLD)["soak"] == SOAK
+    assert key_after(ring, OLD)["times"]["soaking"] == AT
+    later = "2023-12-05T22:13:20Z"
+    ring = opened(ring, "rollback", NOW + DAY)
+    assert "soaking" not in key_after(ring, OLD)["times"]
+    assert key_after(ring, NEW) == {
+        "state": "retiring", "times": {**times, "retiring": later}, "marks": ["rolled_back"], "after": OLD, "soak": SOAK,
+    }  # fmt: skip
+    ring = steps.close_step(ring, NOW + DAY)
+    assert key_after(ring, NEW)["times"]["soaking"] == later
+    # Counted again, its clock goes on.
+    assert steps.close_step(ring, NOW + 2 * DAY)["keys"] == ring["keys"]
+    over = NOW + DAY + SOAK["seconds"]
+    ring = steps.close_step(opened(ring, "withdraw", over), over)
+    ended = "2023-12-19T22:13:20Z"
+    assert key_after(ring, NEW)["state"] == "withdrawn"
+    assert {key_after(ring, NEW)["times"][name] for name in ("dropping", "withdrawn", "ended")} == {ended}
+    assert [key["secret"] is None for key in ring["keys"]] == [False, True]
+
+
+def test_a_step_as_it_is_written() -> None:
+    ring = opened(at("promoted"), "prepare", NOW, 3)
+    assert ring["step"] == {
+        "name": "prepare", "counter": 4, "nonce": "n4", "key": NEXT, "signing": [NEW], "spreading": [NEXT], "excuses": None,
+        "opened": AT, "closed": None,
+    }  # fmt: skip
+    # Opened before it was closed: what may sign somewhere, and what is not accepted everywhere yet, stay.
+    ring = opened(ring, "promote", NOW)
+    assert (ring["step"]["signing"], ring["step"]["spreading"]) == (sorted([NEW, NEXT]), [NEXT])
+    ring = opened(steps.close_step(ring, NOW), "rollback", NOW)
+    assert (ring["step"]["signing"], ring["step"]["spreading"], ring["step"]["excuses"]) == (sorted([NEW, NEXT]), [], 4)

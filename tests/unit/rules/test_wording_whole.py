@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pages as a whole, line by line: nothing stands on them twice, and nothing is missing."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps, wording
+from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
+from builders import (
+    CLOSED,
+    DAY,
+    FLEET,
+    HOUR,
+    NEW,
+    NEXT,
+    OLD,
+    PATH,
+    T0,
+    at,
+    env_file,
+    fleet_of,
+    idle,
+    opened,
+    rolled,
+    seen,
+    survey,
+    worker,
+)
+
+NOW = T0 + 20 * DAY
+
+
+def in_trouble() -> Dict[str, Any]:
+    """Two soaks that overlap, one of a weak key and one of a key that leaked, and two members that were set aside."""
+    ring = steps.mark_compromised(rolled(at("promoted"), CLOSED["promote"] + HOUR, 3), OLD, T0 + DAY)
+    next(key for key in ring["keys"] if key["fingerprint"] == NEW)["marks"].append("weak")
+    ring = members.waive(ring, ["web-3"], "its disk is dead", DAY, NOW)
+    return members.waive(ring, ["web-2"], "it moves", HOUR, NOW - DAY)
+
+
+def test_a_status_with_all_that_it_can_have() -> None:
+    ring = in_trouble()
+    evidence = {"web-2": seen(ring, OLD, NEW), "a-host-of-long-name": idle(ring), "web-1": seen(ring)}
+    count = proofs.count(ring, FLEET, evidence, survey()._replace(clock=NOW))
+    assert list(count.findings) == ["web-2"]
+    well = f"signs {NEXT}, accepts {NEW} {OLD}"
+    assert wording.status(ring, count, evidence, NOW, DAY).split("\n") == [
+        f"shop: promote closed at 2023-11-15T01:23:20Z; 1 of 3 hosts sign with {NEXT} in every worker; web-3 is set aside until "
+        "2023-12-05T22:13:20Z, asserted to serve no traffic (its disk is dead)",
+        "",
+        "keys",
+        f"  k3   {NEXT}  primary",
+        f"  k2   {NEW}  retiring, soak over (soak 14d, the default of django; weak)",
+        f"  k1   {OLD}  retiring, without a soak (compromised)",
+        "",
+        "hosts",
+        f"  a-host-of-long-name  nothing runs; {PATH}: {well}",
+        f"  web-1                2 workers: {well}; {PATH}: {well}",
+        f"  web-2                2 workers: signs {OLD}, accepts {NEW}; {PATH}: signs {OLD}, accepts {NEW}",
+        "",
+        "not proven: 1",
+        *wording.table(count.findings),
+        "",
+        "what phased.keys.rollout would change for promote",
+        f"  web-2  write {PATH}: signs with {NEXT} instead of {OLD}, accepts {NEXT}; restart shop.service",
+        "",
+        "set aside, asserted to serve no traffic",
+        "  web-3  until 2023-12-05T22:13:20Z: its disk is dead",
+        "  web-2  until 2023-12-03T23:13:20Z (over): it moves",
+        "",
+        "next: the soak is over: run phased.keys.rollout, or phased.keys.retire",
+    ]
+
+
+def test_a_status_with_nothing_to_say_but_the_keys() -> None:
+    ring = at("retired")
+    lines = wording.status(ring, Count(list(FLEET), {}), {}, CLOSED["retire"], DAY).split("\n")
+    assert lines == [
+        f"shop: retire closed at 2023-11-29T22:23:20Z; 3 of 3 hosts have let go of {OLD} in every worker",
+        "",
+        "keys",
+        f"  k2   {NEW}  primary",
+        f"  k1   {OLD}  retired",
+        "",
+        "hosts",
+        "",
+        "next: nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z, in 1d",
+    ]
+    lines = wording.status(ring, Count(list(FLEET), {}), {}, CLOSED["retire"]).split("\n")
+    assert lines[-1] == "next: nothing is in flight"
+
+
+def test_a_status_of_hosts_that_nobody_could_look_at_has_no_plan_for_them() -> None:
+    ring = at("promoted")
+    count = proofs.count(ring, FLEET, fleet_of(ring, web_2=None), survey())
+    assert "would change" not in wording.status(ring, count, fleet_of(ring, web_2=None), NOW)
+
+
+def test_a_refusal_as_a_whole() -> None:
+    count = Count(["web-1"], {"web-22": [Finding("one", "do")], "b": [Finding("two", "act")]}, idle=["web-1"])
+    assert wording.refusal(at("promote"), "no", count, count.findings, "Nothing was changed.").split("\n") == [
+        f"no: 1 of 3 hosts sign with {NEW} in every worker (1 of them on disk alone: nothing runs there)",
+        f"  web-22  {'one':<52} -> do",
+        f"  b       {'two':<52} -> act",
+        "Nothing was changed.",
+    ]
+
+
+@pytest.mark.parametrize("seen, do", [("short", "long " * 14), ("long " * 14, "long " * 14), ("long " * 25, "short")])
+def test_columns_of_any_length_are_as_wide_as_they_are(seen: str, do: str) -> None:
+    lines = wording.table({"web-1": [Finding(seen, do)]})
+    assert all(line[61:65].strip() in ("", "->") and len(line) <= 64 + 52 for line in lines)
+    assert " ".join(line[9:61].strip() for line in lines).split() == seen.split()
+    assert " ".join(line[64:].strip() for line in lines).split() == do.split()
+    assert max(len(line[9:61].strip()) for line in lines) <= 52
+    # A word that has room on its line stands there.
+    assert len(lines) == max(-(-len(text.strip()) // 52) for text in (seen, do))
+
+
+def test_a_name_with_hyphens_stays_whole() -> None:
+    long = "x" * 45 + " shop-worker-of-the-night"
+    (first, second) = wording.table({"a": [Finding(long, long)]})
+    assert first.count("shop") == 0 and second.count("shop-worker-of-the-night") == 2
+
+
+def test_who_is_left_for_later_is_said_in_order() -> None:
+    assert wording.later(["web-3", "web-1"]) == "; left out, and to be visited by a later run: web-1, web-3"
+    assert wording.later([]) == ""
+
+
+# --- what a visit would change ------------------------------------------------------
+
+OTHER = "/etc/other.env"
+
+
+@pytest.mark.parametrize(
+    ("files", "workers", "said"),
+    [
+        ([env_file(NEW, OLD)], [worker(1, NEW, OLD)], "nothing to change"),
+        ([env_file(NEW, OLD)], [worker(1, OLD, NEW)], "restart shop.service"),
+        (
+            [env_file(OLD, NEW), env_file(OLD, path=OTHER)], [worker(1, NEW, OLD)],
+            f"write {PATH}: signs with {NEW} instead of {OLD}; write {OTHER}: signs with {NEW} instead of {OLD}, accepts {NEW}",
+        ),
+        # A file that is as it is to be is left alone, wherever it stands.
+        (
+            [env_file(NEW, OLD, path=OTHER), env_file(OLD)], [worker(1, OLD)],
+            f"write {PATH}: signs with {NEW} instead of {OLD}, accepts {NEW}; restart shop.service",
+        ),
+        (
+            [env_file(problem="absent", changed=None)], [worker(1, OLD)],
+            f"write {PATH}: signs with {NEW} instead of none, accepts {NEW}, accepts {OLD}; restart shop.service",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_visit_would_change(files: List[Any], workers: List[Any], said: str) -> None:
+    ring = at("promote")
+    entry = seen(ring, files=files, workers=workers)
+    assert wording.plan(ring, ["web-1", "nobody-looked"], {"web-1": entry}) == [f"  {'web-1':<13}  {said}"]
+
+
+def test_what_a_visit_would_change_in_words_for_a_key_that_is_not_there_yet() -> None:
+    ring = opened(at("adopted"), "prepare", NOW)
+    entry = seen(ring, OLD)
+    assert wording.plan(ring, ["web-1"], {"web-1": entry}, {NEW: "a new key"}) == [
+        f"  web-1  write {PATH}: accepts a new key; restart shop.service"
+    ]
+
+
+def test_what_a_visit_would_let_go_of() -> None:
+    ring = at("retire")
+    assert (
+        wording.change(rings.order(ring), seen(ring, NEW, OLD), {})
+        == f"write {PATH}: accepts {OLD} no longer; restart shop.service"
+    )
+
+
+def test_what_a_visit_would_refuse() -> None:
+    ring = at("promote")
+    text = wording.change(rings.order(ring), seen(ring, "f" * 16), {})
+    assert text.startswith("would refuse: ") and "f" * 16 in text and "write" not in text
+
+
+@pytest.mark.parametrize(
+    ("marks", "said"),
+    [
+        (["weak"], f"  k1   {OLD}  retiring until 2023-11-29T00:23:20Z, 13d to go (soak 14d, the default of django; weak)"),
+        (["weak", "rolled_back"], f"  k1   {OLD}  retiring until 2023-11-29T00:23:20Z, 13d to go (soak 14d, the default of django; weak, rolled_back)"),
+        (["weak", "compromised"], f"  k1   {OLD}  retiring, without a soak (weak, compromised)"),
+    ],
+)  # fmt: skip
+def test_a_key_with_its_marks(marks: List[str], said: str) -> None:
+    ring = at("promoted")
+    ring["keys"][0]["marks"] = marks
+    ring["keys"][1]["marks"] = ["weak", "compromised"]
+    lines = wording.status(ring, Count([], {}), {}, CLOSED["promote"] + DAY).split("\n")
+    assert lines[3:5] == [f"  k2   {NEW}  primary (weak, compromised)", said]

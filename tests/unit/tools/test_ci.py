@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`.ci/run` with a `make` that only says what it was asked for: what runs, what is left out, and that no failure passes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "demo", "hostile", "cores"]
+SHARED = ["bench-scale SMALL=1", "bench-small"]
+REAL = ["hosts", "faults SHARE={}", "molecule-hosts SHARE={}"]
+
+
+class Ran(NamedTuple):
+    code: int
+    made: list[str]
+    said: str
+
+    @property
+    def left_out(self) -> list[str]:
+        return re.findall(r"^######## LEFT OUT: (.*)$", self.said, re.MULTILINE)
+
+
+class Place:
+    """A checkout with .ci/run alone, and commands that do nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in (".ci/run", "tests/tools/share.py"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        self.command("bin/make", f'echo "$@" >>"{folder}/made"; [[ "$*" != "${{FAILS:-}}" ]]')
+        self.command("bin/unshare", "exit ${NO_NAMESPACES:-0}")
+        self.command(".venv/bin/python", "exit ${READY:-0}")
+        for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
+            subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", *arguments], cwd=folder, check=True)
+
+    def command(self, name: str, code: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/usr/bin/env bash\n{code}\n")
+        path.chmod(0o755)
+
+    def run(self, *arguments: str, **environment: str) -> Ran:
+        """As it is run before anything lands: hardly any environment, and no standard input."""
+        made = self.folder / "made"
+        made.write_text("")
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", ".ci/run", *arguments], cwd=self.folder, env={"PATH": path, "CI": "true", "PYTHON": sys.executable, **environment},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        return Ran(done.returncode, made.read_text().splitlines(), done.stdout)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def real(share: str) -> list[str]:
+    return [stage.format(share) for stage in REAL]
+
+
+@pytest.mark.parametrize(("share", "bench"), [("1/4", 0), ("2/4", 1), ("3/4", 0), ("4/4", 1)])
+def test_a_share_of_what_takes_longest_and_all_of_the_rest(place: Place, share: str, bench: int) -> None:
+    ran = place.run(SHARE=share)
+    assert ran.code == 0
+    assert ran.made == [*ALWAYS, SHARED[bench], *real(share)]
+    assert ran.left_out == [
+        f"make {SHARED[1 - bench]}: in another share",
+        "make mutants: takes 20 minutes",
+        f"make faults, make molecule-hosts: all but share {share}",
+    ]
+
+
+def test_the_commit_chooses_the_share_and_it_is_said(place: Place) -> None:
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=place.folder, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    share = f"{int(head[:12], 16) % 4 + 1}/4"
+    ran = place.run()
+    assert ran.made[-3:] == real(share)
+    assert f"######## share {share} of what takes longest: all of it is `make everything`" in ran.said
+
+
+def test_everything_leaves_nothing_out(place: Place) -> None:
+    ran = place.run("everything", SHARE="2/4")
+    assert (ran.code, ran.left_out) == (0, [])
+    assert ran.made == [*ALWAYS, *SHARED, "mutants", *real("1/1")]
+
+
+@pytest.mark.parametrize("failing", [*ALWAYS, SHARED[0], *real("1/4")])
+def test_a_stage_that_fails_is_the_last(place: Place, failing: str) -> None:
+    ran = place.run(SHARE="1/4", FAILS=failing)
+    assert ran.code != 0
+    assert ran.made[-1] == failing
+    assert "all stages" not in ran.said
+
+
+def test_mutants_that_fail_fail_everything(place: Place) -> None:
+    assert place.run("everything", FAILS="mutants").code != 0
+
+
+def test_a_machine_that_cannot_have_real_hosts_is_told_and_is_not_everything(place: Place) -> None:
+    ran = place.run(SHARE="1/4", READY="3")
+    assert ran.code == 0
+    assert ran.made == [*ALWAYS, SHARED[0]]
+    assert "make test-hosts, make molecule-hosts: this machine cannot have real hosts" in ran.left_out
+    assert place.run("everything", READY="3").code != 0
+    # Anything else is a fault, and none of the machine's.
+    assert place.run(SHARE="1/4", READY="1").code == 1
+
+
+def test_a_machine_without_namespaces_is_told_and_is_not_everything(place: Place) -> None:
+    ran = place.run(SHARE="2/4", NO_NAMESPACES="1")
+    assert ran.code == 0
+    assert ran.made == [*ALWAYS, SHARED[0], *real("2/4")]
+    assert "make bench-small, make mutants: no namespaces can be made here" in ran.left_out
+    assert place.run("everything", NO_NAMESPACES="1").code != 0
+
+
+@pytest.mark.parametrize("share", ["5/4", "0/4", "x"])
+def test_a_wrong_share_is_no_run_that_passes(place: Place, share: str) -> None:
+    assert place.run(SHARE=share).code != 0
+
+
+def test_an_argument_that_it_does_not_know(place: Place) -> None:
+    assert place.run("all").code == 2
