@@ -160,11 +160,9 @@ class ActionModule(HostAction):
         found: Dict[str, Optional[Mapping[str, Any]]] = {}
         first = members.first_member(ring)
         for nonce in filter(None, (self.nonce, run_folder.NO_RUN)):
-            others = (
-                self.task_vars["ansible_play_hosts_all"] if nonce == self.nonce else self.task_vars["groups"]["all"]
-            )
-            # The first member is visited first: where its record is, nobody has to go through thousands.
-            for member in sorted(others, key=lambda member: member != first):
+            # Those too who are not in this play, since they need no visit. The first member is visited first: where its record is,
+            # nobody has to go through thousands.
+            for member in sorted(self.task_vars["groups"]["all"], key=lambda member: member != first):
                 evidence = self.evidence(nonce, member) if member != self.host and member in self.members else None
                 if evidence:
                     found[member] = evidence["record"]
