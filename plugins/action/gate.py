@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 
-from ..module_utils.rules import emergency, gate, members, next_step, slices, soak, steps, variables, wording
+from ..module_utils.rules import emergency, gate, members, next_step, slices, soak, steady, steps, variables, wording
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.durations import words
@@ -18,6 +18,7 @@ from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.proof import Finding
 from ..module_utils.rules.ring import Ring
 from ..plugin_utils import run_folder
+from ..plugin_utils.asking import boot_time
 from ..plugin_utils.fleet import AROUND, FleetError
 from ..plugin_utils.fleet_action import FleetAction
 from ..plugin_utils.keyring_file import NotWrittenError
@@ -227,17 +228,24 @@ class ActionModule(FleetAction):
         return self.written(ring, members.end_waivers(ring, self.evidence(), time.time()))
 
     def do_batch(self) -> Dict[str, Any]:
-        """Let a batch begin only if nothing was lost in those before it; first say whose evidence has grown old."""
+        """Let a batch begin only if nothing was lost in those before it; first say who has to be looked at again."""
         ring = self.load()
+        visits = self.visited(ring)
+        if not self._task.args.get("final", True):
+            # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
+            stale = [*proofs.stale(self.fleet.members, self.evidence(), self.survey()), *self.baked(ring, visits)]
+            if stale:
+                batch = list(self.task_vars["ansible_play_batch"])
+                shares = {host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
+                return {"look": True, "plain": False, "stale": shares, "known": rings.order(ring).known}
         evidence, survey = self.evidence(), self.survey()
-        stale = proofs.stale(self.fleet.members, evidence, survey)
-        if stale and not self._task.args.get("final", True):
-            batch = list(self.task_vars["ansible_play_batch"])
-            shares = {host: stale[number :: len(batch)] for number, host in enumerate(batch)}
-            return {"look": True, "plain": False, "stale": shares, "known": rings.order(ring).known}
-        visited = [member for member in self.fleet.members if self.visited_at(member) == ring["step"]["counter"]]
         batch = self.task_vars["ansible_play_batch"]
-        findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visited, batch)
+        findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visits, batch)
+        for member, visit in visits.items():
+            # One that was down before its visit and after it, where that holds up nobody, is not steady either.
+            if visit.get("proven") and member in evidence:
+                findings.setdefault(member, steady.unsteady(visit["evidence"], evidence[member]))
+        findings = {member: found for member, found in findings.items() if found}
         if findings:
             count = proofs.count(ring, self.fleet.members, evidence, survey)
             raise Refused(
@@ -248,6 +256,29 @@ class ActionModule(FleetAction):
         # In the inventory, or where a task sees them too: a play's own variables, say.
         around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
         return {"look": False, "plain": known and not around, "stale": {}}
+
+    def baked(self, ring: Ring, visits: Mapping[str, Any]) -> List[str]:
+        """Wait, once in a step, for as long as the hosts that were restarted first have to run steadily, and return them."""
+        counter, run = ring["step"]["counter"], run_folder.current()
+        pause = steady.pause(visits, self.fleet.values["bake"])
+        if run.get("baked") == counter or not pause.seconds:
+            return []
+        run_folder.begin({**run, "baked": counter})
+        left = pause.seconds - (boot_time() - max(visit["asked"] for visit in visits.values()))
+        if left > 0:
+            self.say(
+                f"{ring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {words(left)} ({pause.why})"
+            )
+            time.sleep(left)
+        return sorted(visits)
+
+    def visited(self, ring: Ring) -> Dict[str, Dict[str, Any]]:
+        """Return what came of the visits of this run at the open step, by member."""
+        return {
+            member: self.said[run_folder.VISIT][member]
+            for member in self.fleet.members
+            if self.visited_at(member) == ring["step"]["counter"]
+        }
 
     def visited_at(self, member: str) -> Any:
         """The counter of the step at which this run visited a member last; None where it did not."""
@@ -262,7 +293,8 @@ class ActionModule(FleetAction):
             if asked["look"]:
                 return asked
         ring = self.answering(ring)
-        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey()))
+        proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
+        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""

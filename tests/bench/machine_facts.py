@@ -15,6 +15,7 @@ from typing import Any
 SETTINGS = {
     "app_keys_serial": [1, "25%"],
     "app_keys_settle": "0s: a pause on purpose, 2s by default, measured by itself",
+    "app_keys_bake": "0s: a pause on purpose, 10s by default after the first batch of each phase",
     "app_keys_soak": "0s: waited for on purpose",
     "pipelining": True,
     "ssh": "ControlPersist; every run begins without connections",

@@ -110,6 +110,7 @@ class Hosts:
             "app_keys_soak": "0s",
             "app_keys_wait": "60s",
             "app_keys_settle": "0s",
+            "app_keys_bake": "0s",
         }
         if sshd:
             common.update(ansible_port=sshd.port, ansible_ssh_args=sshd.client_arguments())

@@ -81,6 +81,7 @@ class Demo:
                 "app_keys_soak": f"{options.soak}s",
                 "app_keys_wait": f"{options.soak + 50}s",
                 "app_keys_settle": "1s",
+                "app_keys_bake": "2s",
                 # Four hosts: one alone first, then two at once.
                 "app_keys_serial": [1, "50%"],
             },

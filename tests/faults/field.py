@@ -89,6 +89,7 @@ class Field:
             "app_keys_soak": f"{SOAK}s",
             "app_keys_wait": f"{SOAK + 30}s",
             "app_keys_settle": "0.3s",
+            "app_keys_bake": "0s",
             "app_keys_timeout": "20s",
             **variables,
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import evidence as proofs
-from . import members, next_step, soak, steps, wording
+from . import members, next_step, soak, steady, steps, wording
 from . import ring as rings
 from .durations import words
 from .evidence import Count, Survey
@@ -84,11 +84,22 @@ def opening(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str,
     return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
 
 
-def closing(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
-    """Count the fleet after the last batch, and close the step if every member is proven."""
+def closing(
+    ring: Ring,
+    fleet: Sequence[str],
+    evidence: Mapping[str, Evidence],
+    survey: Survey,
+    proved: Optional[Mapping[str, Evidence]] = None,
+) -> Verdict:
+    """Count the fleet after the last batch, and close the step if every member is proven.
+
+    `proved` is the evidence of this run's visits: what was restarted since is said.
+    """
     count = proofs.count(ring, fleet, evidence, survey)
     if count.complete:
-        return _finished(ring, count, evidence, survey.clock)
+        verdict = _finished(ring, count, evidence, survey.clock)
+        since = [f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, evidence).items()]
+        return verdict._replace(text="\n".join([verdict.text, *since]))
     name = ring["step"]["name"]
     return Verdict(
         "refuse", ring, wording.refusal(ring, f"{name} is not complete", count, count.findings, stopped(ring))

@@ -256,6 +256,7 @@ VARIABLES: Dict[str, Variable] = {
     "wait": Variable(0.0, _duration, fleet=True),
     "max_age": Variable(86400.0, _duration, fleet=True),
     "evidence_max_age": Variable(300.0, _duration, fleet=True),
+    "bake": Variable(10.0, _duration, fleet=True),
     "serial": Variable([1, "25%"], _serial, fleet=True),
     "keyring": Variable(None, _text, fleet=True),
     "min_members": Variable(None, _number, fleet=True),

@@ -155,6 +155,7 @@ class Fleet:
             "app_keys_soak": f"{SOAK}s",
             "app_keys_wait": "20s",
             "app_keys_settle": "0.2s",
+            "app_keys_bake": "0s",
             "app_keys_timeout": "20s",
             "app_keys_serial": "100%",
         }
