@@ -8,12 +8,12 @@ import json
 from typing import Any, Callable, Dict, Mapping, Sequence
 
 from ..rules.variables import VariableError
-from . import files, units
+from . import files, limit, units
 from .trouble import words
 
 Answer = Dict[str, Any]
 # What a person can mend: its words are the answer. Anything else is a fault of ours.
-TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError)
+TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError, limit.Over)
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"  # as ansible-core writes it
 
 

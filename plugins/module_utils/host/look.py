@@ -11,10 +11,10 @@ import os
 import time
 from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
 
-from ..rules import env_text
+from ..rules import env_text, pools, proof
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import Keys, Profile, SettingsError, decode
-from . import files, processes, record, units
+from . import files, processes, record, sources, units
 from .processes import Process
 
 Application = Mapping[str, Any]
@@ -26,10 +26,12 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
 
     `app` holds the application's variables (see `rules.variables`), `known` the fingerprints that a
     process outside the named ones is searched for. Workers that are older than `settle` have
-    already lasted; younger ones must be the same in two looks that far apart.
+    already lasted; younger ones must be the same in two looks that far apart. A pool that is gone
+    may just be coming again, so that takes two looks as well.
     """
     seen = look_once(app, known, nonce)
-    if any(seen["now"] - worker["started"] < app["settle"] for worker in seen["workers"]):
+    young = any(seen["now"] - worker["started"] < app["settle"] for worker in seen["workers"])
+    if young or proof.pool_findings(seen):
         time.sleep(app["settle"])
         return compared(seen, look_once(app, known, nonce))
     return seen
@@ -45,7 +47,8 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")
     found = _named(app, table, shown)
     env_files = [read_file(path, app) for path in app["env_file"]]
-    looked = [_worker(process, app, env_files, found) for process in found.values()]
+    resting = _named({**app, "processes": [place for place in app["processes"] if place.get("idle")]}, table, shown)
+    looked = [{**_worker(process, app, env_files, found), "idle": process.pid in resting} for process in found.values()]
     workers = [worker for worker in looked if not (worker["problem"] and worker["problem"]["kind"] == "gone")]
     held = set(known) | {holder["signs"] for holder in [*env_files, *workers] if holder["signs"]}
     return {
@@ -58,18 +61,15 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         "others": _others(table, found, app["profile"], held),
         "units": [
             {
-                "name": unit.name,
-                "load": unit.load,
-                "active": unit.active,
-                "sub": unit.sub,
-                "restarts": unit.restarts,
-                "on_demand": unit.name in on_demand,
+                **units.evidence(unit, unit.name in on_demand),
+                "sources": sources.of(unit, app["env_file"], app["profile"].names),
             }
             for unit in shown
         ],
         "settled": True,
         "unsettled": [],
         "lasting": len(workers),
+        "pools": pools.pools(workers),
         "record": record.load(app["state_dir"], app["name"]),
         "visit": files.holder(record.lock_path(app["state_dir"], app["name"])),
         "restart": app["restart_words"],
@@ -77,7 +77,7 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
 
 
 def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the second look with what the two say together: whether the host has settled, and its lasting workers.
+    """Return the second look with what the two say together: whether the host has settled, its lasting workers and pools.
 
     Below a worker that lasts, others may come and go: a command that it runs, a child that is recycled. Their
     keys are looked at all the same.
@@ -87,7 +87,13 @@ def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]
     parents = {worker["pid"]: worker["parent"] for worker in [*first["workers"], *second["workers"]]}
     changed = sorted({pid for pid, _ticks in _ids(first) ^ _ids(second) if not _below(pid, parents, pids)})
     units_same = _unit_states(first) == _unit_states(second)
-    return {**second, "settled": units_same and not changed, "unsettled": changed, "lasting": len(lasting)}
+    return {
+        **second,
+        "settled": units_same and not changed,
+        "unsettled": changed,
+        "lasting": len(lasting),
+        "pools": pools.pools(first["workers"], second["workers"]),
+    }
 
 
 def _ids(seen: Mapping[str, Any]) -> Set[Tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
-from .proof import PROBLEMS, Evidence, Finding, outsider, process_findings
+from .proof import PROBLEMS, Evidence, Finding, outsider, process_findings, source_findings
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2
@@ -130,7 +130,7 @@ def _records(evidence: Evidence, recover: bool) -> List[Finding]:
 
 def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
     """What keeps one host from being adopted, whatever keys it holds."""
-    found = process_findings(evidence)
+    found = process_findings(evidence) + source_findings(evidence)
     for holder in [*evidence["files"], *evidence["workers"]]:
         where = holder.get("path") or f"pid {holder['pid']}"
         problem = holder["problem"]

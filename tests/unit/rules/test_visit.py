@@ -231,21 +231,26 @@ def test_9_a_deploy_does_not_turn_a_host_that_lost_its_workers_into_an_idle_one(
     look = seen(at("promoted"), OLD, workers=[], units=[unit("inactive")])
     after = seen(at("promoted"), workers=[], units=[unit("inactive")])
     assert visit.plan(rings.order(at("promoted")), look, DEPLOY).write
-    assert visit.remembered(look, after) == look["record"]["workers"] > 0
-    assert visit.remembered({**look, "record": None}, after) == 0
+    look["record"]["pools"] = [1]
+    assert visit.remembered(look, after) == {"workers": 2, "pools": [1]}
+    assert visit.remembered({**look, "record": None}, after) == {"workers": 0, "pools": None}
+    assert visit.remembered(look, seen(at("promoted"))) == {"workers": 2, "pools": [0, 0]}, (
+        "as it is where something runs"
+    )
 
 
 # --- the proof after a visit -------------------------------------------------
 
 
-def unproven(name, look, before=2, converge=CONVERGE):
-    earlier = {
-        "workers": [worker(number) for number in range(before)],
-        "lasting": before,
-        "units": [unit()] if before else [],
-        "record": None,
-    }
-    return visit.unproven(rings.order(at(name)), look, converge, earlier)
+def found_before(*workers):
+    """What a visit had found, of a host on which it was the first."""
+    return seen(at("promote"), workers=workers, units=[unit()] if workers else [], record=None)
+
+
+def unproven(name, look, before=2, converge=CONVERGE, restarted=False):
+    """What is seen that keeps a host from being proven that had so many main processes before, or these workers."""
+    earlier = found_before(*([worker(number) for number in range(1, before + 1)] if isinstance(before, int) else before))
+    return [finding.seen for finding in visit.unproven(rings.order(at(name)), look, converge, earlier, restarted)]
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -262,9 +267,9 @@ def test_9_a_host_that_does_what_the_step_asks_is_proven(name, converge):
         ({"files": [env_file(problem="absent")]}, 2, f"{PATH}: the text for absent"),
         ({"workers": [worker(1, NEW, OLD), worker(2, OLD, NEW)]}, 2, "pid 2, started"),
         ({"workers": [worker(1, NEW, OLD), worker(2, problem="absent")]}, 2, "the text for absent"),
-        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 workers last, and before there were 2"),
-        ({"workers": []}, 2, "0 workers last, and before there were 2"),
-        ({"workers": []}, 1, "0 workers last, and before there were 1"),
+        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 main process lasts, and before there were 2"),
+        ({"workers": []}, 2, "0 main processes last, and before there were 2"),
+        ({"workers": []}, 1, "0 main processes last, and before there were 1"),
         ({"units": [unit("failed", sub="failed")]}, 2, "shop.service is failed (failed)"),
         ({"units": [unit("activating", sub="auto-restart")]}, 2, "shop.service is activating (auto-restart)"),
         ({"units": [unit(), unit("inactive", name="queue.service", sub="dead")]}, 2, "queue.service is inactive (dead)"),
@@ -336,7 +341,11 @@ def test_14_so_it_is_while_a_leaked_key_is_in_use():
 def test_12_a_host_that_stays_down_is_not_proven():
     ring = opened(at("promoted"), "rollback", T0)
     before, after = fallen(at("promoted"), NEW, OLD), fallen(ring)
-    assert "shop.service is failed (failed)" in visit.unproven(rings.order(ring), after, True, before)
+    found = visit.unproven(rings.order(ring), after, True, before)
+    assert [finding.do for finding in found if finding.seen == "shop.service is failed (failed)"] == [
+        "look at: systemctl status shop.service"
+    ]
+    assert visit.unproven(rings.order(ring), after, False, before) == [], "a deploy found it so"
     assert visit.unproven(rings.order(ring), seen(ring), True, before) == []
 
 
