@@ -88,8 +88,8 @@ RETURN = r"""
 evidence:
   description:
     - What was seen on this host, in fingerprints. C(workers) with C(pid), C(started), C(signs), C(accepts) and C(problem),
-      C(files) with the same of the env files, C(others) for processes outside the named ones that hold a key, C(units),
-      C(record), C(visit) (the pid of a visit in flight), C(settled), and the C(nonce) of the survey.
+      C(files) with the same of the env files, C(others) for processes outside the named ones that hold a key, C(pools) with
+      how many generations of workers are below each main process, C(units) with what else they take the settings from, C(record), C(visit) (the pid of a visit in flight), C(settled), and the C(nonce) of the survey.
   returned: always
   type: dict
 signs:

@@ -28,7 +28,7 @@ OPTIONS = "-I -S -"
 LINE = 76
 # What of the rules only the controller asks: a host is not sent it.
 CONTROLLERS = frozenset(
-    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steps", "wording"]
+    ["adoption", "emergency", "evidence", "gate", "members", "next_step", "ring", "soak", "steady", "steps", "wording"]
 )
 # What our modules return (their RETURN, and what says that they failed).
 ANSWERED = frozenset(

@@ -43,7 +43,7 @@ def of(unit: Unit, ours: Sequence[str], names: Sequence[str]) -> List[Dict[str, 
         found += [{"setting": name, "source": source, "wins": wins} for name in _set_in(path, names)]
     for name in names:
         for path, text in texts.items():
-            if _has(text, "Environment", name + "="):
+            if _has(text, "Environment", f"{name}="):
                 found.append({"setting": name, "source": f"Environment= in {path}", "wins": False})
         if name in unit.unset:
             source = _line(texts, "UnsetEnvironment", name, unit.name)
@@ -74,9 +74,10 @@ def _line(texts: Dict[str, str], directive: str, what: str, unit: str) -> str:
 
 
 def _has(text: str, directive: str, what: str) -> bool:
-    """Whether a unit's file has such a line with this word in it."""
+    """Whether a unit's file has such a line with this word in it; one that ends with = may go on."""
     lines = text.replace("\\\n", " ").split("\n")
-    word = re.compile(rf"""(?:^|[\s"'=-]){re.escape(what)}""")
+    end = "" if what.endswith("=") else r"""(?:$|[\s"'])"""
+    word = re.compile(rf"""(?:^|[\s"'-]){re.escape(what)}{end}""")
     return any(
         word.search(value)
         for key, _equals, value in (line.partition("=") for line in lines)

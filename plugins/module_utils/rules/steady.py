@@ -87,7 +87,8 @@ def _restarts(before: Evidence, after: Evidence) -> List[str]:
     rests = any(unit["on_demand"] for unit in _ended(before, after))
     if gone and (new or not rests):
         pids = ", ".join(f"{pool['main']} ({pool['called']})" for pool in gone)
-        texts.append(f"the main process {pids} is gone since its visit{came}")
+        noun, verb = ("process", "is") if len(gone) == 1 else ("processes", "are")
+        texts.append(f"the main {noun} {pids} {verb} gone since its visit{came}")
     return texts
 
 

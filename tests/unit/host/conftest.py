@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -13,6 +14,12 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
+
+HERE = str(pathlib.Path(__file__).resolve().parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)  # the tests of visits share `visited`, which lies beside them
+
+from visited import Host  # noqa: E402
 
 IMPORT = "from ansible_collections.phased.keys.plugins.module_utils.host import files\n"
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -69,3 +76,18 @@ def elsewhere(start: Start) -> Any:
         return start(IMPORT + code, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, arguments)
 
     return _elsewhere
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> Iterator[Host]:
+    """A host to be visited in this process; what a visit does to signals is undone after it."""
+    kept = {
+        number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM)
+    }
+    found = Host(tmp_path)
+    try:
+        yield found
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        found.end()
