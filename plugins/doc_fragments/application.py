@@ -56,6 +56,8 @@ options:
     description:
       - Where the workers are, as a mapping or a list of mappings. Each is one of C(unit) (its whole control group), C(pid_file)
         (that process and its descendants) and C(pattern) (a regular expression over command lines).
+      - Their main processes have to last; how many workers one has is its own business, as long as one that had any at its last
+        proof has some. C(idle=true) beside one of these says that its main process may run without.
       - Default is the variable C(app_keys_processes), and else the units of O(service).
     type: raw
   proof:

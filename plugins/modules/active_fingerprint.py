@@ -93,9 +93,11 @@ RETURN = r"""
 evidence:
   description:
     - What was seen on this host, in fingerprints. C(workers) with C(pid), C(started), C(signs), C(accepts) and C(problem),
-      C(files) with the same of the env files, C(others) for processes outside the named ones that hold a key, C(units),
+      C(files) with the same of the env files, C(others) for processes outside the named ones that hold a key, C(pools) with
+      how many generations of workers are below each main process, C(units) with what else they take the settings from,
       C(record), C(visit) (the pid of a visit in flight), C(settled), and the C(nonce) of the survey.
-  returned: always
+    - Only at C(-vv) or higher, and never in what a run of our playbooks goes by.
+  returned: at C(-vv)
   type: dict
 signs:
   description: Fingerprint that every worker signs with. Null where they disagree, or where nothing runs.

@@ -112,7 +112,9 @@ proven:
   returned: always
   type: bool
 did:
-  description: What was done. C(written) lists the files, C(restarted), C(restored) and C(down) are truth values.
+  description:
+    - What was done. C(written) lists the files, C(restarted), C(restored) and C(down) are truth values, C(took) is how many seconds it
+      took from the restart to the proof.
   returned: always
   type: dict
 evidence:

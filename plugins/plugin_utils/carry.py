@@ -55,6 +55,7 @@ CONTROLLERS = frozenset(
         "shapes",
         "slices",
         "soak",
+        "steady",
         "steps",
         "wording",
     ]

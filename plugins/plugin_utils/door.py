@@ -107,6 +107,8 @@ def _consistent(holder: Mapping[str, Any], where: str) -> None:
     """See that what has keys says which: the rules take that for granted of a worker or a file that has no problem."""
     if holder["problem"] is None and holder["signs"] not in holder["accepts"]:
         raise Unreadable(f"{where} accepts not even what it signs with, and names no problem")
+    if holder["problem"] is None and "identity" in holder and holder["identity"] is None:
+        raise Unreadable(f"{where} has keys and is not there")
     if holder["problem"] is not None and (holder["signs"] is not None or holder["accepts"]):
         raise Unreadable(f"{where} has keys and a problem with them")
 

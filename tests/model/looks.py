@@ -7,6 +7,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple
 
+from ansible_collections.phased.keys.plugins.module_utils.rules import pools
+
 from .world import PATH, T0, TICK, File, Host, Record, Seen, State, Worker
 
 
@@ -24,12 +26,16 @@ def evidence(seen: Seen) -> Dict[str, Any]:
     active = {"ok": "active", "down": "failed", "flapping": "activating"}[host.health]
     # A unit that crashes and is restarted shows as active most of the time: only two looks tell.
     active = "active" if host.health == "flapping" else active
+    workers = [_worker(number, worker, host) for number, worker in enumerate(host.workers, 101)]
     return {
         "nonce": seen.nonce, "asked": seen.at * TICK, "now": clock, "machine": host.name, "proof": "environ",
-        "workers": [_worker(number, worker, host) for number, worker in enumerate(host.workers, 101)],
+        "workers": workers, "pools": pools.pools(workers),
         "files": [_file(host.file)],
         "others": [_outsider(host.outsider)] if host.outsider else [],
-        "units": [{"name": "shop.service", "load": "loaded", "active": active, "sub": active, "restarts": 0}],
+        "units": [
+            {"name": "shop.service", "load": "loaded", "active": active, "sub": active, "restarts": 0, "on_demand": False,
+             "restart_delay": 0.1, "sources": []}
+        ],
         "settled": host.health != "flapping", "unsettled": [101] if host.health == "flapping" else [],
         "visit": 77 if seen.visiting else None, "record": record(host.record), "restart": "shop.service",
         "lasting": len(host.workers),
@@ -52,7 +58,7 @@ def _worker(pid: int, worker: Worker, host: Host) -> Dict[str, Any]:
     # A process's start is kept in time since boot, so it moves with the host's clock.
     started = T0 + (worker.started + host.skew) * TICK
     return {
-        "pid": pid, "ticks": pid, "started": started, "command": "worker",
+        "pid": pid, "parent": 1, "ticks": pid, "started": started, "command": "worker",
         "signs": worker.signs, "accepts": list(worker.accepts), "problem": None,
     }  # fmt: skip
 

@@ -89,7 +89,7 @@ MUTATIONS = [
     _m("the fence lets another keyring pass", "strangers", (VISIT, 'if record["ring"] != token.ring:', "if False:")),
     _m("keys that the keyring does not know are overwritten", "aliens",
        (VISIT, "if key not in order.known and key not in replace:", "if False:")),
-    _m("fewer workers than before are enough", "restarts", (VISIT, 'if look["lasting"] < before["lasting"]:', "if False:")),
+    _m("fewer main processes than before are enough", "restarts", (VISIT, "if pools.fewer(before, look):", "if False:")),
     _m("a host joins though others say that the keyring is late", "copied", (MEMBERS, "        if found:\n", "        if False:\n")),
     _m("a host joins though nobody vouches", "copied",
        (MEMBERS, "return Voucher(bool(told) or", "return Voucher(True or"), (MEMBERS, "        if found:\n", "        if False:\n")),

@@ -197,7 +197,7 @@ def _proven(state: State, host: Host, visit: Visit) -> Host:
     past = history.after(before, signs, T0 + (state.now + host.skew) * TICK)
     kept = _note(state, host, visit, "proven")._replace(
         signs=signs,
-        workers=rules.remembered(before, _now(state, host)),
+        workers=rules.remembered(before, _now(state, host))["workers"],
         stopped=tuple(sorted((key, round((at - T0) / TICK)) for key, at in past.items() if at > T0 - 1000 * TICK)),
         file=host.file[2:],
     )

@@ -10,12 +10,12 @@ import sys
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ..rules.variables import VariableError
-from . import files, units
+from . import files, limit, units
 from .trouble import words
 
 Answer = Dict[str, Any]
 # What a person can mend: its words are the answer. Anything else is a fault of ours.
-TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError)
+TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError, limit.Over)
 OLDEST = (3, 8)
 TOO_OLD = "this host's Python is %d.%d, and 3.8 or later is needed: set ansible_python_interpreter to one that is"
 _QUOTING = "\\'\"`"

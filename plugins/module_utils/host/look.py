@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import Any, Collection, Dict, List, Mapping, Set, Tuple
 
-from ..rules import env_text, writable
+from ..rules import env_text, pools, proof, writable
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import SettingsError, decode
-from . import files, paths, processes, record, units, workers
+from . import files, paths, processes, record, sources, units, workers
 from .workers import Application
 
 
@@ -22,10 +22,12 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
 
     `app` holds the application's variables (see `rules.variables`), `known` the fingerprints that a
     process outside the named ones is searched for. Workers that are older than `settle` have
-    already lasted; younger ones must be the same in two looks that far apart.
+    already lasted; younger ones must be the same in two looks that far apart. A pool that is gone
+    may just be coming again, so that takes two looks as well.
     """
     seen = look_once(app, known, nonce)
-    if any(seen["ticks"] - worker["ticks"] < app["settle"] * processes.HERTZ for worker in seen["workers"]):
+    young = any(seen["ticks"] - worker["ticks"] < app["settle"] * processes.HERTZ for worker in seen["workers"])
+    if young or proof.pool_findings(seen):
         time.sleep(app["settle"])
         return compared(seen, look_once(app, known, nonce))
     return seen
@@ -43,7 +45,13 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
     env_files = [read_file(path, app) for path in app["env_file"]]
     entries = [entry for entry, _values in env_files]
     kept, whose = record.own(app["state_dir"], app["name"], app["host"])
-    looked = workers.read(app, table, named, env_files, (kept or {}).get("stamps") or {})
+    may_idle = workers.find(
+        {**app, "processes": [place for place in app["processes"] if place.get("idle")]}, table, shown
+    )
+    looked = [
+        {**worker, "idle": worker["pid"] in may_idle.processes}
+        for worker in workers.read(app, table, named, env_files, (kept or {}).get("stamps") or {})
+    ]
     held = set(known) | {holder["signs"] for holder in [*entries, *looked] if holder["signs"]}
     return {
         "nonce": nonce,
@@ -56,18 +64,15 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         "others": workers.others(table, named.processes, app["profile"], held),
         "units": [
             {
-                "name": unit.name,
-                "load": unit.load,
-                "active": unit.active,
-                "sub": unit.sub,
-                "restarts": unit.restarts,
-                "on_demand": unit.name in on_demand,
+                **units.evidence(unit, unit.name in on_demand),
+                "sources": sources.of(unit, app["env_file"], app["profile"].names),
             }
             for unit in shown
         ],
         "settled": True,
         "unsettled": [],
         "lasting": len(looked),
+        "pools": pools.pools(looked),
         "record": kept,
         "record_of": whose,
         "state": record.folder_mark(app["state_dir"]),
@@ -77,7 +82,7 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
 
 
 def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the second look with what the two say together: whether the host has settled, and its lasting workers.
+    """Return the second look with what the two say together: whether the host has settled, its lasting workers and pools.
 
     Below a worker that lasts, others may come and go: a command that it runs, a child that is recycled. Their
     keys are looked at all the same.
@@ -87,7 +92,13 @@ def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]
     below = _below({pid for pid, _ticks in lasting}, parents)
     changed = sorted({pid for pid, _ticks in _ids(first) ^ _ids(second) if pid not in below})
     units_same = _unit_states(first) == _unit_states(second)
-    return {**second, "settled": units_same and not changed, "unsettled": changed, "lasting": len(lasting)}
+    return {
+        **second,
+        "settled": units_same and not changed,
+        "unsettled": changed,
+        "lasting": len(lasting),
+        "pools": pools.pools(first["workers"], second["workers"]),
+    }
 
 
 def _ids(seen: Mapping[str, Any]) -> Set[Tuple[int, int]]:

@@ -8,6 +8,7 @@ state    visiting, proven, or unproven: how that visit ended
 at       when the record was written (this host's clock, epoch seconds)
 signs    the key that the host was last proven to sign with
 workers  how many workers there were then
+pools    how far below each main process its pool was then (see `rules.pools`); null where that was not noted
 stopped  keys that the host signed with before, and since when it does not (epoch seconds)
 leaked   keys that are marked as compromised, so that a keyring that is recovered knows it
 files    the identity of each env file after the last proof
@@ -107,7 +108,7 @@ def save(
     record = {
         "schema": SCHEMA, "name": name, "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
         "step": step, "state": state, "at": time.time(), "member": member or None, "signs": kept.get("signs"),
-        "workers": kept.get("workers", 0), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
+        "workers": kept.get("workers", 0), "pools": kept.get("pools"), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
         "linked": kept.get("linked", {}), "leaked": list(leaked), "stamps": kept.get("stamps", {}),
         "uids": kept.get("uids", []),
     }  # fmt: skip

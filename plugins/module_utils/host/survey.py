@@ -7,18 +7,24 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Mapping
 
-from . import arguments, files, record
+from . import arguments, files, limit, record
 from .look import look
 
 PAUSE = 0.25
-# A visit outlives a controller that was killed; it restarts the application once or, to fall back, twice.
-VISIT_FACTOR = 3
 
 
 def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     """Take the look, and a second and a third until what is expected is seen; `check` makes no difference."""
     del check
     app = arguments.application(params)
+    # A visit that is under way is waited for, then what is expected, then the application's own check.
+    waits = 1 + bool(params["expect"]) + bool(params["app_check"])
+    with limit.within(waits * (app["timeout"] + app["settle"]) + limit.MARGIN, "the look at this host"):
+        return _look(app, params)
+
+
+def _look(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
+    _wait(app)
     result = survey(app, params)
     if params["expect"]:
         from ..rules.proof import expected
@@ -40,12 +46,16 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     return result
 
 
-def survey(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return one look with its summary, after a visit that is under way has ended."""
-    deadline = time.monotonic() + VISIT_FACTOR * app["timeout"]
+def _wait(app: Mapping[str, Any]) -> None:
+    """Let a visit that is under way end. If it does not end soon, the look says that it is in flight."""
+    deadline = time.monotonic() + app["timeout"]
     lock = record.lock_path(app["state_dir"], app["name"])
     while files.holder(lock) is not None and time.monotonic() < deadline:
         time.sleep(PAUSE)
+
+
+def survey(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return one look with its summary."""
     evidence = look(app, params["known"], params["nonce"])
     workers = evidence["workers"]
     signs = {worker["signs"] for worker in workers}

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
 import time
-from typing import IO, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
+from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from .processes import start_ticks
 
@@ -24,7 +25,24 @@ _SUFFIXES = (
     *(".service", ".socket", ".target", ".slice", ".scope", ".timer"),
     *(".path", ".mount", ".automount", ".swap", ".device"),
 )
-_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID", "TriggeredBy")
+_PROPERTIES = (
+    *("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID", "TriggeredBy"),
+    *("Restart", "RestartUSec", "EnvironmentFiles", "UnsetEnvironment", "FragmentPath", "DropInPaths"),
+)
+# systemd.time(7): a span, as systemctl prints it and as people write it
+_SPANS = {
+    **dict.fromkeys(("us", "usec", "µs", "μs"), 1e-6),
+    **dict.fromkeys(("ms", "msec"), 1e-3),
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+    **dict.fromkeys(("w", "week", "weeks"), 604800.0),
+    **dict.fromkeys(("M", "month", "months"), 30.44 * 86400),
+    **dict.fromkeys(("y", "year", "years"), 365.25 * 86400),
+}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([^\W\d]*)")
+_IGNORE_ERRORS = re.compile(r" \(ignore_errors=(?:yes|no)\)\Z")
 _TAIL_LINES, _TAIL_BYTES = 20, 4096
 _NO_MANAGER = (
     "the units of a user are asked of a manager of that user's own, and {user} has none that runs here. Become the user whose units "
@@ -44,7 +62,11 @@ class RestartFailed(Exception):
 class Unit(NamedTuple):
     """A unit as systemd has it now. `name` is the one that was asked for; `cgroup` is empty where nothing runs.
 
-    `triggered_by` are the sockets, timers and paths that start it when it is needed.
+    triggered_by    the sockets, timers and paths that start it when it is needed
+    restart_delay   after how many seconds systemd starts it again where it has ended; None where it never does
+    env_files       what its EnvironmentFile= lines name, in their order; may be patterns
+    unset           what UnsetEnvironment= takes away
+    files           the unit's own file and its drop-ins, in the order in which they are read
     """
 
     name: str
@@ -55,6 +77,10 @@ class Unit(NamedTuple):
     restarts: int
     main_pid: int
     triggered_by: Tuple[str, ...] = ()
+    restart_delay: Optional[float] = None
+    env_files: Tuple[str, ...] = ()
+    unset: Tuple[str, ...] = ()
+    files: Tuple[str, ...] = ()
 
 
 def full_name(name: str) -> str:
@@ -71,7 +97,7 @@ def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_
         return []
     full = [full_name(name) for name in names]
     code, out, err = _systemctl(scope, ["show", "--property=" + ",".join(_PROPERTIES), "--", *full], timeout)
-    blocks = [dict(line.partition("=")[::2] for line in block.split("\n")) for block in out.split("\n\n") if block]
+    blocks = [_block(block) for block in out.split("\n\n") if block]
     if code or len(blocks) != len(full):
         raise UnitsUnavailable(err or f"systemctl show told of {len(blocks)} units instead of {len(full)}")
     return [_unit(name, block) for name, block in zip(full, blocks)]
@@ -163,18 +189,47 @@ def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[in
     return code, text, said
 
 
-def _unit(name: str, block: Mapping[str, str]) -> Unit:
+def _block(text: str) -> Dict[str, List[str]]:
+    """The properties of one unit; of those with a line per entry (EnvironmentFiles) all lines."""
+    found: Dict[str, List[str]] = {}
+    for line in text.split("\n"):
+        name, _equals, value = line.partition("=")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _unit(name: str, block: Mapping[str, Sequence[str]]) -> Unit:
+    said = {key: values[0] for key, values in block.items()}
+    own = [said.get("FragmentPath", ""), *said.get("DropInPaths", "").split()]
     return Unit(
         name,
-        block.get("LoadState", ""),
-        block.get("ActiveState", ""),
-        block.get("SubState", ""),
-        block.get("ControlGroup", ""),
+        said.get("LoadState", ""),
+        said.get("ActiveState", ""),
+        said.get("SubState", ""),
+        said.get("ControlGroup", ""),
         # Only services have these two, and NRestarts only since systemd 235.
-        int(block.get("NRestarts") or 0),
-        int(block.get("MainPID") or 0),
-        tuple(block.get("TriggeredBy", "").split()),
+        int(said.get("NRestarts") or 0),
+        int(said.get("MainPID") or 0),
+        tuple(said.get("TriggeredBy", "").split()),
+        None if said.get("Restart", "no") == "no" else span(said.get("RestartUSec", "")),
+        tuple(_IGNORE_ERRORS.sub("", entry) for entry in block.get("EnvironmentFiles", ()) if entry),
+        tuple(said.get("UnsetEnvironment", "").split()),
+        tuple(path for path in own if path),
     )
+
+
+def span(text: str) -> Optional[float]:
+    """Return the seconds of a time span of systemd's, such as "1min 30.500s"; None for infinity, and for what is none."""
+    parts = _SPAN.findall(text)
+    if not parts or _SPAN.sub("", text).strip() or not all(unit in _SPANS for _number, unit in parts):
+        return None
+    return sum(float(number) * _SPANS[unit] for number, unit in parts)
+
+
+def evidence(unit: Unit, on_demand: bool) -> Dict[str, Any]:
+    """Return what a look says of a unit."""
+    said = {"name": unit.name, "load": unit.load, "active": unit.active, "sub": unit.sub, "restarts": unit.restarts}
+    return {**said, "on_demand": on_demand, "restart_delay": unit.restart_delay}
 
 
 def _me() -> str:

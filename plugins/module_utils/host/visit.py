@@ -8,26 +8,28 @@ lock, bounds its own time, and ends in a state that the rules allow whatever hap
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from types import FrameType
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..rules import env_text, history
 from ..rules import visit as rules
-from ..rules.fingerprint import fingerprint
-from ..rules.frameworks import Keys, SettingsError, decode, encode
 from ..rules.order import Order, Token
-from . import age, arguments, files, record, units
+from ..rules.proof import Finding
+from . import age, arguments, files, limit, record, settings, units
 from .look import compared, look, look_once
 from .trouble import words
 
-# A killed controller leaves its visits running: the next one waits for those to end.
-LOCK_WAIT_FACTOR = 3
 PAUSE = 0.1
 AGAIN = "mend what is named here, and run again: the next visit finishes"
+IN_FLIGHT = (
+    "another visit is under way, of a run that was killed maybe. Nothing was changed: run again when it has ended"
+)
 # What may go wrong once something was written: after any of it the visit falls back.
-TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable)
+TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable, limit.Over)
+Evidence = Dict[str, Any]
 
 
 class Request(NamedTuple):
@@ -70,12 +72,31 @@ def visit(request: Request, check: bool) -> Dict[str, Any]:
     """
     app = request.app
     if check:
-        return _Visit(request).foresee()
+        with _limit(app, "the look at this host"):
+            return _Visit(request).foresee()
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
         # A handler and not SIG_IGN, which the restarted application would inherit.
         signal.signal(number, _go_on)
-    with files.Lock(record.lock_path(app["state_dir"], app["name"]), wait=LOCK_WAIT_FACTOR * app["timeout"]):
-        return _Visit(request).make()
+    # To its end: the host is another visit's only when this one has said what is true.
+    with contextlib.ExitStack() as held:
+        with _limit(app, "the wait for the host's lock and the first look"):
+            try:
+                # A killed controller leaves its visit running: the next one waits for that to end, and not without end.
+                held.enter_context(files.Lock(record.lock_path(app["state_dir"], app["name"]), wait=app["timeout"]))
+            except files.Locked as error:
+                return {"changed": False, "failed": True, "msg": f"{error}: {IN_FLIGHT}"}
+            under_way = _Visit(request)
+        return under_way.make()
+
+
+def _limit(app: Mapping[str, Any], what: str) -> ContextManager[None]:
+    """Each part of a visit waits for at most one timeout and one settling."""
+    return limit.within(app["timeout"] + app["settle"] + limit.MARGIN, what)
+
+
+def _text(path: str) -> Optional[str]:
+    with files.Place(path) as place:
+        return place.text()
 
 
 def _go_on(number: int, frame: Optional[FrameType]) -> None:
@@ -93,8 +114,9 @@ class _Visit:
         self.before["visit"] = None
         self.stamps: Mapping[str, Any] = (self.before["record"] or {}).get("stamps") or {}
         self.was_down = bool(rules.down(self.before))
-        self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False}
         self.linked: Dict[str, int] = {}
+        self.begun = 0.0  # the last restart
+        self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
 
     def refusal(self) -> Optional[str]:
         """Why this visit may change nothing at all."""
@@ -110,14 +132,14 @@ class _Visit:
         if self.joins():
             return self.joining()
         if not plan.write and not plan.restart:
-            return self.result(self.before, self.unproven(self.before))
+            return self.result(self.before, rules.said(self.lacking(self.before)))
         written = [file["path"] for file in self.before["files"]] if plan.write else []
         self.did.update(written=written, restarted=plan.restart)
         return {**self.result(self.before, []), "changed": True}
 
     def make(self) -> Dict[str, Any]:
         """Bring the host to where it should be, and prove it."""
-        request, app = self.request, self.app
+        request = self.request
         plan = rules.plan(request.order, self.before, request.converge, request.replace)
         refuse = self.refusal() or plan.refuse
         if refuse:
@@ -126,19 +148,9 @@ class _Visit:
             return self.joining()
         if not plan.write and not plan.restart:
             return self.confirm()
-        # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
-        self.note("visiting", self.before["record"] or {})
-        failure = None
-        old_texts = {path: files.read_text(path) for path in app["env_file"]}
-        try:
-            if plan.write:
-                looked = {file["path"]: file["identity"] for file in self.before["files"]}
-                self.write({path: encode_for(request) for path in app["env_file"]}, looked)
-            self.stamp()
-            after = self.restart_and_prove(plan.restart)
-        except TROUBLE as error:
-            failure, after = words(error), self.before
-        found = [failure] if failure else self.unproven(after)
+        with limit.within(limit.MARGIN, "reading the env file"):
+            old_texts = {path: _text(path) for path in self.app["env_file"]}
+        found, after = self.change(plan)
         if found:
             return self.fall_back(found, old_texts)
         return self.result(self.proven(after), [])
@@ -156,33 +168,60 @@ class _Visit:
 
     def confirm(self) -> Dict[str, Any]:
         """Record a host that needs no change; a deploy that finds nothing to do leaves not even that, unless there is no record."""
-        found = self.unproven(self.before)
+        found = rules.said(self.lacking(self.before))
         if found or not (self.request.converge or self.before["record"] is None):
             return self.result(self.before, found)
         return self.result(self.proven(self.before), [])
+
+    def change(self, plan: rules.Plan) -> Tuple[List[str], Evidence]:
+        """Write and restart as planned, and return what keeps the host from being proven then, with the last look."""
+        request = self.request
+        try:
+            with _limit(self.app, "the change and its proof"):
+                # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
+                self.note("visiting", self.before["record"] or {})
+                if plan.write:
+                    ours = settings.values_of(self.app, request.order, request.secrets)
+                    looked = {file["path"]: file["identity"] for file in self.before["files"]}
+                    self.write(dict.fromkeys(self.app["env_file"], ours), looked)
+                self.stamp()
+                after, lacking = self.restart_and_prove(plan.restart)
+        except TROUBLE as error:
+            return [words(error)], self.before
+        return rules.said(lacking), after
 
     def write(
         self, values: Mapping[str, Mapping[str, Optional[str]]], looked: Optional[Mapping[str, Any]] = None
     ) -> None:
         """Put these values of our settings into each file, on the file as it is now; it has to be the one that was `looked` at."""
-        app = self.app
         for path, ours in values.items():
             with files.Place(path) as place:
                 if looked is not None and place.identity() != looked[path]:
                     raise ValueError(f"{path} was written by somebody else during the visit: it was left as it is")
                 text = place.text()
                 self.see_nothing_unknown(path, text or "")
-                rewritten = env_text.rewrite(text or "", app["env_format"], ours)
+                rewritten = env_text.rewrite(text or "", self.app["env_format"], ours)
                 if rewritten != text:
                     if place.links() > 1:
                         self.linked[path] = place.inode()
-                    place.replace(
-                        rewritten,
-                        mode=app["env_mode"] and int(app["env_mode"], 8),
-                        owner=app["env_owner"],
-                        group=app["env_group"],
-                    )
-                    self.did["written"].append(path)
+                    self.replace(place, rewritten)
+
+    def replace(self, place: files.Place, text: str) -> None:
+        """Replace an env file. Whatever cuts that off: a file that may be the new one already counts as written."""
+        app, path = self.app, place.path
+        first = path not in self.did["written"]
+        self.did["written"] += [path] * first
+        try:
+            place.replace(
+                text,
+                mode=app["env_mode"] and int(app["env_mode"], 8),
+                owner=app["env_owner"],
+                group=app["env_group"],
+            )
+        except BaseException:
+            if first and _text(path) != text:
+                self.did["written"].remove(path)
+            raise
 
     def stamp(self) -> None:
         """Note since when the files are as they are, before anything is restarted: what starts from now on is younger."""
@@ -191,49 +230,61 @@ class _Visit:
 
     def see_nothing_unknown(self, path: str, text: str) -> None:
         """Refuse to rewrite a file that somebody else has given another key meanwhile; ValueError names it."""
-        held = keys_of(self.app, text)
+        held = settings.keys_of(self.app, text)
         unknown = [key for key in held.accepts if key not in self.known] if held else []
         if unknown:
             raise ValueError(
                 f"{path} holds {', '.join(unknown)} now, which is not in the keyring: it was left as it is"
             )
 
-    def restart_and_prove(self, restart: bool) -> Dict[str, Any]:
-        """Restart the application if asked, then look until it is proven twice or the time is over."""
-        app = self.app
-        deadline = time.monotonic() + app["timeout"]
+    def restart_and_prove(self, restart: bool) -> Tuple[Evidence, List[Finding]]:
+        """Restart the application if asked, and see it proven: return the last look, and what is lacking in it."""
+        deadline = time.monotonic() + self.app["timeout"]
         if restart:
             self.restart(deadline, self.before)
+        after, lacking = self.look_until(deadline, self.lacking, self.was_started)
+        if self.was_started(after) and lacking:
+            # By a socket, say, and it may have read the file of before.
+            self.restart(deadline, after)
+            after, lacking = self.look_until(deadline, self.lacking)
+        if self.did["restarted"] and not lacking:
+            self.did["took"] = round(time.monotonic() - self.begun, 1)
+        return after, lacking
+
+    def look_until(
+        self,
+        deadline: float,
+        wanting: Callable[[Evidence], List[Finding]],
+        enough: Callable[[Evidence], bool] = lambda seen: False,
+    ) -> Tuple[Evidence, List[Finding]]:
+        """Look until nothing is wanting in two looks, or the time is over, or one look is `enough`.
+
+        Return the last look, and what was wanting in it. There is one in any case.
+        """
         while True:
-            first = self.look_again()
-            good = not self.unproven(first)
-            if (
-                not good
-                and not self.did["restarted"]
-                and first["workers"]
-                and not self.before["workers"]
-                and self.restartable()
-            ):
-                # A socket, say, has started it since, and it may have read the file of before.
-                self.restart(deadline, first)
-                continue
-            if good:
-                time.sleep(app["settle"] if first["workers"] else 0)
-                second = compared(first, self.look_again())
-                if not self.unproven(second):
-                    return second
-                first = second
-            if time.monotonic() >= deadline:
-                return first
+            seen = self.look_again()
+            lacking = wanting(seen)
+            if not lacking:
+                seen = self.look_twice(seen)
+                lacking = wanting(seen)
+            if not lacking or enough(seen) or time.monotonic() >= deadline:
+                return seen, lacking
             time.sleep(PAUSE)
 
-    def restartable(self) -> bool:
-        """Whether anything says how the application is restarted."""
-        return bool(self.app["service"] or self.app["restart_command"])
+    def look_twice(self, first: Evidence) -> Evidence:
+        """Look again when the application has had the time to settle."""
+        time.sleep(self.app["settle"] if first["workers"] else 0)
+        return compared(first, self.look_again())
+
+    def was_started(self, seen: Evidence) -> bool:
+        """Whether something else than this visit has started the application since it was found at rest, and it can be restarted."""
+        restartable = self.app["service"] or self.app["restart_command"]
+        return bool(seen["workers"] and not self.before["workers"] and not self.did["restarted"] and restartable)
 
     def restart(self, deadline: float, seen: Mapping[str, Any]) -> None:
         """Restart what was `seen` to run: a unit that is stopped on this host, a scheduler say, is not started by a rotation."""
         self.did["restarted"] = True
+        self.begun = time.monotonic()
         stopped = [unit["name"] for unit in seen["units"] if unit["active"] == "inactive"]
         running = [name for name in self.app["service"] if units.full_name(name) not in stopped]
         if running:
@@ -241,13 +292,15 @@ class _Visit:
         if self.app["restart_command"]:
             units.run(self.app["restart_command"], max(1.0, deadline - time.monotonic()))
 
-    def look_again(self) -> Dict[str, Any]:
+    def look_again(self) -> Evidence:
         """Look, leaving out our own lock."""
         return {**look_once(self.app, self.known, self.request.nonce), "visit": None}
 
-    def unproven(self, seen: Mapping[str, Any]) -> List[str]:
+    def lacking(self, seen: Mapping[str, Any]) -> List[Finding]:
         """What keeps the host from being proven."""
-        return rules.unproven(self.request.order, seen, self.request.converge, self.before)
+        return rules.unproven(
+            self.request.order, seen, self.request.converge, self.before, restarted=self.did["restarted"]
+        )
 
     def proven(self, seen: Dict[str, Any]) -> Dict[str, Any]:
         """Write the record of a proof, and return the evidence with it."""
@@ -255,15 +308,16 @@ class _Visit:
         if not self.request.converge and seen["files"]:
             signs = seen["files"][0]["signs"]
         kept = {
+            **rules.remembered(self.before, seen),
             "signs": signs,
-            "workers": rules.remembered(self.before, seen),
             # The moment of the look that proved it, so that this very evidence may show that a soak of no length is over.
             "stopped": history.after(self.before, signs, seen["now"]),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
             "linked": self.second_names(),
             "uids": rules.remembered_uids(self.before, seen),
         }
-        return {**seen, "record": self.note("proven", kept)}
+        with limit.within(limit.MARGIN, "writing the host's record"):
+            return {**seen, "record": self.note("proven", kept)}
 
     def second_names(self) -> Dict[str, int]:
         """Return the files that had another name when they were last written, each with the inode that the name still has."""
@@ -280,31 +334,47 @@ class _Visit:
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
         """After a failed proof put our old settings back where the step admits them, and say what is true now."""
-        safe = not self.was_down and all(
+        safe = all(
             not file["problem"] and self.request.order.may_restore(file["signs"], file["accepts"])
             for file in self.before["files"]
         )
+        back = False
         if not self.did["written"]:
             found.append("the env file was not changed")
+        elif self.was_down:
+            found.append("the new env file stays: the application did not run with the settings of before")
         elif not safe:
             found.append("the new env file stays: at this step the settings of before are not safe any more")
         else:
             try:
-                self.put_back(old_texts)
+                with _limit(self.app, "the way back"):
+                    self.put_back(old_texts)
+                back = True
                 found.append("the settings of before were put back, and the application runs with them")
             except TROUBLE as error:
-                self.did["down"] = True
-                found.append(
-                    f"the settings of before could not be put back into effect either ({words(error)}): THE APPLICATION MAY BE DOWN ON THIS HOST"
-                )
-        try:
-            self.note("unproven", self.before["record"] or {})
-            seen = self.look_again()
-        except TROUBLE as error:
-            seen = {**self.before, "settled": False}
-            found.append(f"the host's record cannot be written, or the host not be looked at: {words(error)}")
+                found.append(f"the settings of before could not be put back into effect either ({words(error)})")
+        seen = self.end(found, say=not back)
         found.append(AGAIN)
         return self.result(seen, found)
+
+    def end(self, found: List[str], say: bool) -> Evidence:
+        """Write into the record that nothing is proven, look a last time, and `say` what of the application runs."""
+        try:
+            with limit.within(self.app["settle"] + limit.MARGIN, "the host's record and a last look"):
+                try:
+                    self.note("unproven", self.before["record"] or {})
+                except (OSError, ValueError) as error:
+                    found += [f"the host's record cannot be written: {words(error)}"] * (words(error) not in found)
+                seen = self.look_twice(self.look_again())
+        except TROUBLE as error:
+            found.append(f"the host cannot be looked at: {words(error)}")
+            self.did["down"] = say and self.did["restarted"]
+            found += [f"what runs is not known: {rules.MAY_BE_DOWN}"] * self.did["down"]
+            return {**self.before, "settled": False}
+        stands = rules.standing(self.before, seen)
+        self.did["down"] = stands.down
+        found += [stands.text] * (say or stands.down)
+        return seen
 
     def put_back(self, old_texts: Mapping[str, Optional[str]]) -> None:
         """Write our settings of before on the files as they are now, and see the application run with them."""
@@ -312,7 +382,7 @@ class _Visit:
         names = app["profile"].names
         values: Dict[str, Dict[str, Optional[str]]] = {}
         for path in self.did["written"]:
-            held = keys_of(app, old_texts[path] or "")
+            held = settings.keys_of(app, old_texts[path] or "")
             if not held or not self.request.order.may_restore(held.signs, held.accepts):
                 raise ValueError(f"{path} held settings that this step does not admit")
             old = env_text.read(old_texts[path] or "", app["env_format"], names)
@@ -322,15 +392,12 @@ class _Visit:
         self.did["restored"] = True
         if not self.did["restarted"]:
             return
-        order = self.request.order
         deadline = time.monotonic() + app["timeout"]
         self.restart(deadline, self.look_again() if not self.before["workers"] else self.before)
-        wanting = ["no look was taken"]
-        while wanting and time.monotonic() < deadline:
-            time.sleep(PAUSE)
-            wanting = rules.unproven(order, self.look_again(), False, self.before)
-        if wanting:
-            raise ValueError("; ".join(wanting))
+        order, before = self.request.order, self.before
+        lacking = self.look_until(deadline, lambda seen: rules.unproven(order, seen, False, before, restarted=True))[1]
+        if lacking:
+            raise ValueError("; ".join(rules.said(lacking)))
 
     def result(self, seen: Mapping[str, Any], found: List[str]) -> Dict[str, Any]:
         """Return what the module returns."""
@@ -343,8 +410,10 @@ class _Visit:
             "did": self.did,
             "evidence": dict(seen),
             "diff": {
-                "before": describe(self.before),
-                "after": describe_order(self.request) if self.did["written"] else describe(self.before),
+                "before": settings.describe(self.before),
+                "after": settings.describe_order(self.request.order, self.app["env_file"])
+                if self.did["written"]
+                else settings.describe(self.before),
             },
         }
         if found:
@@ -352,42 +421,3 @@ class _Visit:
             # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
             outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
         return outcome
-
-
-def keys_of(app: Mapping[str, Any], text: str) -> Optional[Keys]:
-    """Return what an env file's text says, in fingerprints; None where it holds no key that can be read."""
-    try:
-        keys = decode(app["profile"], env_text.read(text, app["env_format"], app["profile"].names))
-    except SettingsError as error:
-        if error.kind == "absent":
-            return None
-        raise
-    return Keys(fingerprint(keys.signs), [fingerprint(key) for key in keys.accepts])
-
-
-def encode_for(request: Request) -> Dict[str, Optional[str]]:
-    """Return the values that the step writes."""
-    order, secrets = request.order, request.secrets
-    keys = Keys(secrets[order.signs], [secrets[key] for key in order.accepts])
-    return dict(encode(request.app["profile"], keys))
-
-
-def describe(seen: Mapping[str, Any]) -> str:
-    """Return what the env files say, in fingerprints: what a diff may show."""
-    lines = []
-    for file in seen["files"]:
-        said = (
-            file["problem"]["text"]
-            if file["problem"]
-            else f"signs {file['signs']}, accepts {' '.join(file['accepts'])}"
-        )
-        lines.append(f"{file['path']}: {said}\n")
-    return "".join(lines)
-
-
-def describe_order(request: Request) -> str:
-    """Return what the env files say after the visit, in fingerprints."""
-    order = request.order
-    return "".join(
-        f"{path}: signs {order.signs}, accepts {' '.join(order.accepts)}\n" for path in request.app["env_file"]
-    )

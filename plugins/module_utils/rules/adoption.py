@@ -10,7 +10,7 @@ from . import folders
 from . import ring as rings
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
-from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings
+from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings, source_findings
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2
@@ -142,7 +142,7 @@ def _records(evidence: Evidence, recover: bool) -> List[Finding]:
 
 def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
     """What keeps one host from being adopted, whatever keys it holds."""
-    found = process_findings(evidence)
+    found = process_findings(evidence) + source_findings(evidence)
     for holder in [*evidence["files"], *evidence["workers"]]:
         problem = holder["problem"]
         # The visits of adopt note the time and restart it: until then its age cannot be proven, and nothing speaks against it.

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from . import pools
 from .durations import stamp
 from .order import Order
 
@@ -49,6 +50,8 @@ def judge(
     restart = f"restart {evidence['restart']}" if evidence["restart"] else "restart the application"
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
+    # Where a rollout is taken back it may still do what is asked for.
+    found += [] if asked.urgent else source_findings(evidence)
     for other in evidence["others"]:
         if not is_claimed(evidence, other, claimed):
             found.append(outsider(other, restart))
@@ -124,10 +127,20 @@ def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
     return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
 
 
-def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Finding]:
-    """Find what is wrong with the workers, those of one kind together."""
+def worker_findings(
+    asked: Order,
+    evidence: Evidence,
+    restart: str,
+    fresh: Collection[Tuple[int, int]] = (),
+    workers: Optional[Sequence[Mapping[str, Any]]] = None,
+) -> List[Finding]:
+    """Find what is wrong with the workers, those of one kind together.
+
+    `restart` says how they are restarted. `fresh` are those (`pools.identity`) that certainly started on the env files as they
+    are; of the others only their age tells, by a clock that may have been set. `workers` are those to look at, else all.
+    """
     groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
-    for worker in evidence["workers"]:
+    for worker in evidence["workers"] if workers is None else workers:
         if worker["problem"]:
             key = (
                 f"{worker['command']}: {worker['problem']['text']}",
@@ -135,17 +148,15 @@ def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Find
             )
         elif asked.wants(worker["signs"], worker["accepts"]):
             continue
-        elif unknown(asked, worker):
-            key = _unknown(asked, worker)
-        elif overruled(evidence, worker):
+        elif overruled(evidence, worker) and not unknown(asked, worker):
             key = (
                 f"{differs(asked, worker)}: {OVERRULED.format(proof=evidence['proof'])}",
                 f"{restart}; {SET_ELSEWHERE}",
             )
         else:
-            key = (differs(asked, worker), f"{restart}: {STALE}")
+            key = _differing(asked, evidence, worker, restart, pools.identity(worker) in fresh)
         groups.setdefault(key, []).append(worker)
-    written = [file["identity"]["changed"] for file in evidence["files"] if file["identity"]]
+    written = _written(evidence)
     when = f"; the env file was written {stamp(max(written))}" if written else ""
     return [Finding(f"{_pids(workers)} {seen}{when}", do) for (seen, do), workers in groups.items()]
 
@@ -153,6 +164,17 @@ def worker_findings(asked: Order, evidence: Evidence, restart: str) -> List[Find
 def overruled(evidence: Evidence, worker: Mapping[str, Any]) -> bool:
     """Whether a weaker kind of proof was asked for than the one by which a worker's keys are known: that counts."""
     return bool(worker.get("by", evidence["proof"]) != evidence["proof"])
+
+
+def source_findings(evidence: Evidence) -> List[Finding]:
+    """Find what else a unit takes our settings from, where that wins over the env files."""
+    paths = ", ".join(file["path"] for file in evidence["files"])
+    return [
+        Finding(f"{unit['name']} takes {other['setting']} from {other['source']}, which wins over {paths}", OVERRIDDEN)
+        for unit in evidence["units"]
+        for other in unit["sources"]
+        if other["wins"]
+    ]
 
 
 def process_findings(evidence: Evidence) -> List[Finding]:
@@ -172,7 +194,23 @@ def process_findings(evidence: Evidence) -> List[Finding]:
     had = (evidence["record"] or {}).get("workers", 0)
     if had and not evidence["workers"] and not found and not on_demand(evidence):
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
+    found += pool_findings(evidence)
     return found + unsettled_findings(evidence)
+
+
+def pool_findings(evidence: Evidence, otherwise: Sequence[int] = ()) -> List[Finding]:
+    """Find main processes that have no workers of their own, and had some at their last proof.
+
+    What they had then the record says; `otherwise` (see `pools.remembered`) where it does not.
+    """
+    noted = (evidence["record"] or {}).get("pools")
+    had = otherwise if noted is None else noted
+    bare = [f"pid {pool['main']} ({pool['called']})" for pool in pools.emptied(evidence["pools"], had)]
+    if not bare:
+        return []
+    return [
+        Finding(f"no worker runs below {', '.join(bare)} in two looks, and at the last proof there were some", EMPTIED)
+    ]
 
 
 def on_demand(evidence: Evidence) -> bool:
@@ -230,6 +268,33 @@ def _unknown(asked: Order, holder: Mapping[str, Any]) -> Tuple[str, str]:
     return f"{does} {', '.join(keys)}, which is not in the keyring", UNKNOWN.format(key=keys[0])
 
 
+def _differing(
+    asked: Order, evidence: Evidence, worker: Mapping[str, Any], restart: str, fresh: bool
+) -> Tuple[str, str]:
+    """Say in what a worker's keys are wrong, and what to do: one that started on a file that says otherwise has them from elsewhere."""
+    seen, todo = _unknown(asked, worker) if unknown(asked, worker) else (differs(asked, worker), f"{restart}: {STALE}")
+    says = [_held(file) for file in evidence["files"] if not file["problem"]]
+    if not says or _held(worker) in says:
+        return seen, todo
+    if not fresh and pools.began(evidence["workers"])[worker["pid"]] <= max(_written(evidence)):
+        return seen, todo
+    known = [f"{other['setting']} from {other['source']}" for unit in evidence["units"] for other in unit["sources"]]
+    where = f"take out what may give it other keys: {', '.join(known)}" if known else ELSEWHERE
+    seen = f"{seen}, though the env file that it started on says otherwise"
+    if unknown(asked, worker):
+        return seen, f"{todo}. {where}"
+    return seen, where if fresh else f"{restart}; if that does not help, {where}"
+
+
+def _written(evidence: Evidence) -> List[float]:
+    """When the env files were written."""
+    return [float(file["identity"]["changed"]) for file in evidence["files"] if file["identity"]]
+
+
+def _held(holder: Mapping[str, Any]) -> Tuple[Any, Set[str]]:
+    return holder["signs"], set(holder["accepts"])
+
+
 def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
     first = min(workers, key=lambda worker: worker["started"])
     pids = ", ".join(str(worker["pid"]) for worker in workers)
@@ -237,8 +302,19 @@ def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
     return f"{noun} {pids}, started {stamp(first['started'])},"
 
 
+EMPTIED = (
+    "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its unit, pid_file or "
+    "pattern"
+)
 MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
 STALE = "it reloaded without a new environment, or was not restarted"
+ELSEWHERE = (
+    "something else gives it its keys: look for the setting in its unit (systemctl cat), in the script that starts it and in the settings of "
+    "what supervises it, and take it out there; or it was forked by an older process, which app_keys_processes does not name"
+)
+OVERRIDDEN = (
+    "take the setting out there, or have app_keys_env_file read last; then systemctl daemon-reload, and restart it"
+)
 UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
 OVERRULED = "so its environment says, and app_keys_proof {proof} overrules no environment that can be read"
 SET_ELSEWHERE = (

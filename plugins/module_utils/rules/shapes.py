@@ -42,7 +42,7 @@ class EnvFile(TypedDict):
 
 class Worker(TypedDict):
     """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
-    file system uid, each once; `by`: the kind of proof by which its keys are known."""
+    file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool."""
 
     pid: int
     parent: int
@@ -51,6 +51,7 @@ class Worker(TypedDict):
     command: str
     uids: List[int]
     by: str
+    idle: bool
     signs: Optional[str]
     accepts: List[str]
     problem: Optional[Problem]
@@ -69,8 +70,28 @@ class Outsider(TypedDict):
     more: int
 
 
+class Source(TypedDict):
+    """What else a unit takes one of our settings from, and whether that wins over the env files."""
+
+    setting: str
+    source: str
+    wins: bool
+
+
+class Pool(TypedDict):
+    """A main process with what is below it; see `pools`."""
+
+    main: int
+    ticks: int
+    called: str
+    depth: int
+    lasting: int
+    idle: bool
+
+
 class Unit(TypedDict):
-    """A systemd unit: its LoadState, ActiveState, SubState, NRestarts, and whether something starts it when it is needed."""
+    """A systemd unit: its LoadState, ActiveState, SubState, NRestarts, whether something starts it when it is needed, after how many
+    seconds systemd restarts it (null: never), and what else it takes our settings from."""
 
     name: str
     load: str
@@ -78,6 +99,8 @@ class Unit(TypedDict):
     sub: str
     restarts: int
     on_demand: bool
+    restart_delay: Optional[float]
+    sources: List[Source]
 
 
 class Stamp(TypedDict):
@@ -112,6 +135,7 @@ class Record(_Record, total=False):
     member: Optional[str]
     linked: Dict[str, int]
     stamps: Dict[str, Stamp]
+    pools: Optional[List[int]]
     uids: List[int]
 
 
@@ -131,6 +155,7 @@ class Evidence(TypedDict):
     settled: bool
     unsettled: List[int]
     lasting: int
+    pools: List[Pool]
     record: Optional[Record]
     record_of: Optional[str]
     visit: Optional[int]
@@ -146,12 +171,14 @@ class AppCheck(TypedDict):
 
 
 class Did(TypedDict):
-    """What a visit did: the files that it wrote, and whether it restarted, restored, or left the application down."""
+    """What a visit did: the files that it wrote, and whether it restarted, restored, or left the application down,
+    and how many seconds it took from the restart to the proof."""
 
     written: List[str]
     restarted: bool
     restored: bool
     down: bool
+    took: float
 
 
 class Diff(TypedDict):

@@ -199,20 +199,26 @@ def _command(value: Any, name: str) -> Any:
     return _texts(value, name) if isinstance(value, list) else _text(value, name)
 
 
-def _processes(value: Any, name: str) -> List[Dict[str, str]]:
-    places = value if isinstance(value, list) else [value]
-    for place in places:
-        if not isinstance(place, Mapping) or len(place) != 1 or not set(place) <= {"unit", "pid_file", "pattern"}:
+def _processes(value: Any, name: str) -> List[Dict[str, Any]]:
+    places = []
+    for place in value if isinstance(value, list) else [value]:
+        kinds = set(place) - {"idle"} if isinstance(place, Mapping) else set()
+        if len(kinds) != 1 or not kinds <= {"unit", "pid_file", "pattern"}:
             raise VariableError(
-                f"{name} holds {place!r}; a place is {{unit: NAME}}, {{pid_file: PATH}} or {{pattern: REGULAR EXPRESSION}}"
+                f"{name} holds {place!r}; a place is {{unit: NAME}}, {{pid_file: PATH}} or {{pattern: REGULAR EXPRESSION}}, "
+                "with idle: true beside it where its main process may run without workers"
             )
-        _text(next(iter(place.values())), name)
-        if "pattern" in place:
+        (kind,) = kinds
+        _text(place[kind], name)
+        if kind == "pattern":
             try:
                 re.compile(place["pattern"])
             except re.error as error:
                 raise VariableError(f"{name} has a pattern that is no regular expression: {error}") from None
-    return [dict(place) for place in places]
+        places.append(
+            {kind: place[kind], **({"idle": True} if _truth(place.get("idle", False), f"{name}.idle") else {})}
+        )
+    return places
 
 
 def _serial(value: Any, name: str) -> List[Any]:

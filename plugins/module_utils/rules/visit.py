@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, List, Mapping, NamedTuple, Optional
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import proof
+from . import pools, proof
 from .durations import stamp
 from .order import Order, Token
+from .proof import Finding
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
@@ -20,12 +21,30 @@ CURED = ("stale", "undated")
 NO_RESTART = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command. Nothing was changed"
 
 
+LOST = (
+    "see in its log why it ends; if fewer are meant to run, restart the application by hand, and run again; if they are the children of one "
+    "process, name that in app_keys_processes too"
+)
+NOT_REPLACED = (
+    "the restart of {} has to end these processes and start new ones, since a reload gives none a new environment: correct app_keys_service or "
+    "app_keys_restart_command"
+)
+MAY_BE_DOWN = "THE APPLICATION MAY BE DOWN ON THIS HOST"
+
+
 class Plan(NamedTuple):
     """What a visit is to do; where `refuse` has a text it does nothing, and that is why."""
 
     write: bool
     restart: bool
     refuse: Optional[str] = None
+
+
+class Standing(NamedTuple):
+    """What of the application runs: whether it is `down` though it ran before, and the sentence that says so."""
+
+    down: bool
+    text: str
 
 
 def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
@@ -66,45 +85,118 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     if look["proof"] == "process_age" and look["workers"]:
         # The file's age is the proof there: one that is written makes every worker older than it.
         restart = restart or write
-    lost = [finding.seen for finding in down(look)]
+    lost = down(look)
     if converge and lost and not order.urgent:
-        return Plan(False, False, f"{'; '.join(lost)}. Start the application: a host is not changed while it is down")
+        text = f"{'. '.join(said(lost))}. Start the application: a host is not changed while it is down"
+        return Plan(False, False, text)
+    others = proof.source_findings(look)
+    if others and (converge or write or restart) and not order.urgent:
+        return Plan(False, False, f"{'. '.join(said(others))}. Nothing was changed")
     # It may be down because of the key that is taken back, and is started with the one before.
     restart = restart or (converge and bool(lost))
     return Plan(False, False, NO_RESTART) if restart and not look["restart"] else Plan(write, restart)
 
 
-def down(look: Mapping[str, Any]) -> List[proof.Finding]:
+def down(look: Mapping[str, Any]) -> List[Finding]:
     """Find why the application of a host on which nothing runs should run; nothing where it is not meant to."""
     return [] if look["workers"] else proof.process_findings(look)
 
 
-def unproven(order: Order, look: Mapping[str, Any], converge: bool, before: Mapping[str, Any]) -> List[str]:
-    """Say what keeps the host from being proven after a visit that found it as `before`; nothing where it is."""
+def unproven(
+    order: Order, look: Mapping[str, Any], converge: bool, before: Mapping[str, Any], restarted: bool = False
+) -> List[Finding]:
+    """Find what keeps the host from being proven after a visit that found it as `before`; nothing where it is.
+
+    `restarted` says that the visit restarted the application, and that nothing said that this had failed.
+    """
     good = order.wants if converge else order.admits
-    found = [
-        finding.seen for file in look["files"] if not _does(good, file) for finding in proof.file_findings(order, file)
-    ]
+    found = [finding for file in look["files"] if not _does(good, file) for finding in proof.file_findings(order, file)]
     bad = [worker for worker in look["workers"] if not _does(good, worker)]
-    found += [finding.seen for finding in proof.worker_findings(order, {**look, "workers": bad}, "")]
-    if look["lasting"] < before["lasting"]:
-        found.append(f"{look['lasting']} workers last, and before there were {before['lasting']}")
-    stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
-    for unit in look["units"]:
-        if before["workers"] and unit["name"] not in stopped and unit["active"] != "active":
-            found.append(f"{unit['name']} is {unit['active']} ({unit['sub']})")
-    found += [finding.seen for finding in proof.unsettled_findings(look)]
-    if converge and down(before):
-        found += [finding.seen for finding in down(look)]
-    return found
+    found += _after_restart(order, look, bad, before) if restarted else _of_workers(order, look, bad)
+    if pools.fewer(before, look):
+        last = len(look["pools"])
+        noun = "main process lasts" if last == 1 else "main processes last"
+        found.append(Finding(f"{last} {noun}, and before there were {len(before['pools'])}", LOST))
+    found += proof.pool_findings(look, pools.remembered(before["pools"]))
+    for unit in _ended(before, look):
+        found.append(
+            Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}")
+        )
+    found += proof.unsettled_findings(look)
+    return found + (down(look) if converge and down(before) else [])
 
 
-def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
-    """Return how many workers the record of a proof says there are.
+def said(findings: Sequence[Finding]) -> List[str]:
+    """Return findings as sentences: what was seen, and what to do; that only once for several that want the same."""
+    by_do: Dict[str, List[str]] = {}
+    for finding in findings:
+        by_do.setdefault(finding.do, []).append(finding.seen)
+    return [f"{'; '.join(dict.fromkeys(seen))}. What to do: {do}" for do, seen in by_do.items()]
+
+
+def standing(before: Mapping[str, Any], seen: Mapping[str, Any]) -> Standing:
+    """Say what of the application runs after a visit that could not prove its host, and had found it as `before`."""
+    ended = [f"{unit['name']} is {unit['active']} ({unit['sub']})" for unit in _ended(before, seen)]
+    if before["workers"] and (ended or not seen["lasting"]):
+        return Standing(True, f"{'; '.join(ended) or 'no worker lasts'}: {MAY_BE_DOWN}")
+    if not seen["workers"]:
+        return Standing(False, "nothing of the application runs, as before")
+    old = {pools.identity(worker) for worker in before["workers"]}
+    same = all(pools.identity(worker) in old for worker in seen["workers"])
+    return Standing(False, f"{'the old workers run on' if same else 'workers run'} with {_keys(seen)}")
+
+
+def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what the record of a proof says of the workers: how many there are, and how far down their pools.
 
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
     """
-    return int(seen["lasting"]) or (look["record"] or {}).get("workers", 0)
+    if seen["lasting"]:
+        return {"workers": seen["lasting"], "pools": pools.remembered(seen["pools"])}
+    record = look["record"] or {}
+    return {"workers": record.get("workers", 0), "pools": record.get("pools")}
+
+
+def _of_workers(
+    order: Order, look: Mapping[str, Any], bad: Sequence[Any], fresh: Collection[Any] = ()
+) -> List[Finding]:
+    restart = f"restart {look['restart']}" if look["restart"] else "restart the application"
+    return proof.worker_findings(order, look, restart, fresh, bad)
+
+
+def _after_restart(
+    order: Order, look: Mapping[str, Any], bad: Sequence[Any], before: Mapping[str, Any]
+) -> List[Finding]:
+    """Find what is wrong with workers after a restart: those that it did not replace, and those that have their keys from elsewhere."""
+    old = {pools.identity(worker) for worker in before["workers"]}
+    kept = [worker for worker in bad if pools.identity(worker) in old]
+    new = [worker for worker in bad if pools.identity(worker) not in old]
+    all_kept = all(pools.identity(worker) in old for worker in look["workers"])
+    text = "the restart replaced no process: {}" if all_kept else "the restart left processes of before: {}"
+    found = [
+        Finding(text.format(finding.seen), NOT_REPLACED.format(look["restart"]))
+        for finding in _of_workers(order, look, kept)
+    ]
+    return found + _of_workers(order, look, new, {pools.identity(worker) for worker in new})
+
+
+def _ended(before: Mapping[str, Any], look: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    """The units that are not active, and were not stopped before, on a host on which something ran."""
+    stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
+    return [
+        unit
+        for unit in look["units"]
+        if before["workers"] and unit["name"] not in stopped and unit["active"] != "active"
+    ]
+
+
+def _keys(seen: Mapping[str, Any]) -> str:
+    """Say which keys the workers have."""
+    does = {(worker["signs"], tuple(worker["accepts"])) for worker in seen["workers"] if not worker["problem"]}
+    texts = [f"{signs}, accepting {', '.join(accepts)}" for signs, accepts in sorted(does)]
+    return "; others with ".join(
+        texts + ["keys that cannot be seen"] * any(worker["problem"] for worker in seen["workers"])
+    )
 
 
 def remembered_uids(look: Mapping[str, Any], seen: Mapping[str, Any]) -> List[int]:

@@ -110,7 +110,7 @@ def visit(host: Path, arguments: Dict[str, Any]) -> Dict[str, Any]:
     files = arguments["env_file"] if changed else []
     return {
         "changed": changed, "needed": changed, "proven": True,
-        "did": {"written": files, "restarted": changed, "restored": False, "down": False},
+        "did": {"written": files, "restarted": changed, "restored": False, "down": False, "took": 2.5 * changed},
         "evidence": evidence(host.name, state, arguments),
         "diff": {"before": f"signs {was['holds'][0]}\n", "after": f"signs {order['signs']}\n"},
         "invocation": {"module_args": arguments},
@@ -120,19 +120,31 @@ def visit(host: Path, arguments: Dict[str, Any]) -> Dict[str, Any]:
 def evidence(name: str, state: Dict[str, Any], arguments: Dict[str, Any]) -> Dict[str, Any]:
     """Return what a look at a host shows, with fields and lengths like those of a real one."""
     number = sum(name.encode()) * 7
+    first = number + 1
     started = state["changed"] + 1.0
     holds = {"signs": state["holds"][0], "accepts": state["holds"], "problem": None}
     units = [
-        {"name": unit, "load": "loaded", "active": "active", "sub": "running", "restarts": 0, "on_demand": False}
+        {
+            "name": unit,
+            "load": "loaded",
+            "active": "active",
+            "sub": "running",
+            "restarts": 0,
+            "on_demand": False,
+            "restart_delay": 0.1,
+            "sources": [],
+        }
         for unit in texts(arguments.get("service"))
     ]
     return {
         "nonce": arguments["nonce"], "now": time.time(), "proof": "environ", "others": [], "units": units,
         "machine": f"6f9c3c1e-0d0b-4f0e-9c55-{number:012d}/{name}", "settled": True, "unsettled": [], "lasting": WORKERS,
         "workers": [
-            {"pid": pid, "parent": number, "ticks": pid * 101, "started": started, "command": "gunicorn: worker [shop]", **holds}
-            for pid in range(number + 1, number + 1 + WORKERS)
+            {"pid": pid, "parent": 1 if pid == first else first, "ticks": pid * 101, "started": started, "command": "gunicorn:", "idle": False,
+             **holds}
+            for pid in range(first, first + WORKERS)
         ],
+        "pools": [{"main": first, "ticks": first * 101, "called": "gunicorn:", "depth": 1, "lasting": 1, "idle": False}],
         "files": [{"path": path, "identity": identity(state["changed"]), **holds} for path in texts(arguments["env_file"])],
         "record": state["record"], "visit": None, "restart": "shop.service",
     }  # fmt: skip

@@ -22,7 +22,13 @@ from playbook_run import Run
 BIN = Path(sys.executable).parent
 PATIENCE = 240
 # Seconds instead of days and minutes, so that a test sees a whole rollout.
-QUICK = {"app_keys_soak": "2s", "app_keys_wait": "60s", "app_keys_settle": "0.5s", "app_keys_bake": "0s", "app_keys_timeout": "20s"}
+QUICK = {
+    "app_keys_soak": "2s",
+    "app_keys_wait": "60s",
+    "app_keys_settle": "0.5s",
+    "app_keys_bake": "0s",
+    "app_keys_timeout": "20s",
+}
 
 
 class Played:

@@ -17,6 +17,12 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import age, arguments, look, record
 from ansible_collections.phased.keys.plugins.module_utils.rules.order import Token
 
+HERE = str(pathlib.Path(__file__).resolve().parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)  # the tests of visits share `visited`, which lies beside them
+
+from visited import Host  # noqa: E402
+
 IMPORT = "from ansible_collections.phased.keys.plugins.module_utils.host import files\n"
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -121,3 +127,18 @@ class Shop:
 def shop(tmp_path: pathlib.Path, start: Start) -> Shop:
     """A host of one's own."""
     return Shop(tmp_path, start)
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> Iterator[Host]:
+    """A host to be visited in this process; what a visit does to signals is undone after it."""
+    kept = {
+        number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM)
+    }
+    found = Host(tmp_path)
+    try:
+        yield found
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        found.end()

@@ -15,7 +15,8 @@ OURS, OTHER = "our-key-abcdefghijklmnop", "another-key-abcdefghijkl"
 def seen(*workers: Tuple[int, int], restarts: int = 0) -> Dict[str, Any]:
     """A look at workers given as (pid, parent)."""
     unit = {"name": "shop.service", "active": "active", "restarts": restarts}
-    return {"workers": [{"pid": pid, "parent": parent, "ticks": pid} for pid, parent in workers], "units": [unit]}
+    named = [{"pid": pid, "parent": parent, "ticks": pid, "command": "gunicorn:"} for pid, parent in workers]
+    return {"workers": named, "units": [unit]}
 
 
 @pytest.mark.parametrize(

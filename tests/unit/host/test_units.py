@@ -27,6 +27,15 @@ ActiveState=active
 SubState=running
 TriggeredBy=shop.socket
 """
+FULL = """Restart=always
+RestartUSec=1min 30.500s
+EnvironmentFiles=/etc/shop.env (ignore_errors=no)
+EnvironmentFiles=/etc/with space.env (ignore_errors=yes)
+EnvironmentFiles=/etc/shop.d/*.env (ignore_errors=yes)
+UnsetEnvironment=LANG SECRET_KEY
+FragmentPath=/etc/systemd/system/shop.service
+DropInPaths=/run/a.conf /etc/b.conf
+"""
 NOPE = """MainPID=0
 NRestarts=0
 ControlGroup=
@@ -115,6 +124,34 @@ class TestShow:
         assert call.endswith("-- shop.service nope.service app.slice")
         assert systemctl.environ["LC_ALL"] == "C"
 
+    def test_where_it_takes_its_settings_from(self, systemctl: Systemctl) -> None:
+        systemctl.says(f"{SHOP}{FULL}\n{NOPE}")
+        shop, nope = units.show(["shop", "nope"])
+        assert shop.env_files == ("/etc/shop.env", "/etc/with space.env", "/etc/shop.d/*.env")
+        assert shop.unset == ("LANG", "SECRET_KEY")
+        assert shop.files == ("/etc/systemd/system/shop.service", "/run/a.conf", "/etc/b.conf")
+        assert shop.restart_delay == 90.5
+        assert (nope.env_files, nope.unset, nope.files, nope.restart_delay) == ((), (), (), None)
+        asked = systemctl.calls[0].split("--property=")[1].split(" ")[0].split(",")
+        assert {"Restart", "RestartUSec", "EnvironmentFiles", "UnsetEnvironment", "FragmentPath", "DropInPaths"} < set(
+            asked
+        )
+        # Its values are nobody's business.
+        assert "Environment" not in asked
+
+    @pytest.mark.parametrize(("how", "delay"), [("no", None), ("always", 90.5), ("on-failure", 90.5)])
+    def test_after_how_long_it_is_started_again(self, systemctl: Systemctl, how: str, delay: Any) -> None:
+        systemctl.says(FULL.replace("Restart=always", f"Restart={how}"))
+        assert units.show(["shop"])[0].restart_delay == delay
+
+    def test_what_a_look_says(self) -> None:
+        unit = Unit("a.service", "loaded", "active", "running", "/a", 3, 812, ("a.socket",), 1.5, ("/etc/a.env",))
+        assert units.evidence(unit, True) == {
+            "name": "a.service", "load": "loaded", "active": "active", "sub": "running", "restarts": 3, "on_demand": True,
+            "restart_delay": 1.5,
+        }  # fmt: skip
+        assert units.evidence(unit, False)["on_demand"] is False
+
     def test_none(self, systemctl: Systemctl) -> None:
         assert units.show([]) == []
 
@@ -187,6 +224,23 @@ class TestShow:
         with pytest.raises(UnitsUnavailable, match="did not answer within 0.3 s"):
             units.show(["shop"], timeout=0.3)
         assert time.monotonic() - begun < 15
+
+
+class TestSpans:
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [
+            ("0", 0), ("100ms", 0.1), ("1.500s", 1.5), ("5s", 5), ("1min 30s", 90), ("1h", 3600), ("2h 30min", 9000), ("1d", 86400),
+            ("1w 2d", 777600), ("1month", 2630016), ("1y", 31557600), ("250us", 0.00025), ("3", 3), ("2 minutes", 120), ("1min 500ms", 60.5),
+            ("5sec 1hr", 3605), ("1M", 2630016), ("1m", 60), ("1.5h", 5400), ("7µs", 7e-6), ("1day 1week", 691200), ("2 years", 63115200),
+        ],
+    )  # fmt: skip
+    def test_as_systemd_writes_them(self, text: str, seconds: float) -> None:
+        assert units.span(text) == pytest.approx(seconds)
+
+    @pytest.mark.parametrize("text", ["infinity", "", "soon", "5 fortnights", "-3s", "s", "1min, 3s", "[not set]"])
+    def test_what_says_no_time(self, text: str) -> None:
+        assert units.span(text) is None
 
 
 class TestRestart:

@@ -23,7 +23,7 @@ def under_way(
     found.before = RESTING
     found.did = {"written": ["/etc/lazy.env"], "restarted": False}
     monkeypatch.setattr(found, "look_again", lambda: looks.pop(0) if len(looks) > 1 else looks[0])
-    monkeypatch.setattr(found, "unproven", lambda seen: ["stale"] if "stale" in seen["workers"] else [])
+    monkeypatch.setattr(found, "lacking", lambda seen: ["stale"] if "stale" in seen["workers"] else [])
     monkeypatch.setattr(visit, "compared", lambda first, second: second)
     monkeypatch.setattr(units, "restart", lambda names, timeout, scope: restarted.append(names))
     return found
@@ -32,15 +32,15 @@ def under_way(
 def test_a_service_that_was_started_meanwhile_is_restarted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     restarted: List[Any] = []
     under = under_way(monkeypatch, [STALE, GOOD], restarted, ["lazy.service"])
-    assert under.restart_and_prove(False)["workers"] == ["good"]
+    assert under.restart_and_prove(False)[0]["workers"] == ["good"]
     assert restarted == [["lazy.service"]] and under.did["restarted"]
     under = under_way(monkeypatch, [STALE], restarted, ["lazy.service"])
-    assert under.restart_and_prove(False)["workers"] == ["stale"]
+    assert under.restart_and_prove(False)[0]["workers"] == ["stale"]
     assert len(restarted) == 2
 
 
 def test_what_stays_at_rest_is_not_started_and_what_cannot_be_restarted_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     restarted: List[Any] = []
-    assert under_way(monkeypatch, [RESTING], restarted, ["lazy.service"]).restart_and_prove(False) == RESTING
-    assert under_way(monkeypatch, [STALE], restarted, []).restart_and_prove(False) == STALE
+    assert under_way(monkeypatch, [RESTING], restarted, ["lazy.service"]).restart_and_prove(False)[0] == RESTING
+    assert under_way(monkeypatch, [STALE], restarted, []).restart_and_prove(False)[0] == STALE
     assert restarted == []

@@ -9,7 +9,7 @@ files in the folder:
     deadly    the restart ends the old workers and fails; with "once" in it, only the next one
     keeps     the restart reports success, and the old workers run on
     stale     assignments of a shell: one worker has these settings in place of the env file's
-    lone      there is one worker fewer than before
+    alone     there are no workers but the main process
     slow      seconds to wait before anything is done
     then      a command of a shell that comes before all else
 """
@@ -61,12 +61,14 @@ def told(how: Path) -> bool:
 
 def start(folder: Path) -> None:
     """Start the application, and return when all its workers run."""
-    children = [STALE if (folder / "stale").exists() else CHILD] + [CHILD] * (not (folder / "lone").exists())
+    alone = (folder / "alone").exists()
+    children = [] if alone else [STALE if (folder / "stale").exists() else CHILD, CHILD]
+    main = "wait" if children else "exec sleep 300"
     environment = {**envfile.read(folder / "env"), "PATH": "/usr/bin:/bin"}
     marks = {procs.FLEET_MARK: str(folder.parents[1]), procs.HOST_MARK: str(folder)}
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     child = subprocess.Popen(
-        ["/bin/sh", "-c", f"{' '.join(children)} wait"],
+        ["/bin/sh", "-c", f"{' '.join(children)} {main}"],
         env={**environment, **marks},
         cwd=folder,
         start_new_session=True,

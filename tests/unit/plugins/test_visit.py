@@ -63,14 +63,15 @@ def test_a_visit_that_cannot_be_proven_says_what_was_seen(after: After) -> None:
     for name in ("web1", "web2", "web3"):
         fleet.host_vars[name]["app_keys_timeout"] = "1s"
     fleet.open("prepare")
-    fleet[0].tell("lone")
+    fleet[0].tell("alone")
     fleet[1].tell("keeps")
     fleet[2].tell("deadly")
     kept = fleet[1].pids()
     run = fleet.visit("--diff").ended(2)
-    run.says("failed: 2 workers last, and before there were 3.")
-    run.says(f"failed: pids {', '.join(map(str, kept))}, started ", f"does not accept {fleet.key('staged')}", BACK)
-    run.says(f"as it was told): {DOWN}")
+    run.says("failed: no worker runs below pid ", "at the last proof there were some. What to do: see in its log why")
+    run.says(f"failed: the restart replaced no process: pids {', '.join(map(str, kept))}, started ", BACK)
+    run.says(f"does not accept {fleet.key('staged')}", "a reload gives none a new environment")
+    run.says(f"as it was told). no worker lasts: {DOWN}")
     for host in fleet.hosts[:3]:
         assert host.has(fleet.old, [])
         assert host.record()["state"] == "unproven"

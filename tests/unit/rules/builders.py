@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, pools, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
@@ -87,12 +87,14 @@ def holds(signs: Optional[str], *others: str, problem: Optional[str] = None) -> 
     return {"signs": signs, "accepts": [key for key in (signs, *others) if key], "problem": None}
 
 
-def worker(pid: int, *keys: Optional[str], problem: Optional[str] = None, started: float = T0 - DAY) -> Dict[str, Any]:
+def worker(
+    pid: int, *keys: Optional[str], problem: Optional[str] = None, started: float = T0 - DAY, parent: int = 0
+) -> Dict[str, Any]:
     """One process of the application: the first key signs, all are accepted."""
     signs, *others = keys or (None,)
     return {
         "pid": pid,
-        "parent": 1,
+        "parent": parent,
         "ticks": pid * 10,
         "started": started,
         "command": "gunicorn: worker",
@@ -118,10 +120,11 @@ def env_file(
 
 
 def unit(
-    active: str = "active", load: str = "loaded", name: str = "shop.service", sub: str = "running"
+    active: str = "active", load: str = "loaded", name: str = "shop.service", sub: str = "running", **changes: Any
 ) -> Dict[str, Any]:
     """A unit as the service manager shows it."""
-    return {"name": name, "load": load, "active": active, "sub": sub, "restarts": 0, "on_demand": False}
+    entry = {"name": name, "load": load, "active": active, "sub": sub, "restarts": 0}
+    return {**entry, "on_demand": False, "restart_delay": 0.1, "sources": [], **changes}
 
 
 def record(ring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
@@ -144,7 +147,7 @@ def seen(ring: Mapping[str, Any], *keys: str, **changes: Any) -> Dict[str, Any]:
         "workers": [worker(101, *held), worker(102, *held)], "files": [env_file(*held)], "others": [], "units": [unit()],
         "settled": True, "unsettled": [], "visit": None, "record": record(ring), "restart": "shop.service", **changes,
     }  # fmt: skip
-    return {"lasting": len(entry["workers"]), **entry}
+    return {"lasting": len(entry["workers"]), "pools": pools.pools(entry["workers"]), **entry}
 
 
 def idle(ring: Mapping[str, Any], **changes: Any) -> Dict[str, Any]:

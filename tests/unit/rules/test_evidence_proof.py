@@ -9,6 +9,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import evidence 
 from ansible_collections.phased.keys.plugins.module_utils.rules import proof
 from builders import (
     ALIEN,
+    DAY,
     FLEET,
     NEW,
     NEXT,
@@ -19,6 +20,7 @@ from builders import (
     env_file,
     fleet_of,
     idle,
+    opened,
     outsider,
     record,
     seen,
@@ -106,7 +108,72 @@ def test_2_stale_workers_of_one_kind_are_said_together_with_the_oldest():
 def test_what_is_wrong_is_said_in_fingerprints(name, keys, expected):
     ring = at(name)
     assert f"{PATH} {expected}" in said(ring, seen(ring, files=[env_file(*keys)]))
-    assert f", {expected};" in said(ring, seen(ring, workers=[worker(9, *keys)]))
+    assert f", {expected};" in said(ring, seen(ring, workers=[worker(9, *keys, started=T0 - 3 * DAY)]))
+
+
+def test_16_a_worker_that_started_on_a_file_that_says_otherwise_has_its_keys_from_elsewhere():
+    ring = at("prepare")
+    young = worker(9, OLD)
+    (finding,) = findings(ring, seen(ring, workers=[young]))
+    assert finding.seen.startswith("pid 9, started 2023-11-13T22:13:20Z, ")
+    assert (
+        f"does not accept {NEW}, though the env file that it started on says otherwise; the env file was"
+        in finding.seen
+    )
+    assert finding.do.startswith("restart shop.service; if that does not help, something else gives it its keys")
+    # A place that the unit itself names is the first to look at.
+    places = [{"setting": "SECRET_KEY", "source": "Environment= in /etc/x.conf", "wins": False}]
+    (finding,) = findings(ring, seen(ring, workers=[young], units=[unit(sources=places)]))
+    assert finding.do.endswith("take out what may give it other keys: SECRET_KEY from Environment= in /etc/x.conf")
+
+
+@pytest.mark.parametrize(
+    "what, workers, files",
+    [
+        ("its main process is older than the file", [worker(8, OLD, NEW, started=T0 - 3 * DAY), worker(9, OLD, parent=8)], None),
+        ("it is as old as the file", [worker(9, OLD, started=T0 - 2 * DAY)], None),
+        ("the file says the same", [worker(9, OLD)], [env_file(OLD)]),
+        ("one of the files says the same", [worker(9, OLD)], [env_file(OLD, NEW), env_file(OLD, path="/etc/queue.env")]),
+        ("a file of several is younger", [worker(9, OLD)], [env_file(OLD, NEW), env_file(OLD, NEW, path="/b", changed=T0)]),
+        ("nobody knows what the file says", [worker(9, OLD)], [env_file(problem="broken")]),
+        ("there is no file", [worker(9, OLD)], [env_file(problem="absent", changed=None)]),
+    ],
+)  # fmt: skip
+def test_16_any_other_worker_has_not_been_restarted(what, workers, files):
+    ring = at("prepare")
+    entry = seen(ring, workers=workers, **({"files": files} if files else {}))
+    (finding,) = [finding for finding in findings(ring, entry) if finding.seen.startswith("pid 9,")]
+    assert "says otherwise" not in finding.seen, what
+    assert finding.do == f"restart shop.service: {proof.STALE}"
+
+
+def test_16_a_key_that_nobody_knows_and_that_no_file_gave_is_still_asked_about():
+    ring = at("prepare")
+    (finding,) = findings(ring, seen(ring, workers=[worker(9, ALIEN)]))
+    assert f"signs with {ALIEN}, which is not in the keyring, though the env file" in finding.seen
+    assert proof.UNKNOWN.format(key=ALIEN) in finding.do and "something else gives it its keys" in finding.do
+
+
+OVER = [
+    {"setting": "SECRET_KEY", "source": "/etc/local.env (EnvironmentFile= in /etc/x.conf)", "wins": True},
+    {"setting": "SECRET_KEY_FALLBACKS", "source": "Environment= in /etc/x.conf", "wins": False},
+]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_16_what_wins_over_the_env_files_is_found_before_a_step_opens_though_all_workers_are_right_today(name):
+    ring = at(name)
+    (finding,) = findings(ring, seen(ring, units=[unit(), unit(name="queue.service", sources=OVER)]))
+    assert finding.seen == (
+        f"queue.service takes SECRET_KEY from /etc/local.env (EnvironmentFile= in /etc/x.conf), which wins over {PATH}"
+    )
+    assert "take the setting out there" in finding.do and "daemon-reload" in finding.do
+    assert findings(ring, seen(ring, units=[unit(sources=OVER[1:])])) == [], "what loses is nobody's business"
+
+
+def test_12_what_wins_does_not_hold_up_who_takes_a_rollout_back():
+    ring = opened(at("promoted"), "rollback", T0)
+    assert findings(ring, seen(ring, units=[unit(sources=OVER)])) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,26 @@ from __future__ import annotations
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import proof, steps, visit
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from builders import ALIEN, NEW, NEXT, OLD, PATH, T0, at, env_file, idle, opened, outsider, record, seen, unit, worker
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import PROBLEMS, Finding
+from builders import (
+    ALIEN,
+    DAY,
+    FP,
+    NEW,
+    NEXT,
+    OLD,
+    PATH,
+    T0,
+    at,
+    env_file,
+    idle,
+    opened,
+    outsider,
+    record,
+    seen,
+    unit,
+    worker,
+)  # fmt: skip
 
 CONVERGE, DEPLOY = True, False
 STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
@@ -235,21 +254,28 @@ def test_9_a_deploy_does_not_turn_a_host_that_lost_its_workers_into_an_idle_one(
     look = seen(at("promoted"), OLD, workers=[], units=[unit("inactive")])
     after = seen(at("promoted"), workers=[], units=[unit("inactive")])
     assert visit.plan(rings.order(at("promoted")), look, DEPLOY).write
-    assert visit.remembered(look, after) == look["record"]["workers"] > 0
-    assert visit.remembered({**look, "record": None}, after) == 0
+    look["record"]["pools"] = [1]
+    assert visit.remembered(look, after) == {"workers": 2, "pools": [1]}
+    assert visit.remembered({**look, "record": None}, after) == {"workers": 0, "pools": None}
+    assert visit.remembered(look, seen(at("promoted"))) == {"workers": 2, "pools": [0, 0]}, (
+        "as it is where something runs"
+    )
 
 
 # --- the proof after a visit -------------------------------------------------
 
 
-def unproven(name, look, before=2, converge=CONVERGE):
-    earlier = {
-        "workers": [worker(number) for number in range(before)],
-        "lasting": before,
-        "units": [unit()] if before else [],
-        "record": None,
-    }
-    return visit.unproven(rings.order(at(name)), look, converge, earlier)
+def found_before(*workers):
+    """What a visit had found, of a host on which it was the first."""
+    return seen(at("promote"), workers=workers, units=[unit()] if workers else [], record=None)
+
+
+def unproven(name, look, before=2, converge=CONVERGE, restarted=False):
+    """What is seen that keeps a host from being proven that had so many main processes before, or these workers."""
+    earlier = found_before(
+        *([worker(number) for number in range(1, before + 1)] if isinstance(before, int) else before)
+    )
+    return [finding.seen for finding in visit.unproven(rings.order(at(name)), look, converge, earlier, restarted)]
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -266,9 +292,9 @@ def test_9_a_host_that_does_what_the_step_asks_is_proven(name, converge):
         ({"files": [env_file(problem="absent")]}, 2, f"{PATH}: the text for absent"),
         ({"workers": [worker(1, NEW, OLD), worker(2, OLD, NEW)]}, 2, "pid 2, started"),
         ({"workers": [worker(1, NEW, OLD), worker(2, problem="absent")]}, 2, "the text for absent"),
-        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 workers last, and before there were 2"),
-        ({"workers": []}, 2, "0 workers last, and before there were 2"),
-        ({"workers": []}, 1, "0 workers last, and before there were 1"),
+        ({"workers": [worker(1, NEW, OLD)]}, 2, "1 main process lasts, and before there were 2"),
+        ({"workers": []}, 2, "0 main processes last, and before there were 2"),
+        ({"workers": []}, 1, "0 main processes last, and before there were 1"),
         ({"units": [unit("failed", sub="failed")]}, 2, "shop.service is failed (failed)"),
         ({"units": [unit("activating", sub="auto-restart")]}, 2, "shop.service is activating (auto-restart)"),
         ({"units": [unit(), unit("inactive", name="queue.service", sub="dead")]}, 2, "queue.service is inactive (dead)"),
@@ -340,7 +366,11 @@ def test_14_so_it_is_while_a_leaked_key_is_in_use():
 def test_12_a_host_that_stays_down_is_not_proven():
     ring = opened(at("promoted"), "rollback", T0)
     before, after = fallen(at("promoted"), NEW, OLD), fallen(ring)
-    assert "shop.service is failed (failed)" in visit.unproven(rings.order(ring), after, True, before)
+    found = visit.unproven(rings.order(ring), after, True, before)
+    assert [finding.do for finding in found if finding.seen == "shop.service is failed (failed)"] == [
+        "look at: systemctl status shop.service"
+    ]
+    assert visit.unproven(rings.order(ring), after, False, before) == [], "a deploy found it so"
     assert visit.unproven(rings.order(ring), seen(ring), True, before) == []
 
 
@@ -358,3 +388,165 @@ def test_a_record_says_whose_the_workers_were():
     assert visit.remembered_uids(look, idle(ring)) == [33]
     assert visit.remembered_uids(seen(ring), idle(ring)) == []
     assert visit.remembered_uids(seen(ring, record=None), idle(ring)) == []
+
+
+# --- rule 9: pools ------------------------------------------------------------
+
+
+def pool(*pids, main=1):
+    """A main process with these workers, all of which do what promote asks."""
+    return [worker(main, NEW, OLD), *(worker(pid, NEW, OLD, parent=main) for pid in pids)]
+
+
+def test_9_a_pool_may_shrink_while_its_main_process_lasts():
+    look = seen(at("promote"), workers=pool(2))
+    assert unproven("promote", look, pool(2, 3, 4, 5)) == []
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_9_a_main_process_without_workers_is_not_proven_where_it_had_some(restarted):
+    text = "no worker runs below pid 1 (gunicorn: worker) in two looks, and at the last proof there were some"
+    look = seen(at("promote"), workers=pool(), record=record(at("promote"), pools=None))
+    assert unproven("promote", look, pool(2), restarted=restarted) == [text], "the first visit knows only what it found"
+    for noted, expected in (([1], [text]), ([0], [])):
+        look["record"] = record(at("promote"), pools=noted)
+        assert unproven("promote", look, pool(2)) == expected, "and later ones what was proven"
+    look["pools"][0]["idle"] = True
+    assert unproven("promote", look, pool(2)) == []
+
+
+def test_9_a_loss_says_what_to_do():
+    (finding,) = visit.unproven(
+        rings.order(at("promote")),
+        seen(at("promote"), workers=pool()),
+        True,
+        found_before(*pool(main=1), *pool(main=2)),
+    )
+    assert finding == ("1 main process lasts, and before there were 2", visit.LOST)
+    assert "restart the application by hand" in finding.do and "app_keys_processes" in finding.do
+
+
+# --- what a failed visit says ---------------------------------------------------
+
+
+def after_restart(before, *workers, **changes):
+    """What is found after a restart that brought these workers."""
+    look = seen(at("promote"), workers=list(workers), **changes)
+    return visit.unproven(rings.order(at("promote")), look, True, found_before(*before), restarted=True)
+
+
+def test_2_a_restart_that_replaced_nothing_is_named_as_that():
+    old = [worker(5, OLD, NEW), worker(6, OLD, NEW, parent=5)]
+    (finding,) = after_restart(old, *old)
+    assert finding.seen.startswith(
+        "the restart replaced no process: pids 5, 6, started 2023-11-13T22:13:20Z, signs with"
+    )
+    assert finding.do == visit.NOT_REPLACED.format("shop.service")
+    assert "a reload gives none a new environment" in finding.do
+
+
+def test_2_a_restart_that_left_some_is_named_as_that():
+    old = [worker(5, OLD, NEW), worker(6, OLD, NEW)]
+    (finding,) = after_restart(old, old[0], worker(7, NEW, OLD))
+    assert finding.seen.startswith("the restart left processes of before: pid 5, started")
+    # The same pid is not the same process.
+    (finding,) = after_restart(old, {**old[0], "ticks": 51}, worker(7, NEW, OLD))
+    assert finding.seen.startswith("pid 5, started")
+
+
+def test_16_new_workers_with_other_keys_have_them_from_elsewhere_whatever_the_clock_says():
+    old = [worker(5, OLD, NEW)]
+    (finding,) = after_restart(old, worker(7, OLD, NEW, started=T0 - 9 * DAY))
+    assert "though the env file that it started on says otherwise" in finding.seen
+    assert finding.do.startswith("something else gives it its keys"), "they were restarted just now"
+    assert after_restart(old, worker(7, NEW, OLD)) == []
+    (finding,) = after_restart(old, worker(7, problem="absent"))
+    assert finding.do == PROBLEMS["absent"]
+
+
+def test_without_a_restart_old_workers_are_told_to_be_restarted():
+    look = seen(at("promote"), workers=[worker(5, OLD, NEW, started=T0 - 9 * DAY)])
+    (finding,) = visit.unproven(rings.order(at("promote")), look, True, found_before(worker(5, OLD, NEW)))
+    assert finding.do.startswith("restart shop.service: ")
+    look["restart"] = None
+    (finding,) = visit.unproven(rings.order(at("promote")), look, True, found_before(worker(5, OLD, NEW)))
+    assert finding.do.startswith("restart the application: ")
+
+
+def test_what_was_seen_is_said_with_what_to_do():
+    found = [Finding("a", "x"), Finding("b", "y"), Finding("c", "x"), Finding("a", "x")]
+    assert visit.said(found) == ["a; c. What to do: x", "b. What to do: y"]
+    assert visit.said([]) == []
+
+
+def test_9_a_refusal_of_a_host_that_is_down_says_what_to_do():
+    refuse = plan("promote", seen(at("promote"), OLD, NEW, workers=[], units=[unit("failed", sub="failed")])).refuse
+    assert refuse == (
+        "shop.service is failed (failed). What to do: look at: systemctl status shop.service. "
+        "Start the application: a host is not changed while it is down"
+    )
+
+
+OVER = [{"setting": "SECRET_KEY", "source": "/etc/local.env (EnvironmentFile= of shop.service)", "wins": True}]
+
+
+@pytest.mark.parametrize("keys", [[OLD, NEW], [NEW, OLD]], ids=["to be changed", "right today"])
+def test_16_a_host_on_which_something_wins_over_the_env_file_is_not_changed(keys):
+    look = seen(at("promote"), *keys, units=[unit(sources=OVER)])
+    refuse = plan("promote", look).refuse
+    assert refuse.startswith(
+        "shop.service takes SECRET_KEY from /etc/local.env (EnvironmentFile= of shop.service), which wins"
+    )
+    assert "take the setting out there" in refuse and refuse.endswith("Nothing was changed")
+    look["units"] = [unit(sources=[{**OVER[0], "wins": False}])]
+    assert plan("promote", look).refuse is None
+
+
+@pytest.mark.parametrize(
+    "what, files, workers, refused",
+    [
+        ("nothing has to change", [NEW, OLD], [NEW, OLD], False),
+        ("the file has to", [OLD], [NEW, OLD], True),
+        ("a worker has to", [NEW, OLD], [OLD], True),
+    ],
+)
+def test_5_a_deploy_that_has_nothing_to_do_is_not_stopped_by_what_wins(what, files, workers, refused):
+    look = seen(at("promote"), files=[env_file(*files)], workers=[worker(1, *workers)], units=[unit(sources=OVER)])
+    assert bool(plan("promote", look, DEPLOY).refuse) is refused
+
+
+def test_12_what_wins_does_not_stop_a_visit_that_takes_a_rollout_back():
+    ring = opened(at("promoted"), "rollback", T0)
+    look = seen(at("promoted"), units=[unit(sources=OVER)])
+    assert visit.plan(rings.order(ring), look, True) == (True, True, None)
+
+
+@pytest.mark.parametrize(
+    "what, before, changes, down, text",
+    [
+        ("all is gone", 2, {"workers": []}, True, f"no worker lasts: {visit.MAY_BE_DOWN}"),
+        ("they come and go", 2, {"lasting": 0}, True, f"no worker lasts: {visit.MAY_BE_DOWN}"),
+        ("its unit has failed", 2, {"units": [unit("failed", sub="failed")]}, True, f"shop.service is failed (failed): {visit.MAY_BE_DOWN}"),
+        ("it is still starting", 2, {"units": [unit("activating", sub="start-pre")]}, True, f"shop.service is activating (start-pre): {visit.MAY_BE_DOWN}"),
+        ("the old workers are there", 2, {"workers": [worker(1, OLD), worker(2, OLD)]}, False, f"the old workers run on with {OLD}, accepting {OLD}"),
+        ("one of them is", 2, {"workers": [worker(1, OLD)]}, False, f"the old workers run on with {OLD}, accepting {OLD}"),
+        ("one is new", 2, {"workers": [worker(1, OLD), worker(9, OLD)]}, False, f"workers run with {OLD}, accepting {OLD}"),
+        ("two kinds", 2, {"workers": [worker(8, FP[2], FP[1]), worker(9, FP[1])]}, False,
+         f"workers run with {FP[1]}, accepting {FP[1]}; others with {FP[2]}, accepting {FP[2]}, {FP[1]}"),
+        ("they cannot be read", 1, {"workers": [worker(9, problem="unreadable")]}, False, "workers run with keys that cannot be seen"),
+        ("nothing ran, nothing runs", 0, {"workers": [], "units": [unit("failed")]}, False, "nothing of the application runs, as before"),
+        ("nothing ran, something does", 0, {"workers": [worker(9, OLD)]}, False, f"workers run with {OLD}, accepting {OLD}"),
+    ],
+)  # fmt: skip
+def test_8_an_application_is_called_down_only_where_nothing_of_it_runs(what, before, changes, down, text):
+    earlier = found_before(*(worker(number, OLD) for number in range(1, before + 1)))
+    found = visit.standing(earlier, seen(at("promote"), **changes))
+    assert found.down is down
+    assert found.text == text
+
+
+def test_8_a_unit_that_was_stopped_before_says_nothing_about_the_rest():
+    earlier = {**found_before(worker(1, OLD)), "units": [unit(), unit("inactive", name="queue.service", sub="dead")]}
+    look = seen(at("promote"), workers=[worker(1, OLD)], units=earlier["units"])
+    assert visit.standing(earlier, look).down is False
+    assert visit.unproven(rings.order(at("promote")), look, True, earlier)[0].seen.startswith("pid 1")

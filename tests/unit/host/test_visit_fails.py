@@ -1,0 +1,530 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole visits that go wrong, in this process and with a real application: rule 8, and what is said."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import Any, Callable, Dict, List
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.host import files, limit, record, units, visit
+from ansible_collections.phased.keys.plugins.module_utils.rules.visit import MAY_BE_DOWN
+from visited import ALIEN, NEW, NEXT, OLD, PREPARE, SECRET, Host, holds, order
+
+BACK = "the settings of before were put back, and the application runs with them"
+# From promote on nobody may sign with OLD alone, and a host that still did is not taken back to it.
+FORWARD = order(NEW, OLD)
+
+
+def test_8_a_restart_that_fails_brings_the_settings_of_before_back(host: Host) -> None:
+    host.proven(OLD)
+    before, pids = host.record(), host.pids()
+    host.then("rm then; echo no such module >&2; exit 3")
+    answer = host.visit(PREPARE)
+    assert answer["failed"] and not answer["proven"] and answer["changed"]
+    assert answer["did"] == {
+        "written": [str(host.env)],
+        "restarted": True,
+        "restored": True,
+        "down": False,
+        "took": 0.0,
+    }
+    assert answer["msg"] == f"the restart command: exit code 3\nno such module. {BACK}. {visit.AGAIN}"
+    assert holds(answer) == [[OLD]] * 4 and host.restarts() == 2
+    assert "SECRET_KEY_FALLBACKS=\n" in host.env.read_text() and "Z='2 3'\n" in host.env.read_text()
+    assert not set(pids) & set(host.pids())
+    after = host.record()
+    assert (after["state"], after["counter"], after["nonce"]) == ("unproven", 3, "n3")
+    # What it remembers of the last proof stays.
+    for field in ("signs", "workers", "pools", "stopped", "files"):
+        assert after[field] == before[field]
+    assert answer["evidence"]["record"] == after and answer["evidence"]["settled"]
+
+
+def test_8_one_that_fails_with_the_old_settings_too_is_down(host: Host) -> None:
+    host.proven(OLD)
+    host.then("stop; exit 3")
+    answer = host.visit(PREPARE)
+    assert answer["did"]["down"] and answer["did"]["restored"]
+    assert answer["msg"] == (
+        "the restart command: exit code 3. the settings of before could not be put back into effect either (the restart command: exit code 3). "
+        f"no worker lasts: {MAY_BE_DOWN}. {visit.AGAIN}"
+    )
+    assert SECRET[NEW] not in host.env.read_text() and answer["evidence"]["workers"] == []
+
+
+def test_17_a_restart_command_that_is_missing_leaves_the_old_workers_and_says_so(host: Host) -> None:
+    host.proven(OLD)
+    pids = host.pids()
+    host.variables["restart_command"] = ["/nowhere/restart"]
+    answer = host.visit(PREPARE)
+    assert answer["did"]["down"] is False and MAY_BE_DOWN not in answer["msg"]
+    assert answer["msg"].endswith(f". the old workers run on with {OLD}, accepting {OLD}. {visit.AGAIN}")
+    assert answer["msg"].startswith("the restart command cannot be run: ")
+    assert host.pids() == pids and SECRET[NEW] not in host.env.read_text()
+
+
+def test_17_a_restart_that_replaces_nothing_is_named_as_that(host: Host) -> None:
+    host.proven(OLD)
+    host.variables["timeout"] = "0.5s"
+    pids = host.pids()
+    host.then("exit 0")
+    answer = host.visit(PREPARE)
+    told = f"the restart replaced no process: pids {', '.join(map(str, pids))}, started "
+    assert answer["msg"].startswith(told) and f"does not accept {NEW}" in answer["msg"]
+    assert (
+        "What to do: the restart of the application with app_keys_restart_command has to end these processes"
+        in answer["msg"]
+    )
+    assert BACK in answer["msg"] and holds(answer) == [[OLD]] * 4 and host.pids() == pids
+
+
+def test_16_workers_that_have_their_keys_from_elsewhere_are_named_as_that(host: Host) -> None:
+    host.proven(OLD)
+    host.variables["timeout"] = "0.5s"
+    (host.folder / "other").write_text(host.env.read_text())
+    host.then("FROM=./other")
+    answer = host.visit(PREPARE)
+    assert "though the env file that it started on says otherwise" in answer["msg"]
+    assert "What to do: something else gives it its keys" in answer["msg"] and BACK in answer["msg"]
+
+
+def test_9_what_was_seen_and_what_to_do_are_in_the_message(host: Host) -> None:
+    host.proven(OLD)
+    host.variables["timeout"] = "0.5s"
+    host.then("APP='exec sleep 300'")
+    answer = host.visit(PREPARE)
+    assert (
+        answer["msg"].startswith("no worker runs below pid ") and " (sleep) in two looks, and at the" in answer["msg"]
+    )
+    assert "What to do: see in its log why it starts none; if it may run without any, say so" in answer["msg"]
+    assert f"workers run with {OLD}, accepting {OLD}" in answer["msg"], "the same happens with the settings of before"
+    assert answer["did"]["down"] is False
+
+
+def test_9_a_pool_may_shrink(host: Host) -> None:
+    host.proven(OLD)
+    host.then("APP='sleep 300 & wait'")
+    assert host.visit(PREPARE)["proven"] and len(host.pids()) == 2
+    assert (host.record()["workers"], host.record()["pools"]) == (2, [1])
+
+
+def test_9_a_pool_that_may_idle_may_be_empty(host: Host) -> None:
+    host.proven(OLD)
+    host.variables["processes"][0]["idle"] = True
+    host.then("APP='exec sleep 300'")
+    assert host.visit(PREPARE)["proven"] and host.record()["pools"] == [0]
+
+
+def test_9_workers_that_do_not_last_are_not_proven(host: Host) -> None:
+    host.proven(OLD)
+    host.variables.update(timeout="1s", settle="0.3s")
+    # The third process of a row of short-lived ones stays.
+    host.then("APP='sleep 0.2; exit 1'")
+    answer = host.visit(PREPARE)
+    assert answer["did"]["down"] and f"no worker lasts: {MAY_BE_DOWN}" in answer["msg"]
+
+
+def test_8_settings_that_are_not_safe_any_more_stay_away(host: Host) -> None:
+    host.proven(OLD)
+    host.then("stop; exit 3")
+    answer = host.visit(FORWARD)
+    assert "the new env file stays: at this step the settings of before are not safe any more" in answer["msg"]
+    assert f"no worker lasts: {MAY_BE_DOWN}" in answer["msg"] and answer["did"]["down"]
+    assert answer["did"]["restored"] is False and SECRET[NEW] in host.env.read_text() and host.restarts() == 1
+
+
+def test_14_a_leaked_key_is_never_brought_back(host: Host) -> None:
+    host.proven(NEXT, NEW, OLD)
+    host.then("rm then; exit 3")
+    leaked = order(NEW, OLD, admits=[(NEXT, NEW, OLD)], leaked=[NEXT])
+    assert leaked.admits(NEXT, [NEXT, NEW, OLD]), "but for that"
+    answer = host.visit(leaked)
+    assert "the settings of before are not safe any more" in answer["msg"]
+    assert SECRET[NEXT] not in host.env.read_text() and host.record()["leaked"] == [NEXT]
+
+
+def test_6_a_key_that_comes_between_the_look_and_the_write_is_left_alone(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    real = record.save
+
+    def save(*arguments: Any) -> Any:
+        host.write(ALIEN)
+        return real(*arguments)
+
+    monkeypatch.setattr(record, "save", save)
+    answer = host.visit(PREPARE)
+    assert f"{host.env} holds {ALIEN} now, which is not in the keyring: it was left as it is" in answer["msg"]
+    assert "the env file was not changed" in answer["msg"] and f"the old workers run on with {OLD}" in answer["msg"]
+    assert SECRET[ALIEN] in host.env.read_text() and answer["changed"] is False and host.restarts() == 0
+
+
+def test_6_a_key_that_comes_during_the_restart_is_not_overwritten_by_the_way_back(host: Host) -> None:
+    host.proven(OLD)
+    host.then(f"rm then; sed -i 's/^SECRET_KEY=.*/SECRET_KEY={SECRET[ALIEN]}/' env; exit 3")
+    answer = host.visit(PREPARE)
+    assert f"could not be put back into effect either ({host.env} holds {ALIEN} now" in answer["msg"]
+    assert SECRET[ALIEN] in host.env.read_text() and answer["did"]["restored"] is False
+
+
+def test_8_only_our_settings_come_back_on_the_file_as_it_is_now(host: Host) -> None:
+    host.proven(OLD)
+    host.then("rm then; echo B=from-another-tool >> env; exit 3")
+    assert BACK in host.visit(PREPARE)["msg"]
+    assert host.env.read_text().endswith("Z='2 3'\nB=from-another-tool\n")
+
+
+def test_8_a_setting_that_was_absent_before_is_taken_out_again(host: Host) -> None:
+    host.write(OLD)
+    host.env.write_text(f"SECRET_KEY={SECRET[OLD]}\n")
+    host.start()
+    assert host.visit(order(OLD), counter=2)["proven"]
+    text = f"SECRET_KEY={SECRET[OLD]}\n"
+    assert host.env.read_text() == text
+    host.then("rm then; exit 3")
+    assert BACK in host.visit(PREPARE)["msg"] and host.env.read_text() == text
+
+
+def test_8_a_new_file_that_has_to_stay_says_what_runs(host: Host) -> None:
+    host.proven(OLD)
+    host.then("exit 3")
+    answer = host.visit(FORWARD)
+    assert f"not safe any more. the old workers run on with {OLD}, accepting {OLD}. " in answer["msg"]
+    assert answer["did"]["down"] is False
+
+
+def test_8_one_of_several_files_alone_was_changed_and_comes_back(host: Host) -> None:
+    second = host.folder / "queue.env"
+    host.variables["env_file"] = [str(host.env), str(second)]
+    host.write(OLD, path=second)
+    host.proven(OLD)
+    host.write(OLD, NEW, path=second)
+    text = second.read_text(), second.stat().st_ino
+    host.then("rm then; exit 3")
+    answer = host.visit(PREPARE)
+    assert answer["did"]["written"] == [str(host.env)] and BACK in answer["msg"]
+    assert (second.read_text(), second.stat().st_ino) == text and SECRET[NEW] not in host.env.read_text()
+
+
+# --- order: the record, the file, the lock --------------------------------------
+
+
+def seen_by(monkeypatch: Any, module: Any, name: str, look: Callable[[], Any]) -> List[Any]:
+    """What is true each time when a function is about to be called."""
+    real, found = getattr(module, name), []
+
+    def spied(*arguments: Any, **options: Any) -> Any:
+        found.append(look())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, spied)
+    return found
+
+
+def test_4_the_token_is_on_the_host_before_the_file_is(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    # The record itself is written by the same function: the second call is the one for the file.
+    found = seen_by(monkeypatch, files, "replace_text", lambda: (host.record(), SECRET[NEW] in host.env.read_text()))
+    assert host.visit(PREPARE)["proven"]
+    states = [(seen["state"], seen["counter"], new) for seen, new in found]
+    assert states == [("proven", 2, False), ("visiting", 3, False), ("visiting", 3, True)]
+    assert (found[1][0]["signs"], found[1][0]["workers"], found[1][0]["pools"]) == (OLD, 3, [1])
+
+
+def test_8_the_host_is_locked_from_before_the_look_until_all_is_said(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    lock = record.lock_path(str(host.state), "shop")
+    looks = seen_by(monkeypatch, visit, "look", lambda: files.holder(lock))
+    restarts = seen_by(monkeypatch, units, "run", lambda: files.holder(lock))
+    notes = seen_by(monkeypatch, record, "save", lambda: files.holder(lock))
+    host.then("exit 3")
+    assert host.visit(PREPARE)["failed"]
+    assert set(looks + restarts + notes) == {os.getpid()} and len(restarts) == 2 and len(notes) == 2
+    assert files.holder(lock) is None
+
+
+def test_8_a_visit_waits_for_another_and_then_says_who_has_the_lock(host: Host, elsewhere: Any) -> None:
+    host.proven(OLD)
+    host.variables["timeout"] = "0.4s"
+    lock = record.lock_path(str(host.state), "shop")
+    other = elsewhere(
+        "import sys, time\nwith files.Lock(sys.argv[1]):\n    print(flush=True)\n    time.sleep(60)", lock
+    )
+    began, before = time.monotonic(), host.record()
+    answer = host.visit(PREPARE)
+    assert 0.4 <= time.monotonic() - began < 10
+    assert answer["failed"] and not answer["changed"]
+    assert answer["msg"].startswith(f"pid {other.pid} has held {lock} since ") and answer["msg"].endswith(
+        visit.IN_FLIGHT
+    )
+    assert host.record() == before
+    # A check changes nothing, and waits for nobody.
+    assert host.visit(PREPARE, check=True)["changed"]
+
+
+def test_8_a_visit_goes_on_when_the_other_has_ended(host: Host, elsewhere: Any) -> None:
+    host.proven(OLD)
+    lock = record.lock_path(str(host.state), "shop")
+    elsewhere("import sys, time\nwith files.Lock(sys.argv[1]):\n    print(flush=True)\n    time.sleep(0.6)", lock)
+    assert host.visit(PREPARE)["proven"]
+
+
+# --- what cannot be written or restarted ------------------------------------------
+
+
+def failing(monkeypatch: Any, module: Any, name: str, when: Callable[..., bool], error: BaseException) -> None:
+    real = getattr(module, name)
+
+    def failed(*arguments: Any, **options: Any) -> Any:
+        if when(*arguments, **options):
+            raise error
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, failed)
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device (free some space there, and run again)")
+
+
+def test_7_a_file_that_cannot_be_written_is_left_as_it_is(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    text = host.env.read_text()
+    failing(monkeypatch, files, "replace_text", lambda path, *_more, **_options: path == str(host.env), FULL)
+    answer = host.visit(PREPARE)
+    assert "No space left on device" in answer["msg"] and "the env file was not changed" in answer["msg"]
+    assert f"the old workers run on with {OLD}" in answer["msg"]
+    assert (answer["did"]["written"], answer["changed"]) == ([], False)
+    assert host.env.read_text() == text and host.restarts() == 0 and host.record()["state"] == "unproven"
+
+
+def test_7_a_file_that_is_in_place_though_an_error_came_counts_as_written(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    real, calls = files.replace_text, []
+
+    def replaced(path: str, *arguments: Any, **options: Any) -> None:
+        real(path, *arguments, **options)
+        calls.append(path)
+        if calls.count(str(host.env)) == 1 and path == str(host.env):
+            raise OSError(errno.EIO, "the folder cannot be synced", path)
+
+    monkeypatch.setattr(files, "replace_text", replaced)
+    answer = host.visit(PREPARE)
+    assert "the folder cannot be synced" in answer["msg"] and BACK in answer["msg"]
+    assert answer["did"]["written"] == [str(host.env)] and SECRET[NEW] not in host.env.read_text()
+    assert host.restarts() == 0, "nothing had read it"
+
+
+def test_7_a_record_that_cannot_be_written_stops_the_visit_before_the_file(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    before = host.record()
+    failing(monkeypatch, record, "save", lambda *_all: True, FULL)
+    answer = host.visit(PREPARE)
+    assert answer["failed"] and answer["msg"].count("No space left") == 1
+    assert "the env file was not changed" in answer["msg"] and answer["did"]["restarted"] is False
+    assert host.record() == before and SECRET[NEW] not in host.env.read_text()
+    assert holds(answer) == [[OLD]] * 4
+
+
+def test_7_a_record_that_cannot_be_written_after_all_is_said(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    failing(monkeypatch, record, "save", lambda *told: told[4] == "unproven", FULL)
+    host.then("rm then; exit 3")
+    answer = host.visit(PREPARE)
+    assert BACK in answer["msg"] and "the host's record cannot be written: " in answer["msg"]
+    assert host.record()["state"] == "visiting" and holds(answer) == [[OLD]] * 4
+
+
+def test_7_a_record_of_a_proof_that_cannot_be_written_is_an_error(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    failing(monkeypatch, record, "save", lambda *told: told[4] == "proven", FULL)
+    with pytest.raises(OSError, match="No space left"):
+        host.visit(PREPARE)
+    assert host.record()["state"] == "visiting"
+
+
+def test_8_a_host_that_cannot_be_looked_at_at_the_end_is_not_called_well(host: Host, monkeypatch: Any) -> None:
+    host.proven(OLD)
+    host.then("exit 3")
+    looks: List[Any] = []
+    failing(
+        monkeypatch,
+        visit,
+        "look_once",
+        lambda *_all: bool(looks.append(1) or True),
+        PermissionError(errno.EPERM, "hidepid"),
+    )
+    answer = host.visit(FORWARD)
+    assert (
+        "the host cannot be looked at: " in answer["msg"] and f"what runs is not known: {MAY_BE_DOWN}" in answer["msg"]
+    )
+    assert answer["did"]["down"] and answer["evidence"]["settled"] is False and looks
+
+
+# --- services ----------------------------------------------------------------------
+
+
+class Services:
+    """systemctl as a visit asks for it; two services, and the application below one of them."""
+
+    def __init__(self, host: Host, monkeypatch: Any) -> None:
+        self.host, self.active, self.restarted = host, {"shop.service": "active", "queue.service": "active"}, []
+        host.variables.update(service=["shop", "queue.service"], restart_command=None)
+        monkeypatch.setattr(units, "show", self.show)
+        monkeypatch.setattr(units, "restart", self.restart)
+
+    def show(self, names: Any, **_options: Any) -> List[units.Unit]:
+        full = [units.full_name(name) for name in names]
+        return [units.Unit(name, "loaded", self.active[name], "state", "", 0, 0) for name in full]
+
+    def restart(self, names: Any, timeout: float, *, scope: str) -> None:
+        assert 0 < timeout <= 3 and scope == "system"
+        self.restarted.append(list(names))
+        self.host.start()
+
+
+def test_2_all_services_are_restarted_at_once(host: Host, monkeypatch: Any) -> None:
+    services = Services(host, monkeypatch)
+    host.proven(OLD)
+    assert host.visit(PREPARE)["proven"] and services.restarted == [["shop", "queue.service"]]
+
+
+def test_9_a_service_that_is_stopped_is_not_started(host: Host, monkeypatch: Any) -> None:
+    services = Services(host, monkeypatch)
+    services.active["queue.service"] = "inactive"
+    host.proven(OLD)
+    answer = host.visit(PREPARE)
+    assert answer["proven"] and services.restarted == [["shop"]]
+
+
+def test_9_a_service_that_does_not_come_up_is_not_proven(host: Host, monkeypatch: Any) -> None:
+    services = Services(host, monkeypatch)
+    host.proven(OLD)
+    host.variables["timeout"] = "0.4s"
+    real = services.restart
+
+    def restart(*arguments: Any, **options: Any) -> None:
+        services.active["queue.service"] = "failed"
+        real(*arguments, **options)
+
+    monkeypatch.setattr(units, "restart", restart)
+    answer = host.visit(PREPARE)
+    assert "queue.service is failed (state). What to do: look at: systemctl status queue.service" in answer["msg"]
+    assert f"queue.service is failed (state): {MAY_BE_DOWN}" in answer["msg"] and answer["did"]["down"]
+
+
+def test_9_a_service_that_a_socket_starts_meanwhile_is_restarted(host: Host, monkeypatch: Any) -> None:
+    services = Services(host, monkeypatch)
+    services.active.update(dict.fromkeys(services.active, "inactive"))
+    host.write(OLD)
+    real = files.replace_text
+
+    def replaced(path: str, *arguments: Any, **options: Any) -> None:
+        if path == str(host.env) and SECRET[NEW] in arguments[0]:
+            services.active["shop.service"] = "active"
+            host.start()
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(files, "replace_text", replaced)
+    answer = host.visit(PREPARE)
+    assert answer["proven"] and services.restarted == [["shop"]]
+    assert answer["did"]["took"] > 0 and len(answer["evidence"]["workers"]) == 3
+
+
+# --- a limit on everything ------------------------------------------------------------
+
+
+def hanging(monkeypatch: Any, module: Any, name: str, when: Callable[..., bool]) -> None:
+    real = getattr(module, name)
+
+    def hangs(*arguments: Any, **options: Any) -> Any:
+        if when(*arguments, **options):
+            time.sleep(60)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, hangs)
+
+
+@pytest.fixture
+def short(host: Host, monkeypatch: Any) -> Host:
+    """A proven host, the visits of which have little time."""
+    host.proven(OLD)
+    host.variables.update(timeout="0.3s", settle="0.05s")
+    monkeypatch.setattr(limit, "MARGIN", 1.0)
+    return host
+
+
+def test_17_a_first_look_that_hangs_is_cut_off_before_anything_was_done(short: Host, monkeypatch: Any) -> None:
+    lock = record.lock_path(str(short.state), "shop")
+    for check in (True, False):
+        hanging(monkeypatch, visit, "look", lambda *_all: True)
+        began = time.monotonic()
+        with pytest.raises(limit.Over, match="look"):
+            short.visit(PREPARE, check=check)
+        assert time.monotonic() - began < 10 and files.holder(lock) is None
+    assert SECRET[NEW] not in short.env.read_text() and short.record()["state"] == "proven"
+
+
+def test_17_a_write_that_hangs_is_cut_off_and_nothing_was_changed(short: Host, monkeypatch: Any) -> None:
+    hanging(monkeypatch, files, "replace_text", lambda path, text, **_more: path == str(short.env))
+    answer = short.visit(PREPARE)
+    assert answer["msg"].startswith(
+        "the change and its proof took longer than 1.35 s, and was cut off (in visit.replace). "
+    )
+    assert "the env file was not changed" in answer["msg"] and short.record()["state"] == "unproven"
+    assert files.holder(record.lock_path(str(short.state), "shop")) is None
+
+
+def test_17_a_look_that_hangs_after_the_write_has_the_settings_of_before_put_back(
+    short: Host, monkeypatch: Any
+) -> None:
+    looks: List[int] = []
+    hanging(monkeypatch, visit, "look_once", lambda *_all: looks.append(1) or len(looks) == 1)
+    answer = short.visit(PREPARE)
+    assert "the change and its proof took longer than 1.35 s" in answer["msg"] and BACK in answer["msg"]
+    assert holds(answer) == [[OLD]] * 4 and short.record()["state"] == "unproven"
+
+
+def test_17_a_way_back_that_hangs_too_ends_and_says_what_is_true(short: Host, monkeypatch: Any) -> None:
+    looks: List[int] = []
+    hanging(monkeypatch, visit, "look_once", lambda *_all: looks.append(1) or len(looks) <= 2)
+    answer = short.visit(PREPARE)
+    assert "could not be put back into effect either (the way back took longer than 1.35 s" in answer["msg"]
+    assert f"workers run with {OLD}, accepting {OLD}" in answer["msg"] and short.record()["state"] == "unproven"
+
+
+def test_17_a_host_on_which_every_look_hangs_ends_too(short: Host, monkeypatch: Any) -> None:
+    began = time.monotonic()
+    hanging(monkeypatch, visit, "look_once", lambda *_all: True)
+    answer = short.visit(PREPARE)
+    assert time.monotonic() - began < 15
+    assert "the host cannot be looked at: the host's record and a last look took longer" in answer["msg"]
+    assert f"what runs is not known: {MAY_BE_DOWN}" in answer["msg"] and answer["did"]["down"]
+    assert SECRET[NEW] not in short.env.read_text() and short.record()["state"] == "unproven"
+    assert files.holder(record.lock_path(str(short.state), "shop")) is None
+
+
+@pytest.mark.parametrize("state", ["visiting", "proven"])
+def test_17_a_record_that_hangs_is_cut_off(short: Host, monkeypatch: Any, state: str) -> None:
+    hanging(monkeypatch, record, "save", lambda *told: told[4] == state)
+    if state == "proven":
+        with pytest.raises(limit.Over, match="writing the host's record took longer"):
+            short.visit(PREPARE)
+    else:
+        answer = short.visit(PREPARE)
+        assert "the change and its proof took longer" in answer["msg"] and SECRET[NEW] not in short.env.read_text()
+
+
+def test_17_an_env_file_that_hangs_when_it_is_read_is_cut_off(short: Host, monkeypatch: Any) -> None:
+    reads: Dict[str, int] = {}
+
+    def second(path: str, *_more: Any) -> bool:
+        reads[path] = reads.get(path, 0) + 1
+        return path == str(short.env) and reads[path] == 2
+
+    hanging(monkeypatch, files, "read_text", second)
+    with pytest.raises(limit.Over, match="reading the env file took longer"):
+        short.visit(PREPARE)
+    assert SECRET[NEW] not in short.env.read_text()
