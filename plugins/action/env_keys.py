@@ -17,6 +17,7 @@ from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules import visit as rules
 from ..module_utils.rules.ring import Ring
+from ..module_utils.rules.variables import profile_of
 from ..plugin_utils import run_folder
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, same_form
 from ..plugin_utils.asking import boot_time
@@ -34,6 +35,11 @@ NOBODY_VOUCHES = (
     "{host} has no record, and no host that has one vouches for this keyring, which may be a copy or a backup. Nothing was changed: "
     "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first. If no host has its record any more "
     "(app_keys_state_dir was changed or emptied) docs/incidents.md has the way out"
+)
+BROUGHT_BACK = (
+    "{host}: {path} held {keys}, which has ended: something wrote it there since the last visit, a task of this deploy most likely. This visit "
+    "puts the keys of the open step back; until it has, the application may have served with the old one. Take {names} out of the template or "
+    "task that writes {path}, or give the keys a file of their own"
 )
 # Stands behind what the connection says of a host that was lost in its visit.
 CUT_OFF = (
@@ -89,18 +95,30 @@ class ActionModule(HostAction):
 
     def visit(self, ring: Ring) -> Dict[str, Any]:
         """Ask the host what a visit would do unless this run has seen its record, and visit it if that is to be done."""
+        warnings: List[str] = []
         joins = self.host not in self.members
         waived = any(waiver["member"] == self.host for waiver in ring["waivers"])
         if self._task.check_mode or joins or waived or not self.recorded(ring):
             foreseen = self.foreseen(ring)
             if self._task.check_mode or foreseen.get("failed") or foreseen.get("first") or self.done(foreseen):
                 return foreseen
+            warnings = self.brought_back(ring, foreseen)
         if joins:
             ring = self.changed(ring, lambda ring: members.register(ring, [self.host], time.time()))
         elif waived:
             # Nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
             ring = self.changed(ring, lambda ring: members.end_waivers(ring, [self.host], time.time()))
-        return self.written(ring)
+        answer = self.written(ring)
+        return {**answer, "warnings": warnings} if warnings else answer
+
+    def brought_back(self, ring: Ring, foreseen: Mapping[str, Any]) -> List[str]:
+        """Say that something wrote keys that have ended into the env file, which this visit is about to put right."""
+        found = rules.brought_back(rings.order(ring), foreseen["evidence"]) if "evidence" in foreseen else {}
+        names = " and ".join(profile_of(self.values).names)
+        return [
+            BROUGHT_BACK.format(host=self.host, path=path, keys=", ".join(keys), names=names)
+            for path, keys in found.items()
+        ]
 
     def done(self, foreseen: Mapping[str, Any]) -> bool:
         """Whether a deploy has nothing to do here: the host has what it should, and its record."""

@@ -43,6 +43,10 @@ class Order(NamedTuple):
         """Whether these settings are safe beside every other that the step allows."""
         return signs in self.may_sign and set(self.must_accept) <= set(accepts) <= set(self.may_accept)
 
+    def has_ended(self, key: Optional[str]) -> bool:
+        """Whether the keyring held this key once, and no host is to accept it any more."""
+        return key in self.known and key not in self.may_accept
+
     def may_restore(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
         """Whether a failed visit may put these settings back: safe ones that use no leaked key where the step does not."""
         brought_back = ({signs} - {self.signs}) | (set(accepts) - set(self.accepts))

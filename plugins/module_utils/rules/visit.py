@@ -97,6 +97,16 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     return Plan(False, False, NO_RESTART) if restart and not look["restart"] else Plan(write, restart)
 
 
+def brought_back(order: Order, look: Mapping[str, Any]) -> Dict[str, List[str]]:
+    """Return by env file the keys in it that have ended: whoever wrote it since the last visit has them from before."""
+    found = {
+        file["path"]: [key for key in dict.fromkeys([file["signs"], *file["accepts"]]) if order.has_ended(key)]
+        for file in look["files"]
+        if not file["problem"]
+    }
+    return {path: keys for path, keys in found.items() if keys}
+
+
 def down(look: Mapping[str, Any]) -> List[Finding]:
     """Find why the application of a host on which nothing runs should run; nothing where it is not meant to."""
     return [] if look["workers"] else proof.process_findings(look)

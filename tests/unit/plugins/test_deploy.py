@@ -59,3 +59,36 @@ def test_a_deploy_writes_the_file_of_a_new_host_and_mends_one_that_lacks_a_key(a
     assert fleet[2].pids() == []
     assert sorted(fleet.ring()["members"]) == ["web1", "web2", "web3"]
     assert fleet.states() == keys
+
+
+def test_a_deploy_that_brings_a_retired_key_back_is_told_so(after: After) -> None:
+    fleet = after("retire")
+    new = fleet.key("primary")
+    fleet.write_env(fleet.secret, 0)
+    fleet[0].restart()
+    run = fleet.deploy().ended(0)
+    run.says("[WARNING]", "web1:", f"held {fleet.old}, which has ended").says(
+        "Take SECRET_KEY and SECRET_KEY_FALLBACKS out"
+    )
+    assert fleet[0].has(new, []) and fleet[1].has(new, [])
+    assert "web2:" not in run.text.partition("[WARNING]")[2].partition("PLAY RECAP")[0]
+    assert "has ended" not in fleet.deploy().ended(0).text
+
+
+def test_a_host_that_lost_its_record_gets_one_in_a_deploy(after: After) -> None:
+    fleet = after("adopt")
+    fleet[0].record_file.unlink()
+    before = fleet.unchanged()
+    fleet.deploy().ended(0)
+    assert fleet[0].record()["state"] == "proven" and fleet[0].record()["counter"] == 1
+    assert fleet.unchanged() == before
+    fleet.run("status").ended(0).says("2 of 2 hosts have their record")
+
+
+def test_a_host_that_loses_its_record_after_the_survey_is_visited_all_the_same(after: After) -> None:
+    fleet = after("prepare")
+    fleet.vars.update(app_keys_soak="1h", app_keys_serial=[1])
+    fleet[0].tell("then", "rm ../web2/state/shop.json")
+    new = fleet.key("staged")
+    fleet.run("promote").ended(0).says("promote: 2 of 2 hosts sign with")
+    assert all(host.has(new, [fleet.old]) for host in fleet.hosts)

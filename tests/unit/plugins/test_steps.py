@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Callable
 
 import pytest
@@ -98,3 +99,30 @@ def test_a_key_without_a_soak_is_let_go_of_without_another_survey(after: After, 
     fleet.vars.update(app_keys_soak=soak)
     run = fleet.run("rollout").ended(0).says("retire: 1 of 1 host", "have let go of", "nothing is in flight")
     assert run.text.count("TASK [Open the gate]") == surveys
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_20_a_first_host_that_does_not_run_steadily_stops_the_rollout_there(after: After, comes_back: bool) -> None:
+    """It is proven in two looks, and gone some seconds later: a crash loop with a longer period than app_keys_settle."""
+    fleet = after("prepare", ("web1", "web2", "web3"))
+    fleet.vars.update(app_keys_soak="1h", app_keys_serial=[1, "100%"], app_keys_bake="4s")
+    again = f"rm -f then; {shlex.join(fleet[0].restart_command)}" if comes_back else "kill $(cat pid)"
+    fleet[0].tell("then", f"(sleep 2; {again}) >/dev/null 2>&1 &")
+    new, before = fleet.key("staged"), fleet.unchanged()
+    run = fleet.run("promote").ended(2)
+    run.says("promote: web1 has to run steadily first: looked at again in", "(app_keys_bake)")
+    run.says("promote stops here").lists("web1", "is gone since its visit, and pid" if comes_back else "no worker runs")
+    assert fleet[0].file().signs == new
+    for host in fleet.hosts[1:]:
+        assert fleet.unchanged()[1][host.name] == before[1][host.name]
+
+
+def test_20_a_first_host_that_runs_steadily_is_waited_for_once_in_a_step(after: After) -> None:
+    fleet = after("prepare", ("web1", "web2", "web3"))
+    fleet.vars.update(app_keys_soak="1h", app_keys_serial=[1], app_keys_bake="2s")
+    run = fleet.run("promote").ended(0)
+    assert run.text.count("has to run steadily first") == 1
+    run.says("promote: 3 of 3 hosts sign with")
+    # What restarts nothing is not waited for.
+    fleet.run("rollout").ended(0)
+    assert "steadily" not in fleet.run("promote").text
