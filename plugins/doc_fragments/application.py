@@ -55,7 +55,9 @@ options:
   processes:
     description:
       - Where the workers are, as a mapping or a list of mappings. Each is one of C(unit) (its whole control group), C(pid_file)
-        (that process and its descendants) and C(pattern) (a regular expression over command lines).
+        (that process and its descendants) and C(pattern) (a regular expression over the first 4096 bytes of command lines).
+      - A pid file that others than root may write names only processes of theirs. A pattern trusts what processes call themselves,
+        which any user of the host may choose.
       - Their main processes have to last; how many workers one has is its own business, as long as one that had any at its last
         proof has some. C(idle=true) beside one of these says that its main process may run without.
       - Default is the variable C(app_keys_processes), and else the units of O(service).
@@ -63,7 +65,9 @@ options:
   proof:
     description:
       - How a worker is read. V(environ) reads what the process was given. V(process_age) is weaker and for applications that
-        read their file themselves, when the oldest ancestor of every worker started after the file was written.
+        read their file themselves, when every worker, and whatever it was forked from, started after a visit saw the file as it is.
+      - A container, and a process that was forked by one that is gone, is not proven by its age. An environment that can be read
+        and holds one of the settings counts with V(process_age) too.
       - Default is the variable C(app_keys_proof), and else V(environ).
     type: str
     choices: [environ, process_age]

@@ -68,7 +68,7 @@ class Ages:
         if isinstance(line, dict):
             return line
         oldest = min(line, key=lambda one: one.ticks)
-        who = "" if oldest is process else f"runs on what pid {oldest.pid} was given, which "
+        who = "" if oldest.pid == process.pid else f"runs on what pid {oldest.pid} was given, which "
         said = {
             file["path"]: age.judge(file, self.stamps.get(file["path"]), self.boot, oldest.ticks, oldest.started)
             for file in env_files

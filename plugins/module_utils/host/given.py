@@ -97,8 +97,7 @@ def _all_given(wanted: Iterable[Process], proc: str) -> Dict[int, Union[bytes, E
     """
     found: Dict[int, Union[bytes, EnvironmentUnknown]] = {}
     waiting = list(wanted)
-    for attempt in range(_TRIES):
-        time.sleep(_PAUSE if attempt and waiting else 0)
+    for _try in range(_TRIES):
         between = []
         for process in waiting:
             try:
@@ -111,6 +110,9 @@ def _all_given(wanted: Iterable[Process], proc: str) -> Dict[int, Union[bytes, E
             else:
                 found[process.pid] = given
         waiting = between
+        if not waiting:
+            break
+        time.sleep(_PAUSE)
     for process in waiting:
         text = f"pid {process.pid} shows no environment: its main thread has ended"
         found[process.pid] = EnvironmentUnknown("unreadable", text)

@@ -15,7 +15,17 @@ from typing import Optional
 from .proc import LONGEST_TEXT, Process, opened, read
 
 # What a container engine runs beside a container. They are given the engine's environment; the keys are in the container.
-ENGINES = ("conmon", "podman", "crun", "runc", "slirp4netns", "pasta", "rootlessport", "fuse-overlayfs", "catatonit")
+ENGINES = (
+    "conmon",
+    "podman",
+    "catatonit",
+    "slirp4netns",
+    "pasta",
+    "pasta.avx2",
+    "rootlessport",
+    "fuse-overlayfs",
+    "aardvark-dns",
+)
 _EXECFN, _DELETED = 31, " (deleted)"  # AT_EXECFN in elf.h; what the kernel says behind a program that was replaced
 
 

@@ -24,7 +24,7 @@ class Named(NamedTuple):
     """The processes that are to be proven.
 
     processes   by pid
-    doubts      of a pid that may have come round again: why
+    doubts      of a pid that may have come round again, and that nothing else names: why
     together    those that were named as one, by their unit or by one above them, and not each by what it is called
     """
 
@@ -43,7 +43,9 @@ def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
     """Return the processes that are to be proven."""
     by_name = {unit.name: unit for unit in shown}
     own = processes.lineage(table, os.getpid())
-    found, doubts, together, called = {}, {}, [], set()
+    found, doubts, together = {}, {}, []
+    sure: Set[int] = set()
+    called: Set[int] = set()
     for place in app["processes"]:
         doubt = None
         if "unit" in place:
@@ -53,15 +55,19 @@ def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
             members, doubt = pid_files.read(table, place["pid_file"])
         else:
             members = processes.matching(table, place["pattern"], own)
-            called |= {process.pid for process in members}
+            called.update(process.pid for process in members)
         found.update({process.pid: process for process in members})
-        doubts.update({process.pid: doubt for process in members if doubt})
+        pids = {process.pid for process in members}
+        if doubt:
+            doubts.update(dict.fromkeys(pids, doubt))
+        else:
+            sure |= pids
         if "pattern" not in place:
-            together.append({process.pid for process in members})
+            together.append(pids)
     wholes = {pid: processes.whole(process) for pid, process in sorted(found.items())}
     return Named(
         {pid: process for pid, process in wholes.items() if process},
-        doubts,
+        {pid: doubt for pid, doubt in doubts.items() if pid not in sure},
         [frozenset(pids - called) for pids in together],
     )
 

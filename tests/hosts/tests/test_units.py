@@ -198,6 +198,36 @@ def test_a_unit_that_a_socket_starts(fleet: Played) -> None:
     app.run("rollout").ended(-1).says("no worker runs", "Start the application")
 
 
+def test_what_is_no_worker_of_a_unit(fleet: Played) -> None:
+    """systemd leaves `(sd-pam)` in a unit with PAMName=, and helpers may be given nothing at all."""
+    app = Application(fleet, "helped", ["/etc/helped.env"], ["helped.service"])
+    start = "ExecStart=/bin/sh -c 'env -i sleep infinity & exec sleep infinity'"
+    app.write(
+        f"{SYSTEM}/helped.service", f"[Service]\nUser=www-data\nPAMName=su\nEnvironmentFile=/etc/helped.env\n{start}\n"
+    )
+    app.do("start", *app.units)
+    pids = "cat /sys/fs/cgroup$(systemctl show --value -p ControlGroup helped.service)/cgroup.procs"
+    assert sorted(app.sh(f"for pid in $({pids}); do cat /proc/$pid/comm; done").split()) == [
+        "(sd-pam)",
+        "sleep",
+        "sleep",
+    ]
+    app.run("adopt").ended(0)
+    app.run("rollout").ended(0).says("retire: 1 of 1 host have let go of")
+    # One that pretends to be the manager's and hides what it was given is not believed.
+    title = "import ctypes, time; open('/proc/self/comm', 'w').write('(sd-pam)'); f = open('/proc/self/stat').read().rpartition(')')[2].split(); "
+    title += "start, end = int(f[45]), int(f[48]); ctypes.memset(start, 0, end - start); ctypes.memmove(start, b'(sd-pam)', 8); time.sleep(9999)\n"
+    app.write("/srv/liar.py", title)
+    app.write(
+        f"{SYSTEM}/helped.service",
+        "[Service]\nEnvironmentFile=/etc/helped.env\nExecStart=/bin/sh -c 'python3 /srv/liar.py & exec sleep infinity'\n",
+    )
+    app.do("daemon-reload")
+    app.do("restart", *app.units)
+    app.variables["app_keys_new"] = True
+    app.run("rollout").ended(-1).says("((sd-pam)): pid", "has overwritten its environment", "SPT_NOENV=1")
+
+
 def test_units_of_a_user(fleet: Played) -> None:
     fleet.sh("web1", "useradd --create-home --shell /bin/sh --user-group seller")
     # The image has no libpam-systemd, which would set this.

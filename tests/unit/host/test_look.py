@@ -1,15 +1,16 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What two looks say together, and what a process outside the named ones holds."""
+"""What two looks say together, and when one is enough."""
 
 from __future__ import annotations
 
+import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import look
 
-OURS, OTHER = "our-key-abcdefghijklmnop", "another-key-abcdefghijkl"
+OURS = "our-key-abcdefghijklmnop"
 
 
 def seen(*workers: Tuple[int, int], restarts: int = 0) -> Dict[str, Any]:
@@ -35,3 +36,43 @@ def test_workers_below_one_that_lasts_may_come_and_go(
 ) -> None:
     found = look.compared(first, second)
     assert (found["settled"], found["unsettled"], found["lasting"]) == (settled, unsettled, lasting)
+
+
+def test_a_great_family_takes_no_time() -> None:
+    first = seen(*((pid, pid - 1) for pid in range(2, 20_000)))
+    second = seen((2, 1), *((pid, pid - 1) for pid in range(30_000, 50_000)))
+    begun = time.monotonic()
+    found = look.compared(first, second)
+    assert time.monotonic() - begun < 1
+    assert (found["lasting"], len(found["unsettled"])) == (1, 20_000)
+
+
+@pytest.mark.parametrize("hours", [0, 1, -1])
+@pytest.mark.parametrize(("settle", "looks"), [("0s", 1), ("0.3s", 2), ("60s", 2)])
+def test_who_is_young_is_looked_at_twice_whatever_the_clock_says(
+    settle: str, looks: int, hours: int, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write(OURS)
+    shop.run(["/bin/sleep", "60"], {"SECRET_KEY": OURS})
+    taken, waited, once, now = [], [], look.look_once, time.time
+
+    def counted(*arguments: Any) -> Any:
+        taken.append(once(*arguments))
+        # It is set between what was seen and what is said of it.
+        monkeypatch.setattr(time, "time", lambda: now() + hours * 3600 * len(taken))
+        return taken[-1]
+
+    monkeypatch.setattr(look, "look_once", counted)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    found = look.look(shop.app(settle=settle), [], "nonce")
+    assert len(taken) == looks
+    assert waited == [shop.app(settle=settle)["settle"]] * (looks - 1)
+    assert (found["settled"], found["lasting"]) == (True, 1)
+
+
+def test_who_has_lasted_is_looked_at_once(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.write(OURS)
+    shop.run(["/bin/sleep", "60"], {"SECRET_KEY": OURS})
+    time.sleep(0.3)
+    monkeypatch.setattr(look, "compared", lambda first, second: pytest.fail("a second look was taken"))
+    assert look.look(shop.app(settle="0.1s"), [], "nonce")["lasting"] == 1

@@ -172,6 +172,15 @@ class TestDoubt:
             assert worker["problem"]["kind"] == "doubtful"
             assert f"{shop.pid_file} names pid {pid}, which started" in worker["problem"]["text"]
 
+    def test_who_is_named_by_something_else_too_is_not_doubted(self, shop: Any, until: Any) -> None:
+        shop.write(OURS)
+        pid = shop.run(["/bin/sleep", "59.75"])
+        self.put_back(shop)
+        until(lambda: processes.table()[pid].command == "/bin/sleep 59.75")
+        places = [{"pid_file": str(shop.pid_file)}, {"pattern": "^/bin/sleep 59[.]75$"}]
+        for order in (places, places[::-1]):
+            assert shop.worker(pid, processes=order)["problem"]["kind"] == "absent"
+
     def test_who_holds_our_settings_is_the_one(self, shop: Any) -> None:
         # The clock was set after the boot.
         shop.write(OURS)
