@@ -251,7 +251,6 @@ class _Visit:
             # The moment of the look that proved it, so that this very evidence may show that a soak of no length is over.
             "stopped": history.after(self.before, signs, seen["now"]),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
-            "linked": self.second_names(),
         }
         return {**seen, "record": self.note("proven", kept)}
 
@@ -264,7 +263,14 @@ class _Visit:
         """Write the record."""
         app, request = self.app, self.request
         return record.save(
-            app["state_dir"], app["name"], request.token, request.step, state, kept, request.order.leaked, app["host"]
+            app["state_dir"],
+            app["name"],
+            request.token,
+            request.step,
+            state,
+            {**kept, "linked": self.second_names()},
+            request.order.leaked,
+            app["host"],
         )
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
@@ -335,8 +341,13 @@ class _Visit:
                 "after": describe_order(self.request) if self.did["written"] else describe(self.before),
             },
         }
+        if self.linked:
+            outcome["msg"] = (
+                f"{', '.join(self.linked)} had another name (hard link), under which the keys of before still are: find / -xdev -inum "
+                f"{' or '.join(map(str, self.linked.values()))} names it"
+            )
         if found:
-            outcome["msg"] = ". ".join(found)
+            outcome["msg"] = ". ".join([*found, *filter(None, [outcome.get("msg")])])
             # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
             outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
         return outcome
