@@ -245,8 +245,8 @@ def _units(app: Mapping[str, Any]) -> List[_Unit]:
         of = dict(said)
         paths_said = [value for field, value in said if field == "EnvironmentFiles"]
         if of.get("LoadState") == "loaded":
-            one = [of.get(field, "") for field in ("ControlGroup", "User", "Group", "Environment")]
-            found.append(_Unit(name, *one, files=paths_said))
+            group, user, its, values = (of.get(field, "") for field in ("ControlGroup", "User", "Group", "Environment"))
+            found.append(_Unit(name, group, user, its, values, paths_said))
     return found
 
 

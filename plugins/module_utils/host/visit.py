@@ -254,6 +254,13 @@ class _Visit:
         }
         return {**seen, "record": self.note("proven", kept)}
 
+    def left_behind(self) -> List[str]:
+        """Say where keys of before still are, under another name of a file that was replaced."""
+        return [
+            f"{path} had another name (hard link), under which the keys of before still are: find / -xdev -inum {inode} names it"
+            for path, inode in self.linked.items()
+        ]
+
     def second_names(self) -> Dict[str, int]:
         """Return the files that had another name when they were last written, each with the inode that the name still has."""
         before = (self.before["record"] or {}).get("linked") or {}
@@ -341,13 +348,10 @@ class _Visit:
                 "after": describe_order(self.request) if self.did["written"] else describe(self.before),
             },
         }
-        if self.linked:
-            outcome["msg"] = (
-                f"{', '.join(self.linked)} had another name (hard link), under which the keys of before still are: find / -xdev -inum "
-                f"{' or '.join(map(str, self.linked.values()))} names it"
-            )
+        told = [*found, *self.left_behind()]
+        if told:
+            outcome["msg"] = ". ".join(told)
         if found:
-            outcome["msg"] = ". ".join([*found, *filter(None, [outcome.get("msg")])])
             # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
             outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
         return outcome

@@ -370,6 +370,19 @@ def test_a_way_that_only_passes_through_a_users_folder_is_the_users_all_the_same
 
 
 @root
+@pytest.mark.parametrize("target", ["env", "absolute", "../place/env"])
+def test_who_owns_a_link_decides_too(target: str, tmp_path: Path) -> None:
+    place = made(tmp_path / "place")
+    env = made(place / "env", 0, text="A=1\n")
+    link = place / "link"
+    link.symlink_to(env if target == "absolute" else target)
+    assert ok(str(link)) == "A=1\n"
+    os.lchown(link, SHOP, SHOP)
+    with pytest.raises(paths.Unsafe, match=f"leads to {env}, which is root's, and uid {SHOP} could have led it there"):
+        ok(str(link))
+
+
+@root
 def test_nothing_is_made_in_a_users_folder(tmp_path: Path) -> None:
     made(tmp_path / "home", SHOP)
     with pytest.raises(paths.Unsafe, match="is not made in a folder of"):
