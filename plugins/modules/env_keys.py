@@ -42,10 +42,12 @@ options:
       - Path of the keyring on the controller. Default is the variable C(app_keys_keyring).
     type: path
   env_owner:
-    description: Owner of the env file. Default is the variable C(app_keys_env_owner), and else it stays as it is.
+    description:
+      - Owner of the env file. Default is the variable C(app_keys_env_owner), and else it stays as it is; that of its folder when new.
+      - A file that exists and belongs to somebody else is refused with the command that gives it to this owner.
     type: str
   env_group:
-    description: Group of the env file. Default is the variable C(app_keys_env_group), and else it stays as it is.
+    description: Group of the env file. Default is the variable C(app_keys_env_group), and else it stays as it is; that of its folder when new.
     type: str
   env_mode:
     description: Mode of the env file. Default is the variable C(app_keys_env_mode), and else it stays as it is; V(0600) when new.

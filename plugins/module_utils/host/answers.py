@@ -71,7 +71,8 @@ def _bare(text: str) -> str:
 
 def _anchor(secret: str) -> str:
     """Return the longest part of a secret that is spelled the same in every way."""
-    return str(max(re.findall(r"[ -~]+", _bare(secret)) or [""], key=len))
+    found: List[str] = re.findall(r"[ -~]+", _bare(secret))
+    return max(found, key=len, default="")
 
 
 def _spelled(secret: str) -> str:

@@ -313,11 +313,17 @@ class _Visit:
             # The moment of the look that proved it, so that this very evidence may show that a soak of no length is over.
             "stopped": history.after(self.before, signs, seen["now"]),
             "files": {file["path"]: file["identity"] for file in seen["files"]},
-            "linked": self.second_names(),
             "uids": rules.remembered_uids(self.before, seen),
         }
         with limit.within(limit.MARGIN, "writing the host's record"):
             return {**seen, "record": self.note("proven", kept)}
+
+    def left_behind(self) -> List[str]:
+        """Say where keys of before still are, under another name of a file that was replaced."""
+        return [
+            f"{path} had another name (hard link), under which the keys of before still are: find / -xdev -inum {inode} names it"
+            for path, inode in self.linked.items()
+        ]
 
     def second_names(self) -> Dict[str, int]:
         """Return the files that had another name when they were last written, each with the inode that the name still has."""
@@ -329,7 +335,7 @@ class _Visit:
         app, request = self.app, self.request
         return record.save(
             app["state_dir"], app["name"], request.token, request.step, state,
-            {**kept, "stamps": self.stamps}, request.order.leaked, app["host"],
+            {**kept, "stamps": self.stamps, "linked": self.second_names()}, request.order.leaked, app["host"],
         )  # fmt: skip
 
     def fall_back(self, found: List[str], old_texts: Mapping[str, Optional[str]]) -> Dict[str, Any]:
@@ -416,8 +422,10 @@ class _Visit:
                 else settings.describe(self.before),
             },
         }
+        told = [*found, *self.left_behind()]
+        if told:
+            outcome["msg"] = ". ".join(told)
         if found:
-            outcome["msg"] = ". ".join(found)
             # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
             outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
         return outcome

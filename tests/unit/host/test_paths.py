@@ -301,13 +301,39 @@ def test_access_lists_count(user: int, mask: int, reads: bool, good: bool, tmp_p
             ok(str(env))
 
 
-def may_of(mode: int, tmp_path: Path) -> Set[Any]:
+def test_who_may_by_an_access_list(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("")
-    path.chmod(mode)
+    entries = [
+        (1, 6, NONE),
+        (2, 6, 7001),
+        (2, 4, 7002),
+        (4, 6, NONE),
+        (8, 2, 8001),
+        (8, 4, 8002),
+        (16, 6, NONE),
+        (32, 4, NONE),
+    ]
+    try:
+        os.setxattr(path, paths.ACL, acl(*entries))
+    except OSError as error:
+        pytest.skip(f"no access lists here: {error}")
+    me, us = ("user", os.getuid()), ("group", path.stat().st_gid)
+    assert may_of(None, tmp_path, 4) == {me, us, ("user", 7001), ("user", 7002), ("group", 8002), paths.EVERYBODY}
+    assert may_of(None, tmp_path, 2) == {me, us, ("user", 7001), ("group", 8001)}
+    entries[-2] = (16, 4, NONE)
+    os.setxattr(path, paths.ACL, acl(*entries))
+    assert may_of(None, tmp_path, 2) == {me}
+
+
+def may_of(mode: Optional[int], tmp_path: Path, right: int = 2) -> Set[Any]:
+    path = tmp_path / "x"
+    if mode is not None:
+        path.write_text("")
+        path.chmod(mode)
     held = os.open(path, os.O_PATH)
     try:
-        return paths.may(held, 2)
+        return paths.may(held, right)
     finally:
         os.close(held)
 
@@ -331,6 +357,29 @@ def test_a_text_that_refuses_says_who_and_what_to_do(tmp_path: Path) -> None:
     said = str(caught.value)
     assert f"{tmp_path}/home/env is root's, in a folder of uid {SHOP}'s" in said
     assert f"chown -h {SHOP} {tmp_path}/home/env" in said
+
+
+@root
+def test_a_way_that_only_passes_through_a_users_folder_is_the_users_all_the_same(tmp_path: Path) -> None:
+    made(tmp_path / "home", SHOP)
+    made(tmp_path / "env", 0, text="A=1\n")
+    assert ok(str(tmp_path / "env")) == "A=1\n"
+    for path in ("home/../env", "home/./../env"):
+        with pytest.raises(paths.Unsafe, match="leads to .*/env, which is root's"):
+            ok(str(tmp_path / path))
+
+
+@root
+@pytest.mark.parametrize("target", ["env", "absolute", "../place/env"])
+def test_who_owns_a_link_decides_too(target: str, tmp_path: Path) -> None:
+    place = made(tmp_path / "place")
+    env = made(place / "env", 0, text="A=1\n")
+    link = place / "link"
+    link.symlink_to(env if target == "absolute" else target)
+    assert ok(str(link)) == "A=1\n"
+    os.lchown(link, SHOP, SHOP)
+    with pytest.raises(paths.Unsafe, match=f"leads to {env}, which is root's, and uid {SHOP} could have led it there"):
+        ok(str(link))
 
 
 @root

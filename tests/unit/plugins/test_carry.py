@@ -158,6 +158,50 @@ def test_what_is_no_answer_is_told_with_what_to_do() -> None:
     assert answer["failed"] and "python9: not found" in answer["msg"] and "ansible_python_interpreter" in answer["msg"]
 
 
+OLD = sorted(
+    path for name in ("2.7*", "3.6*", "3.7*") for path in Path.home().glob(f".pyenv/versions/{name}/bin/python")
+)
+
+
+@pytest.mark.parametrize("python", OLD or [None], ids=lambda path: path and path.parts[-3])
+def test_a_python_that_is_too_old_is_told_in_a_sentence(python: Path | None, tmp_path: Path) -> None:
+    if python is None:
+        pytest.skip("no Python before 3.8 here")
+    text = carry.text("active_fingerprint", look(tmp_path), False)
+    done = subprocess.run([python, *carry.OPTIONS.split()], input=text, capture_output=True, check=False)
+    answer = carry.answer(
+        str(python), {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
+    )
+    assert answer["failed"] and "3.8 or later" in answer["msg"] and "ansible_python_interpreter" in answer["msg"]
+    version = python.parts[-3].split(".")
+    if version[0] == "3":
+        assert answer["msg"].startswith(f"this host's Python is 3.{version[1]}, and 3.8 or later is needed: set")
+
+
+@pytest.mark.parametrize("status", [137, -9])
+def test_a_call_that_was_killed_is_said_to_be(status: int) -> None:
+    answer = carry.answer(PYTHON, {"rc": status, "stdout": "", "stderr": "Killed\n"})
+    assert answer["rc"] == status
+    assert answer["msg"] == f"{PYTHON} gave no answer: {carry.KILLED}"
+    assert "exit status 137" in carry.KILLED and "memory" in carry.KILLED and "run again" in carry.KILLED
+    assert carry.explained({"failed": True, "rc": status, "msg": "MODULE FAILURE"})["msg"] == carry.KILLED
+
+
+def test_what_ansible_says_of_an_ordinary_module_is_told_with_what_it_means() -> None:
+    failed = {
+        "failed": True,
+        "rc": 1,
+        "msg": "MODULE FAILURE",
+        "module_stderr": "  x\nSyntaxError: future feature annotations is not defined\n",
+    }
+    assert (
+        carry.explained(dict(failed))["msg"]
+        == f"SyntaxError: future feature annotations is not defined {carry.TOO_OLD}"
+    )
+    for other in ({"changed": False}, {"failed": True, "msg": "our own"}, {**failed, "module_stderr": "a fault"}):
+        assert carry.explained(dict(other)) == other
+
+
 def test_a_host_does_not_steer_ansible() -> None:
     told = '{"changed": false, "ansible_facts": {"x": 1}, "_ansible_y": 1, "add_host": {"host_name": "web2"}, "first": "/tmp/x"}'
     ended = {"rc": 0, "stderr": "", "stdout": f"Welcome!\n{told}\n"}
