@@ -139,14 +139,9 @@ def may_go(ring: Ring, now: float) -> List[Dict[str, Any]]:
 
 
 def letting_go(keys: Sequence[Mapping[str, Any]]) -> str:
-    """What the step is called that lets go of these keys: withdraw, if all of them are taken back."""
-    taken_back = [key for key in keys if key["state"] == "staged" or "rolled_back" in key["marks"]]
+    """What the step is called that lets go of these keys, which have soaked: withdraw, if all of them were rolled back."""
+    taken_back = [key for key in keys if "rolled_back" in key["marks"]]
     return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
-
-
-def at_rest(ring: Ring) -> bool:
-    """Whether no rollout is in flight."""
-    return not rings.is_open(ring) and not rings.in_state(ring, "staged", "retiring", "dropping")
 
 
 def may_begin(ring: Ring, wait: float, now: float) -> bool:
