@@ -284,11 +284,12 @@ class KeyringFile:
         try:
             files.replace_text(self.path, sealed, mode=0o600)
         except OSError as error:
-            said = self._cannot_be_written(error)
             if self._holds(sealed):
-                # Only the folder could not be flushed, and the next run goes on from the new one.
-                raise KeyringFileError(f"{said}. It is in its place all the same: see to that disk first") from None
-            raise NotWrittenError(said) from None
+                raise KeyringFileError(
+                    f"{self.path} is written, and its folder could not be flushed to the disk ({os.strerror(error.errno or 0)}): after a crash the "
+                    "one before may be back. See to that disk, and run again: the next run goes on from what is there"
+                ) from None
+            raise NotWrittenError(self._cannot_be_written(error)) from None
         return ring
 
     def _cannot_be_written(self, error: OSError) -> str:

@@ -139,8 +139,8 @@ def may_go(ring: Ring, now: float) -> List[Dict[str, Any]]:
 
 
 def letting_go(keys: Sequence[Mapping[str, Any]]) -> str:
-    """What the step is called that lets go of these keys: withdraw, if all of them are taken back."""
-    taken_back = [key for key in keys if key["state"] == "staged" or "rolled_back" in key["marks"]]
+    """What the step is called that lets go of these keys, which have soaked: withdraw, if all of them were rolled back."""
+    taken_back = [key for key in keys if "rolled_back" in key["marks"]]
     return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
 
 

@@ -324,7 +324,9 @@ def test_a_keyring_whose_folder_alone_could_not_be_flushed_is_not_said_to_be_as_
 
     with monkeypatch.context() as patched:
         here_alone(patched, files.os, "fsync", fail)
-        with pytest.raises(KeyringFileError, match="It is in its place all the same: see to that disk first") as error:
+        with pytest.raises(
+            KeyringFileError, match=r"is written, and its folder could not be flushed to the disk \(Input/"
+        ) as error:
             file.replace(ring)
     assert not isinstance(error.value, NotWrittenError)
     assert file.load()["revision"] == ring["revision"] + 1

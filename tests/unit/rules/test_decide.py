@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, soak, steps
+from ansible_collections.phased.keys.plugins.module_utils.rules.variables import VARIABLES
 from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SECRETS, SOAK, adopt, at, opened, rolled, states
 
 SOON = CLOSED["promote"] + DAY
@@ -199,3 +200,39 @@ def test_what_comes_next_is_said_in_one_line(name, now, said):
 def test_10_the_soak_is_over_its_length_after_promotes_closing_count(name, moment):
     assert soak.next_due(at(name)) == moment
     assert OPENED["promote"] + SOAK["seconds"] < OVER
+
+
+def test_a_step_that_is_open_is_not_said_to_be_done():
+    """A leaked key that is on its way to the hosts is neither brought further nor taken for being there."""
+    ring = steps.mark_compromised(at("prepare"), NEW, LATER)
+    decision = next_step.decide(ring, "prepare", "prepare", LATER)
+    assert (decision.do, decision.text.endswith("The last step is prepare, still open")) == ("refuse", True)
+
+
+@pytest.mark.parametrize("name, now, step", [("promote", SOON, "retire"), ("promoted", OVER, "retire")])
+def test_what_soaks_or_will_is_retired_and_what_was_rolled_back_is_withdrawn(name, now, step):
+    assert next_step.decide(at(name), "retire", "retire", now).step == step
+    back = steps.close_step(opened(at(name), "rollback", SOON), SOON)
+    assert next_step.decide(back, "retire", "retire", SOON + SOAK["seconds"]).step == "withdraw"
+
+
+@pytest.mark.parametrize(
+    "name, now, max_age, said",
+    [
+        ("retired", LATER, None, "nothing is in flight"),
+        ("adopted", SOON, DAY, "nothing is in flight"),
+        ("retired", LATER, DAY, "nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z, in 23h"),
+        (
+            "retired",
+            CLOSED["retire"] + DAY,
+            DAY,
+            "nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z",
+        ),
+    ],
+)
+def test_when_the_next_rollout_is_due_is_said_where_that_is_known(name, now, max_age, said):
+    assert next_step.next_text(at(name), now, max_age) == said
+
+
+def test_the_age_at_which_a_rollout_begins_anew_is_the_variables_default():
+    assert next_step.MAX_AGE == VARIABLES["max_age"].default == DAY

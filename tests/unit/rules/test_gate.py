@@ -218,6 +218,19 @@ def test_14_a_leaked_key_is_gone_after_one_run_wherever_it_was_found(name, key, 
     assert rings.find(ring, key)["secret"] is None
 
 
+def test_14_a_leaked_key_is_let_go_of_with_the_evidence_that_closed_promote():
+    """By no host's own clock either: a soak of two weeks began this very moment everywhere."""
+    ring = leaked(at("promoted"), OLD)
+    evidence = {member: {**entry, "now": CLOSED["promote"]} for member, entry in fleet_of(ring).items()}
+    for entry in evidence.values():
+        entry["record"]["stopped"] = {OLD: CLOSED["promote"]}
+    verdict = gate.opening(ring, wish("retire"), FLEET, evidence, survey()._replace(clock=CLOSED["promote"]))
+    assert (verdict.do, states(verdict.ring)) == ("visit", {OLD: "dropping", NEW: "primary"})
+    # The same one without the mark waits.
+    waits = gate.opening(at("promoted"), wish("retire"), FLEET, evidence, survey()._replace(clock=CLOSED["promote"]))
+    assert waits.do == "stay"
+
+
 def test_14_other_keys_keep_their_soak():
     ring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 4)
     done, ring = run(leaked(ring, OLD))
@@ -256,6 +269,8 @@ def test_14_a_key_is_marked_once_and_only_if_the_keyring_knows_it():
         ("prepared", NEW, ["has never signed", "nothing that anybody holds ends"]),
         ("retire", OLD, ["is being let go of already"]),
         ("retired", OLD, ["is retired: no host is to accept it"]),
+        ("promote", OLD, ["does not sign after the step that is under way; its soak is waived", "every login"]),
+        ("retired", FP[6], [f"{FP[6]} is unknown: no host is to accept it"]),
     ],
 )
 def test_14_what_it_costs_is_said_by_what_the_key_did(name, key, said):
@@ -363,3 +378,6 @@ def test_what_is_next_in_an_emergency_is_said_first():
 
 def test_what_an_emergency_costs_depends_on_the_playbook():
     assert "phased.keys.rollback goes its one step" in emergency.cost(at("promoted"), NEW, "rollback")
+    # Only where the key signs does it matter which playbook it is.
+    for name, key in (("promoted", OLD), ("prepared", NEW), ("retire", OLD)):
+        assert emergency.cost(at(name), key, "rollback") == emergency.cost(at(name), key)

@@ -100,6 +100,7 @@ def test_after_its_soak_a_key_that_was_taken_back_is_withdrawn():
     assert (decision.do, decision.step) == ("open", "withdraw")
     ring = steps.close_step(opened(ring, "withdraw", over), over)
     assert states(ring) == {OLD: "primary", NEW: "withdrawn"}
+    assert not rings.is_open(ring)
 
 
 def test_taking_back_again_finds_nothing_to_do():

@@ -59,7 +59,8 @@ def started(*moments):
 
 @pytest.mark.parametrize(
     "days, short",
-    [(0, True), (13.99, True), (14, False), (15, False)],
+    # Half a second is too soon as well.
+    [(0, True), (13.99, True), (14 - 0.5 / DAY, True), (14, False), (15, False)],
 )
 def test_10_a_host_soaks_by_its_own_clock(days, short):
     assert bool(soak.shortfall(host(STOPPED + days * DAY), KEY)) is short
@@ -71,7 +72,28 @@ def test_10_a_soak_of_no_length_is_over_as_it_begins():
     ring = {**RING, "keys": [none if key["fingerprint"] == OLD else key for key in RING["keys"]]}
     began = epoch(none["times"]["soaking"])
     assert due(ring, began - 0.99) and not due(RING, began)
+    assert not due(ring, began - 1.01), (
+        "times are written in whole seconds, rounded up: no more than one is made up for"
+    )
     assert soak.shortfall(host(STOPPED), none) is None
+
+
+def test_14_a_leaked_key_waits_neither_for_the_controllers_clock_nor_for_a_hosts():
+    """The very evidence that closed promote is enough, also from a host whose own time was broken a moment ago."""
+    leaked = {**KEY, "marks": ["compromised"]}
+    ring = {**RING, "keys": [leaked if key["fingerprint"] == OLD else key for key in RING["keys"]]}
+    assert soak.over_at(leaked) < STOPPED
+    assert [key["fingerprint"] for key in due(ring, STOPPED)] == [OLD]
+    assert soak.next_due(ring) < STOPPED
+    for seen_then in (
+        host(STOPPED),
+        host(STOPPED + 1, stopped={OLD: STOPPED + 1}),
+        host(STOPPED, files=rewritten(STOPPED)),
+    ):
+        assert soak.shortfall(seen_then, leaked) is None
+        assert soak.shortfall(seen_then, KEY)
+    # Before promote is closed something may still sign with it: that is waited for.
+    assert soak.over_at({**leaked, "times": {"retiring": KEY["times"]["retiring"]}}) is None
 
 
 @pytest.mark.parametrize(
