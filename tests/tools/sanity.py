@@ -18,13 +18,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Callable
 
 import tracked
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "sanity"
-COPY = BUILD / "ansible_collections" / "phased" / "keys"
+COLLECTION = Path("ansible_collections/phased/keys")
+# Side by side, for each keeps hardly more than one core busy: these two take about as long as all others, and each is whole.
+HALVES = (("--test", "import", "--test", "compile"), ("--skip-test", "import", "--skip-test", "compile"))
+Lines = Callable[[str], object]  # what takes the lines that are printed
 # Kept between runs, since building the environments takes longer than the tests.
 HOME = ROOT / ".cache" / "ansible-test"
 PIP_PIN = ROOT / "requirements" / "ansible-test.txt"
@@ -47,18 +54,17 @@ LEFT_OUT = re.compile(r"Skipping|Required program .* not found")
 OTHER_PYTHON = re.compile(r"Skipping sanity test .* on Python \S+ because it could not be found")
 
 
-def copy_tracked_files() -> None:
+def copy_tracked_files(copy: Path) -> None:
     """Lay the files that git tracks, or would track, out as ansible-test wants them."""
-    shutil.rmtree(BUILD, ignore_errors=True)
-    tracked.copy(ROOT, COPY)
+    tracked.copy(ROOT, copy)
     # A repository of its own, so that ansible-test does not take the checkout's.
-    subprocess.run(["git", "init", "--quiet"], cwd=COPY, check=True)
-    subprocess.run(["git", "add", "--all"], cwd=COPY, check=True)
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
 
 
 def refuse_ignores() -> None:
     """Fail if somebody brought a list of ignored findings along."""
-    ignores = sorted((COPY / "tests" / "sanity").glob("ignore*.txt"))
+    ignores = sorted((ROOT / "tests" / "sanity").glob("ignore*.txt"))
     if ignores:
         sys.exit(f"sanity: no findings are ignored here, so remove {', '.join(path.name for path in ignores)}")
 
@@ -92,28 +98,46 @@ def real_interpreters() -> list[str]:
     return list(dict.fromkeys(path))
 
 
-def main() -> int:
-    """Run the sanity tests."""
-    copy_tracked_files()
-    refuse_ignores()
-    provide_pip()
+def run(copy: Path, arguments: Sequence[str], lines: Lines) -> bool:
+    """Run sanity tests; return whether they passed, with nothing left out that need not be."""
+    copy_tracked_files(copy)
     env = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     env.update(HOME=str(HOME), PATH=os.pathsep.join(real_interpreters()))
-    command = [str(Path(sys.executable).with_name("ansible-test")), "sanity", "--local", "--color", "no", *sys.argv[1:]]
-    run = subprocess.Popen(command, cwd=COPY, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert run.stdout
+    command = [str(Path(sys.executable).with_name("ansible-test")), "sanity", "--local", "--color", "no", *arguments]
+    process = subprocess.Popen(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout
     left_out: dict[str, None] = {}  # in order, and once: ansible-test repeats its warnings at the end
-    for line in run.stdout:
-        print(line, end="", flush=True)
+    for line in process.stdout:
+        lines(line.rstrip("\n"))
         if LEFT_OUT.search(line):
             left_out[line.strip()] = None
-    failed = run.wait() != 0
+    passed = process.wait() == 0
     for line in left_out:
         # A machine need not have every Python; anything else that is missing is a failure.
         needed = not OTHER_PYTHON.search(line)
-        failed = failed or needed
-        print(f"sanity: {'MISSING' if needed else 'not on this machine'}: {line}")
-    return int(failed)
+        passed = passed and not needed
+        lines(f"sanity: {'MISSING' if needed else 'not on this machine'}: {line}")
+    return passed
+
+
+def main() -> int:
+    """Run the sanity tests: those that are named, or all of them in two halves."""
+    refuse_ignores()
+    provide_pip()
+    shutil.rmtree(BUILD, ignore_errors=True)
+    if sys.argv[1:]:
+        return int(not run(BUILD / COLLECTION, sys.argv[1:], partial(print, flush=True)))
+    said: list[list[str]] = [[] for _ in HALVES]
+    with ThreadPoolExecutor(len(HALVES)) as pool:
+        halves = [
+            pool.submit(run, BUILD / str(number) / COLLECTION, half, said[number].append)
+            for number, half in enumerate(HALVES)
+        ]
+        passed = []
+        for half, lines in zip(halves, said):
+            passed.append(half.result())
+            print(*lines, sep="\n", flush=True)
+    return int(not all(passed))
 
 
 if __name__ == "__main__":

@@ -169,7 +169,6 @@ def batch_findings(
     rollout is taken back, a host on which the application was down before and after its visit holds up nobody: it serves nothing.
     """
     asked = rings.order(ring)
-    claimed = claimed_workers(evidence)
     who = standing(ring, fleet, survey)
     visited, batch = frozenset(visited), frozenset(batch)
     findings: Dict[str, List[Finding]] = {}
@@ -184,7 +183,7 @@ def batch_findings(
                 continue
             if member in visited:
                 # Of processes outside, another host's on this machine may just be restarting: the closing count asks.
-                found = judge(ring, asked, {**seen, "others": []}, claimed)
+                found = judge(ring, asked, {**seen, "others": []}, set())
             else:
                 found = late(ring, seen) or ([] if mending or member in batch else inadmissible(asked, seen))
         if found:

@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who keeps the next batch from beginning, who does not, and in what order hosts are visited."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Sequence
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import members
+from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
+from builders import (
+    DAY,
+    FLEET,
+    HOUR,
+    NEW,
+    OLD,
+    T0,
+    at,
+    env_file,
+    fleet_of,
+    idle,
+    opened,
+    outsider,
+    record,
+    seen,
+    survey,
+    unit,
+    worker,
+)
+
+NOW = T0 + 20 * DAY
+LOST = [Finding("was lost", "look at it")]
+BACK = opened(at("promoted"), "rollback", NOW)
+# Beside promote: what was done before is safe, what is older is not.
+SAFE, UNSAFE, DONE = seen(at("prepared")), seen(at("prepared"), OLD), seen(at("promote"))
+
+
+def batch(
+    ring: Any, evidence: Any, lost: Any = None, visited: Sequence[str] = (), batch: Sequence[str] = (), fleet: Sequence[str] = FLEET,
+    cut_off: Sequence[str] = (),
+) -> List[str]:  # fmt: skip
+    look = survey()._replace(clock=NOW, cut_off=cut_off)
+    return list(proofs.batch_findings(ring, fleet, evidence, look, lost or {}, visited, batch))
+
+
+def fleet(*odd: Any) -> Dict[str, Any]:
+    return dict(zip(FLEET, odd))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "next_batch", "stopped"),
+    [
+        # Hosts that are not safe come first, in batches of their own: until then they do not stop themselves ...
+        (fleet(SAFE, UNSAFE, UNSAFE), ["web-2"], []),
+        (fleet(SAFE, UNSAFE, UNSAFE), ["web-2", "web-3"], []),
+        # ... and a batch with one that is safe is not such a batch: others have to be safe beside it.
+        (fleet(SAFE, UNSAFE, UNSAFE), ["web-1", "web-2"], ["web-3"]),
+        (fleet(SAFE, UNSAFE, SAFE), ["web-1", "web-2"], []),
+        (fleet(SAFE, UNSAFE, UNSAFE), ["web-1"], ["web-2", "web-3"]),
+        # The last batch is over: nobody is in one, and nothing is set right any more.
+        (fleet(SAFE, UNSAFE, SAFE), [], ["web-2"]),
+        # One of whom nothing is known sets nothing right.
+        ({"web-1": SAFE, "web-3": UNSAFE}, ["web-2"], ["web-2", "web-3"]),
+    ],
+)  # fmt: skip
+def test_2_hosts_that_are_not_safe_are_set_right_first(evidence: Any, next_batch: Any, stopped: Any) -> None:
+    assert batch(at("promote"), evidence, batch=next_batch) == stopped
+
+
+def test_1_everybody_is_asked_for_whoever_knows_of_them() -> None:
+    """By the inventory, by the keyring, and by a play that has lost a host: findings of all, not of the first."""
+    ring = at("promote")
+    ring["members"] = {"web-1": ring["members"]["web-1"]}
+    evidence = {"web-1": SAFE, "web-5": UNSAFE}
+    assert batch(ring, evidence, {"web-7": LOST}, batch=["web-1"], fleet=["web-1", "web-5"]) == ["web-5", "web-7"]
+    ring["members"]["web-6"] = {"since": "2023-11-14T22:13:20Z", "proven": 2}
+    assert batch(ring, evidence, {}, batch=["web-1"], fleet=["web-1"]) == ["web-6"]
+
+
+def test_1_whoever_is_excused_does_not_hide_those_behind_it() -> None:
+    ring = members.waive(at("promote"), ["web-1"], "its disk is dead", HOUR, NOW)
+    assert batch(ring, {"web-3": UNSAFE, "web-2": SAFE}, batch=["web-2"]) == ["web-3"]
+    # Nor does one on which nothing runs.
+    down = seen(BACK, workers=[], units=[unit("failed")])
+    assert batch(BACK, fleet(down, SAFE, seen(BACK, OLD)), batch=["web-2"]) == ["web-3"]
+
+
+def test_1_a_host_that_was_lost_is_told_as_that_and_not_by_its_evidence() -> None:
+    found = proofs.batch_findings(
+        at("promote"), FLEET, fleet(SAFE, SAFE, SAFE), survey(), {"web-2": LOST}, [], ["web-3"]
+    )
+    assert found == {"web-2": LOST}
+
+
+@pytest.mark.parametrize(
+    ("ring", "workers", "keys", "stops"),
+    [
+        # Where a rollout is taken back, a host on which nothing runs holds up nobody, if its file is safe.
+        (BACK, [], (OLD, NEW), False),
+        (BACK, [worker(1, NEW, OLD)], (OLD, NEW), True),
+        (BACK, [], (OLD,), True),
+        (at("promoted"), [], (NEW, OLD), True),
+    ],
+)
+def test_12_what_holds_up_a_rollback(ring: Any, workers: Any, keys: Any, stops: bool) -> None:
+    entry = seen(
+        ring, workers=workers, units=[unit("failed")], files=[env_file(*keys)], record=record(ring, state="begun")
+    )
+    assert batch(ring, {**fleet_of(ring), "web-2": entry}, visited=["web-2"], batch=["web-3"]) == (
+        ["web-2"] if stops else []
+    )
+
+
+def test_a_host_that_was_visited_may_have_strangers_beside_it_until_the_closing_count() -> None:
+    ring = at("promote")
+    crowded = seen(ring, others=[outsider()])
+    assert batch(ring, fleet(DONE, crowded, SAFE), visited=["web-1", "web-2"], batch=["web-3"]) == []
+    assert list(proofs.count(ring, FLEET, fleet(DONE, crowded, DONE), survey()).findings) == ["web-2"]
+
+
+def test_hosts_on_one_machine_do_not_accuse_each_other() -> None:
+    ring = at("promote")
+    mine = {"pid": 101, "ticks": 1010, "started": T0, "command": "gunicorn: worker", "signs": NEW}
+    for others, found in (([mine], []), ([{**mine, "ticks": 1}], ["web-2"]), ([{**mine, "pid": 7}], ["web-2"])):
+        evidence = fleet(DONE, seen(ring, others=others, workers=[worker(201, NEW, OLD)]), DONE)
+        assert list(proofs.count(ring, FLEET, evidence, survey()).findings) == found
+    # Another machine's process of that number is somebody else.
+    elsewhere = seen(ring, others=[mine], machine="boot-2/1", workers=[worker(201, NEW, OLD)])
+    assert list(proofs.count(ring, FLEET, fleet(DONE, elsewhere, DONE), survey()).findings) == ["web-2"]
+
+
+# --- excuses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("proven", "in_inventory", "excused"),
+    [(2, True, True), (3, True, True), (1, True, False), (None, True, False), (3, False, False)],
+)
+def test_12_whom_a_rollback_excuses(proven: Any, in_inventory: bool, excused: bool) -> None:
+    ring = opened(at("promoted"), "rollback", NOW)
+    assert ring["step"]["excuses"] == 2
+    ring["members"]["web-2"]["proven"] = proven
+    names = FLEET if in_inventory else ("web-1", "web-3")
+    evidence = {"web-1": seen(ring), "web-3": seen(ring)}
+    assert (proofs.not_visitable(ring, names, evidence, survey()) == {}) is excused
+
+
+def test_12_a_host_that_is_new_since_is_excused_by_no_step_but_one_that_takes_back_what_never_signed() -> None:
+    evidence = {"web-1": SAFE, "web-2": SAFE, "web-3": SAFE}
+    joined = [*FLEET, "web-9"]
+    assert list(proofs.not_visitable(BACK, joined, evidence, survey())) == ["web-9"]
+    unstaged = opened(at("prepared"), "withdraw", NOW)
+    assert proofs.not_visitable(unstaged, joined, evidence, survey()) == {}
+    assert list(proofs.not_visitable(at("promote"), joined, evidence, survey())) == ["web-9"]
+
+
+# --- order -----------------------------------------------------------------------------------
+
+
+def test_those_that_are_not_safe_come_first_then_the_first_member_then_as_the_inventory_has_them() -> None:
+    ring, names = at("promote"), ("web-3", "web-2", "web-1")
+    safe = {"web-1": SAFE, "web-2": SAFE, "web-3": SAFE}
+    assert proofs.visiting_order(ring, names, safe) == ["web-1", "web-3", "web-2"]
+    assert proofs.visiting_order(ring, names, {**safe, "web-2": UNSAFE}) == ["web-2", "web-1", "web-3"]
+    assert proofs.visiting_order(ring, names, {**safe, "web-2": UNSAFE, "web-1": UNSAFE}) == ["web-1", "web-2", "web-3"]
+    # Of whom nothing is known is no reason to come first.
+    assert proofs.visiting_order(ring, names, {"web-1": SAFE, "web-3": SAFE}) == ["web-1", "web-3", "web-2"]
+
+
+def test_who_is_visited_now() -> None:
+    ring = at("promote")
+    assert proofs.visits(ring, FLEET, fleet(DONE, UNSAFE, SAFE), survey()) == ["web-2", "web-3"]
+    assert proofs.visits(ring, FLEET, {"web-3": SAFE, "web-2": DONE}, survey()) == ["web-3"]
+
+
+# --- what a count says ------------------------------------------------------------------------
+
+
+def test_who_is_idle_and_who_is_set_aside_is_told_apart() -> None:
+    ring = members.waive(at("promote"), ["web-3"], "its disk is dead", HOUR, NOW)
+    look = survey()._replace(clock=NOW)
+    found = proofs.count(ring, FLEET, {"web-1": idle(ring), "web-2": DONE}, look)
+    assert found == proofs.Count(["web-1", "web-2"], {}, ["web-1"], ["web-3"])
+    found = proofs.count(ring, FLEET, {"web-1": DONE, "web-3": UNSAFE}, look)
+    assert (found.proven, list(found.findings), list(found.waived)) == (["web-1"], ["web-2", "web-3"], [])
+
+
+def test_what_is_soon_too_old() -> None:
+    look = survey()  # the evidence is 10 s old, and may be 300 s old
+    old, other = seen(at("promote"), asked=1010.0 - 150.5), seen(at("promote"), asked=0.0, nonce="survey-0")
+    half = seen(at("promote"), asked=1010.0 - 150)
+    assert proofs.stale(FLEET, fleet(half, old, other), look) == ["web-2"]
+    assert proofs.stale(["web-1"], fleet(half, old, other), look) == []
+
+
+@pytest.mark.parametrize(("age", "usable"), [(0.0, True), (300.0, True), (300.5, False), (-0.5, False)])
+def test_how_old_evidence_may_be(age: float, usable: bool) -> None:
+    assert (proofs.usable("web-1", seen(at("promote"), asked=1010.0 - age), survey()) == []) is usable
+
+
+def test_a_survey_without_a_nonce_counts_nothing() -> None:
+    assert (
+        proofs.usable("web-1", seen(at("promote"), nonce=""), survey(nonce=""))[0].seen
+        == "the evidence is of another survey"
+    )
+
+
+def test_a_host_that_ansible_could_not_reach_is_told_how_to_set_it_aside_and_one_that_was_not_looked_at_is_not() -> (
+    None
+):
+    look = survey(web_2="unreachable (ssh: connection refused)")._replace(cut_off=["web-2"], clock=NOW)
+    found = proofs.count(at("promote"), FLEET, {"web-1": DONE}, look).findings
+    assert [finding.seen for finding in found["web-2"] + found["web-3"]] == [
+        "unreachable (ssh: connection refused)",
+        "was not looked at",
+    ]
+    assert found["web-2"][0].do == f"{proofs.AGAIN}; {proofs.SET_ASIDE.format(member='web-2')}"
+    assert found["web-3"][0].do == proofs.AGAIN
+    ring = members.waive(at("promote"), ["web-2"], "its disk is dead", HOUR, NOW - HOUR)
+    found = proofs.count(ring, FLEET, {"web-1": DONE}, look).findings
+    assert [(finding.seen, finding.do) for finding in found["web-2"]] == [
+        ("unreachable (ssh: connection refused)", proofs.AGAIN),
+        ("its waiver ran out at 2023-12-04T22:13:20Z", proofs.SET_ASIDE.format(member="web-2")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("serial", "batches"), [([1, "25%"], [1, "25%"]), (["1", 5], ["1", 5]), ([10], [1, 10]), (["100%"], [1, "100%"])]
+)
+def test_the_first_batch_is_one_host(serial: Any, batches: Any) -> None:
+    assert proofs.batch_sizes(serial) == batches

@@ -1,0 +1,364 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each verdict of the gate as a whole: what is done, what is written, and every line of what a person reads."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Sequence
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, steps, wording
+from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Verdict, Wish
+from builders import (
+    CLOSED,
+    DAY,
+    FLEET,
+    FP,
+    HOUR,
+    MINUTE,
+    NEW,
+    NEXT,
+    OLD,
+    PATH,
+    SECRETS,
+    SOAK,
+    T0,
+    at,
+    fleet_of,
+    idle,
+    opened,
+    record,
+    rolled,
+    seen,
+    states,
+    survey,
+)
+
+NOW = CLOSED["promote"] + DAY
+OVER = CLOSED["promote"] + SOAK["seconds"]
+SOAKED = T0 + 40 * DAY
+LOOK = survey()._replace(clock=NOW)
+GO_ON = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{} again when this is mended."
+
+
+def wish(phase: str, goal: str = "rollout", **changes: Any) -> Wish:
+    return Wish(**{"phase": phase, "goal": goal, "nonce": "n-new", "soak": SOAK, "new_key": SECRETS[3], **changes})
+
+
+def ask(
+    ring: Any,
+    phase: str,
+    goal: str = "rollout",
+    now: float = NOW,
+    evidence: Any = None,
+    fleet: Sequence[str] = FLEET,
+    **changes: Any,
+) -> Verdict:
+    found = fleet_of(ring) if evidence is None else evidence
+    for entry in found.values():
+        entry["now"] = SOAKED
+    return gate.opening(ring, wish(phase, goal, **changes), fleet, found, survey()._replace(clock=now))
+
+
+def found_by(ring: Any, evidence: Any, now: float = NOW) -> proofs.Count:
+    return proofs.count(ring, FLEET, evidence, survey()._replace(clock=now))
+
+
+@pytest.mark.parametrize(("name", "playbook"), [("promote", "rollout"), ("adopt", "adopt")])
+def test_a_closing_count_that_is_not_complete(name: str, playbook: str) -> None:
+    ring = at(name)
+    evidence = fleet_of(ring, web_2=seen(ring, FP[7]), web_3=None)
+    count = found_by(ring, evidence)
+    verdict = gate.closing(ring, FLEET, evidence, LOOK)
+    assert (verdict.do, verdict.ring, list(verdict.visit)) == ("refuse", ring, [])
+    assert verdict.text.split("\n") == [
+        f"{name} is not complete: {wording.counted(ring, count)}", *wording.table(count.findings), GO_ON.format(playbook),
+    ]  # fmt: skip
+    assert list(count.findings) == ["web-2", "web-3"]
+
+
+def test_a_closing_count_that_is_complete() -> None:
+    ring = at("promote")
+    verdict = gate.closing(ring, FLEET, fleet_of(ring), LOOK)
+    assert verdict == Verdict(
+        "stay", steps.close_step(ring, NOW),
+        f"promote: 3 of 3 hosts sign with {NEW} in every worker; retire is due in 14d, at 2023-11-30T00:23:20Z: run phased.keys.rollout again then",
+    )  # fmt: skip
+
+
+def test_a_refusal_to_open() -> None:
+    ring = at("prepare")
+    evidence = fleet_of(ring, web_2=seen(ring, FP[7]))
+    count = found_by(ring, evidence)
+    verdict = ask(ring, "promote", evidence=evidence)
+    assert verdict == Verdict(
+        "refuse", ring, wording.refusal(ring, "promote is not safe yet", count, count.findings, gate.NOTHING_CHANGED)
+    )
+    assert verdict.text.endswith(
+        "\nNothing was changed: no step was opened, and every host keeps the keys that it has."
+    )
+
+
+@pytest.mark.parametrize(("phase", "do"), [("promote", "refuse"), ("retire", "refuse"), ("prepare", "visit")])
+def test_what_next_step_refuses_is_said_with_the_phase(phase: str, do: str) -> None:
+    ring = at("adopted")
+    verdict = ask(ring, phase, phase)
+    assert verdict.do == do
+    if do == "refuse":
+        assert verdict.text == f"{phase}: {next_step.decide(ring, phase, phase, NOW).text}"
+
+
+def test_what_there_is_nothing_to_do_about_stays() -> None:
+    ring = at("promoted")
+    assert ask(ring, "promote", "promote") == Verdict(
+        "stay", ring, f"promote: done, every member was proven at {ring['step']['closed']}"
+    )
+    assert ask(ring, "retire") == Verdict(
+        "stay", ring, f"retire: {next_step.decide(ring, 'retire', 'rollout', NOW).text}"
+    )
+
+
+# --- going on -----------------------------------------------------------------------
+
+
+def half() -> Any:
+    """Promote is open, and one host was not visited yet."""
+    ring = at("promote")
+    return ring, fleet_of(ring, web_2=seen(at("prepared")))
+
+
+def test_going_on_with_those_that_are_left() -> None:
+    ring, evidence = half()
+    assert ask(ring, "current", evidence=evidence) == Verdict(
+        "visit", ring, f"promote: 2 of 3 hosts sign with {NEW} in every worker; 1 to go", ["web-2"]
+    )
+
+
+def test_going_on_registers_whoever_is_new() -> None:
+    ring = at("promote")
+    evidence = {**fleet_of(ring), "web-9": seen(ring, record=None)}
+    verdict = ask(ring, "current", evidence=evidence, fleet=[*FLEET, "web-9"])
+    assert (verdict.do, list(verdict.visit)) == ("visit", ["web-9"])
+    assert verdict.ring == members.register(ring, ["web-9"], NOW)
+
+
+def test_what_going_on_would_do() -> None:
+    ring, evidence = half()
+    count = found_by(ring, evidence)
+    verdict = ask(ring, "current", evidence=evidence, checking=True)
+    assert (verdict.do, verdict.ring, list(verdict.visit)) == ("stay", ring, [])
+    assert verdict.text.split("\n") == [
+        f"promote: 2 of 3 hosts sign with {NEW} in every worker; 1 to go. They would be visited:",
+        *wording.table(count.findings),
+        f"  web-2  write {PATH}: signs with {NEW} instead of {OLD}; restart shop.service",
+    ]
+    assert wording.table(count.findings)
+
+
+def test_what_keeps_it_from_going_on() -> None:
+    ring, evidence = half()
+    evidence["web-3"]["record"] = record(ring, counter=9)
+    count = found_by(ring, evidence)
+    verdict = ask(ring, "current", evidence=evidence)
+    assert (verdict.do, verdict.ring) == ("refuse", ring)
+    # Those alone that hold up the others: a visit would put web-2 right.
+    blocked = {"web-3": count.findings["web-3"]}
+    assert verdict.text == wording.refusal(ring, "promote cannot go on", count, blocked, gate.NOTHING_CHANGED)
+
+
+def test_going_on_where_all_is_well_closes() -> None:
+    ring = at("promote")
+    verdict = ask(ring, "current")
+    assert verdict == gate.closing(ring, FLEET, fleet_of(ring), LOOK)
+    assert verdict.ring["step"]["closed"]
+
+
+def test_a_rollback_that_waits_for_a_host_that_is_down() -> None:
+    ring = opened(at("promoted"), "rollback", NOW)
+    evidence = fleet_of(ring, web_2=None)
+    count = found_by(ring, evidence)
+    verdict = ask(ring, "current", evidence=evidence)
+    assert verdict == Verdict(
+        "refuse", ring, wording.refusal(ring, "rollback is not complete", count, count.findings, gate.NOTHING_CHANGED)
+    )
+
+
+# --- opening ------------------------------------------------------------------------
+
+
+def test_a_step_that_opens() -> None:
+    ring = at("prepare")
+    verdict = ask(ring, "promote", "promote", fleet=[*FLEET])
+    closed = steps.close_step(ring, NOW)
+    expected = steps.open_step(closed, "promote", NOW, "n-new", None, SOAK)
+    assert verdict == Verdict(
+        "visit", expected,
+        f"promote is open: 3 of 3 hosts accept {NEW} in every worker; key {NEW}; the soak will be 14d (the default of django)", list(FLEET),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "soak"),
+    [
+        ("adopted", "prepare", ""),
+        ("prepared", "promote", "; the soak will be 14d (the default of django)"),
+        ("promoted", "rollback", "; the soak will be 14d (the default of django)"),
+        ("promoted", "retire", ""),
+    ],
+)
+def test_the_soak_is_said_where_one_will_begin(name: str, phase: str, soak: str) -> None:
+    verdict = ask(at(name), phase, phase, now=OVER)
+    assert verdict.do == "visit"
+    assert verdict.text.partition("; key ")[2][16:] == soak
+
+
+def test_a_key_that_leaked_has_no_soak_and_that_is_said() -> None:
+    ring = steps.mark_compromised(at("prepared"), OLD, NOW)
+    assert ask(ring, "promote").text.endswith(f"; key {NEW}; {OLD} is compromised and has no soak")
+
+
+def test_the_soak_that_is_said_is_that_of_the_key_that_signs_no_more() -> None:
+    """Not that of one that soaks since the rollout before."""
+    ring = rolled(at("promoted"), NOW, 3)
+    ring["keys"][0]["soak"] = {"seconds": 7 * DAY, "source": "an older rollout"}
+    ring["keys"][1]["soak"] = {"seconds": 9 * DAY, "source": "the rollout before"}
+    ring = steps.close_step(opened(ring, "prepare", NOW, 4), NOW)
+    verdict = ask(ring, "promote", soak={"seconds": HOUR, "source": "app_keys_soak"})
+    assert verdict.text.endswith("; the soak will be 1h (app_keys_soak)")
+
+
+def test_what_a_rollback_says_of_those_that_it_leaves_for_later() -> None:
+    ring = at("promoted")
+    verdict = ask(ring, "rollback", "rollback", evidence=fleet_of(ring, web_2=None, web_1=None))
+    assert verdict.text == (
+        "rollback is open: 1 of 3 hosts can be visited now; left out, and to be visited by a later run: web-1, web-2; "
+        f"key {OLD}; the soak will be 14d (the default of django)"
+    )
+    assert verdict.ring == steps.open_step(ring, "rollback", NOW, "n-new", None, SOAK)
+
+
+def test_what_keeps_a_rollback_from_opening() -> None:
+    ring = at("promoted")
+    evidence = fleet_of(ring, web_2=seen(ring, record=record(ring, counter=9)))
+    verdict = ask(ring, "rollback", "rollback", evidence=evidence)
+    blocked = proofs.not_visitable(opened(ring, "rollback", NOW), FLEET, evidence, LOOK)
+    assert list(blocked) == ["web-2"]
+    assert verdict == Verdict(
+        "refuse",
+        ring,
+        wording.refusal(ring, "rollback is not safe yet", found_by(ring, evidence), blocked, gate.NOTHING_CHANGED),
+    )
+
+
+def test_a_rollback_without_a_host_in_reach() -> None:
+    ring = at("promoted")
+    count = found_by(ring, {})
+    assert ask(ring, "rollback", "rollback", evidence={}) == Verdict(
+        "refuse",
+        ring,
+        wording.refusal(ring, "rollback: no host can be visited", count, count.findings, gate.NOTHING_CHANGED),
+    )
+
+
+def test_what_would_open() -> None:
+    ring = at("prepared")
+    verdict = ask(ring, "promote", checking=True)
+    assert (verdict.do, verdict.ring, list(verdict.visit)) == ("stay", ring, [])
+    assert verdict.text.split("\n") == [
+        f"promote would open: 3 of 3 hosts accept {NEW} in every worker, and 3 hosts would be visited",
+        *[f"  {host}  write {PATH}: signs with {NEW} instead of {OLD}; restart shop.service" for host in FLEET],
+    ]
+    text = ask(at("adopted"), "prepare", checking=True).text
+    assert text.split("\n")[1] == f"  web-1  write {PATH}: accepts a new key; restart shop.service"
+    assert NEXT not in text
+
+
+def test_what_a_check_of_a_rollout_says_of_what_comes_after_visits() -> None:
+    ring, evidence = half()
+    assert ask(ring, "retire", evidence=evidence, checking=True) == Verdict("stay", ring, "retire: after these visits")
+    assert ask(ring, "retire", "retire", evidence=evidence, checking=True).do == "refuse"
+
+
+# --- letting go -----------------------------------------------------------------------
+
+
+def short(ring: Any, *hosts: str, key: str = OLD) -> Dict[str, Any]:
+    """Evidence of a fleet on some hosts of which a key has not soaked, by their own clocks."""
+    evidence = fleet_of(ring)
+    for host in hosts:
+        evidence[host]["record"]["stopped"] = {key: SOAKED - DAY}
+    return evidence
+
+
+def test_a_soak_that_some_hosts_clocks_have_not_seen() -> None:
+    ring = at("promoted")
+    evidence = short(ring, "web-1", "web-3")
+    verdict = ask(ring, "retire", now=OVER, evidence=evidence)
+    assert (verdict.do, verdict.ring) == ("stay", ring)
+    missing = proofs.soak_findings(evidence, [ring["keys"][0]])
+    assert verdict.text.split("\n") == ["retire: waiting for the soak on 2 of 3 hosts", *wording.table(missing)]
+    assert list(missing) == ["web-1", "web-3"]
+
+
+def test_of_two_keys_the_one_that_has_soaked_everywhere_goes() -> None:
+    ring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 3)
+    for keeps, goes in ((OLD, NEW), (NEW, OLD)):
+        verdict = ask(ring, "retire", now=OVER + DAY, evidence=short(ring, "web-2", key=keeps))
+        assert (verdict.do, verdict.ring["step"]["name"]) == ("visit", "retire")
+        assert (states(verdict.ring)[goes], states(verdict.ring)[keeps]) == ("dropping", "retiring")
+    both = ask(ring, "retire", now=OVER + DAY)
+    assert (states(both.ring)[OLD], states(both.ring)[NEW]) == ("dropping", "dropping")
+    # What was rolled back goes by another name, and not together with what was not.
+    next(key for key in ring["keys"] if key["fingerprint"] == NEW)["marks"].append("rolled_back")
+    assert ask(ring, "retire", now=OVER + DAY, evidence=short(ring, "web-2")).ring["step"]["name"] == "withdraw"
+    assert ask(ring, "retire", now=OVER + DAY).ring["step"]["name"] == "retire"
+
+
+# --- what a count writes ----------------------------------------------------------------
+
+
+def test_a_count_that_changes_nothing_writes_nothing() -> None:
+    ring = at("promoted")
+    assert gate.closed_ring(ring, found_by(ring, fleet_of(ring)), NOW) is ring
+
+
+@pytest.mark.parametrize("proven", [2, None])
+def test_a_member_that_was_not_counted_before_is_written(proven: Optional[int]) -> None:
+    ring = at("promoted")
+    ring["members"]["web-3"]["proven"] = proven
+    closed = gate.closed_ring(ring, found_by(ring, fleet_of(ring)), NOW)
+    assert closed["members"]["web-3"]["proven"] == 3
+
+
+def test_members_that_are_only_in_the_inventory_are_no_reason_to_write() -> None:
+    ring = at("promoted")
+    joined = {**fleet_of(ring), "web-9": seen(ring)}
+    count = proofs.count(ring, [*FLEET, "web-9"], joined, LOOK)
+    assert gate.closed_ring(ring, count, NOW) is ring
+
+
+def test_a_sealed_secret_is_a_reason_to_write_once_nobody_is_set_aside() -> None:
+    ring = at("retired")
+    ring["keys"][0]["secret"] = SECRETS[1]
+    count = found_by(ring, fleet_of(ring))
+    assert gate.closed_ring(ring, count, NOW)["keys"][0]["secret"] is None
+    assert gate.closed_ring(ring, count._replace(waived=["web-3"]), NOW) is ring
+
+
+def test_what_the_hosts_that_do_not_run_are_worth_is_said() -> None:
+    ring = at("promote")
+    verdict = gate.closing(ring, FLEET, fleet_of(ring, web_2=idle(ring)), LOOK)
+    assert (
+        f"3 of 3 hosts sign with {NEW} in every worker (1 of them on disk alone: nothing runs there); retire"
+        in verdict.text
+    )
+
+
+def test_the_current_step_is_gone_on_with_unless_it_spreads_a_leak() -> None:
+    assert gate.ask(at("promote"), wish("current"), NOW).do == "resume"
+    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), wish("current"), NOW).do == "skip"
+    later = CLOSED["retire"] + 10 * MINUTE
+    assert gate.ask(at("retired"), wish("prepare", max_age=MINUTE), later).do == "open"
+    assert gate.ask(at("retired"), wish("prepare"), later).do == "skip"
+    assert gate.ask(at("retired"), wish("prepare", new=True), later).do == "open"
