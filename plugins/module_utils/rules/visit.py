@@ -127,7 +127,9 @@ def unproven(
         last = len(look["pools"])
         noun = "main process lasts" if last == 1 else "main processes last"
         found.append(Finding(f"{last} {noun}, and before there were {len(before['pools'])}", LOST))
-    found += proof.pool_findings(look, pools.remembered(before["pools"]))
+    if converge or not proof.pool_findings(before):
+        # A deploy that found it so does not make it worse.
+        found += proof.pool_findings(look, pools.remembered(before["pools"]))
     for unit in _ended(before, look):
         found.append(
             Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}")

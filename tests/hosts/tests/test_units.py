@@ -152,6 +152,38 @@ def test_template_units(fleet: Played) -> None:
     app.run("rollout").ended(-1).says("'cart@*.service' is not the name of a unit")
 
 
+def test_a_drop_in_that_wins_over_the_env_file(fleet: Played) -> None:
+    """It has the same key, so every worker is right, and prepare would pass: promote could not."""
+    app = Application(fleet, "bazaar", ["/etc/bazaar.env"], ["bazaar.service"])
+    conf = f"{SYSTEM}/bazaar.service.d/local.conf"
+    app.write(f"{SYSTEM}/bazaar.service", sleeping("/etc/bazaar.env"))
+    app.write("/etc/local.env", f"SECRET_KEY={app.key}\n")
+    restart = "systemctl daemon-reload; systemctl restart bazaar.service"
+
+    def overridden() -> None:
+        app.write(conf, "[Service]\nEnvironmentFile=-/etc/local.env\n")
+        app.sh(restart)
+
+    said = "bazaar.service takes SECRET_KEY from /etc/local.env (EnvironmentFile= in"
+    overridden()
+    app.run("adopt").ended(-1).lists(
+        "web1", said, conf, "which wins over /etc/bazaar.env", "take the setting out there"
+    )
+    app.sh(f"rm {conf}; {restart}")
+    app.run("adopt").ended(0)
+    overridden()
+    app.run("prepare").ended(-1).says("prepare is not safe yet").lists("web1", said, conf)
+    assert len(fleet.ring(app.keyring)["keys"]) == 1
+    # Before our file it loses, and is nobody's business; nor is the unit's own line.
+    app.write(
+        conf,
+        "[Service]\nEnvironmentFile=\nEnvironmentFile=/etc/local.env\nEnvironmentFile=/etc/bazaar.env\nEnvironment=SECRET_KEY=x\n",
+    )
+    app.sh(restart)
+    app.run("rollout").ended(0).says("retire: 1 of 1 host have let go of")
+    app.done()
+
+
 def test_a_unit_that_a_socket_starts(fleet: Played) -> None:
     app = Application(fleet, "lazy", ["/etc/lazy.env"], ["lazy.service"])
     app.write(f"{SYSTEM}/lazy.socket", "[Socket]\nListenStream=/run/lazy.sock\n")

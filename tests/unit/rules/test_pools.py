@@ -75,6 +75,7 @@ def test_a_pool_says_who_its_main_process_is():
         # Which of several it is nobody can tell: pids are new after every restart.
         ([1, 0], [1, 0], []), ([0, 1], [1, 0], []), ([0, 0], [1, 0], [10, 11]), ([1, 0], [1, 1], [11]), ([2, 0], [1, 2], [11]),
         ([0, 2], [2, 1], [10]), ([1, 1], [2, 1], [10, 11]), ([0], [1, 0], [10]), ([1], [1, 1], []), ([0, 0, 1], [1], []),
+        ([1, 0], [2, 1], [10, 11]),
     ],
 )  # fmt: skip
 def test_9_fewer_pools_than_at_the_last_proof_are_found(now, had, bare):
@@ -133,6 +134,9 @@ CRON, NONE = looked(1, called="cron"), looked()
         ("one with workers is gone, and one without has come", both(looked(1, 10), looked(1, 10)), both(looked(1, 10), CRON), False),
         ("orphans of a main process that died have one again", looked(1, 1, 1), looked(1, 10, 10), False),
         ("orphans beside a new main process", looked(1, 10, 10, 1, 1), looked(1, 10, 10, 10, 10), False),
+        ("orphans have a main process again, and another program is gone", both(looked(1, 1, 1), CRON), looked(1, 10, 10), True),
+        ("orphans have a main process again, and another pool has shrunk",
+         both(looked(1, 10, 10, 10, called="celery"), looked(1, 1, 1)), both(looked(1, 10, called="celery"), looked(1, 10, 10)), False),
         ("fewer than the orphans were", looked(1, 1, 1, 1), looked(1, 10, 10), True),
         ("orphans, and all that is left is another program", looked(1, 1), CRON, True),
         ("a lone process is gone, and its namesakes are another's children",

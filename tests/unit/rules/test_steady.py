@@ -27,6 +27,7 @@ def visited(restarted=True, took=0.0, *delays, active="active"):
         ("a slow start", {"a": visited(True, 30.5, 0.1)}, 10.0, 30.5, "so long a took from its restart to its proof"),
         ("a unit that systemd starts late again", {"a": visited(True, 3.0, 0.1, 90.0)}, 10.0, 90.0, "RestartSec= of u1.service on a"),
         ("a unit that systemd never starts again", {"a": visited(True, 3.0, None)}, 10.0, 10.0, "app_keys_bake"),
+        ("the same where the bake is short", {"a": visited(True, 0.1, None)}, 0.5, 0.5, "app_keys_bake"),
         ("a unit that is stopped", {"a": visited(True, 3.0, 90.0, active="inactive")}, 10.0, 10.0, "app_keys_bake"),
         ("one of several hosts", {"a": visited(True, 3.0), "b": visited(True, 40.0), "c": visited()}, 10.0, 40.0,
          "so long b took from its restart to its proof"),
@@ -87,7 +88,10 @@ def test_20_what_is_steady(what, before, after):
 )  # fmt: skip
 def test_20_what_restarted_is_said_there_and_in_the_closing_count(what, after, said):
     assert unsteady(after) == said
-    assert steady.restarted_since({"web-1": host(), "web-2": host()}, {"web-1": after}) == {"web-1": "; ".join(said)}
+    now = {"web-1": after, "web-2": host(), "web-3": host(*OTHER)}
+    assert steady.restarted_since({"web-1": host(), "web-2": host(), "web-9": host()}, now) == {
+        "web-1": "; ".join(said)
+    }
     (finding, *_more) = steady.unsteady(host(), after)
     assert finding.do == steady.UNSTEADY
 

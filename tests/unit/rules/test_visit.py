@@ -415,6 +415,16 @@ def test_9_a_main_process_without_workers_is_not_proven_where_it_had_some(restar
     assert unproven("promote", look, pool(2)) == []
 
 
+def test_5_a_deploy_is_not_to_blame_for_a_pool_that_it_found_empty():
+    look = seen(at("promote"), workers=pool(), record=record(at("promote"), pools=[1]))
+    text = "no worker runs below pid 1 (gunicorn: worker) in two looks, and at the last proof there were some"
+    order = rings.order(at("promote"))
+    assert visit.unproven(order, look, DEPLOY, look) == []
+    assert [finding.seen for finding in visit.unproven(order, look, CONVERGE, look)] == [text]
+    full = seen(at("promote"), workers=pool(2), record=look["record"])
+    assert [finding.seen for finding in visit.unproven(order, look, DEPLOY, full)] == [text]
+
+
 def test_9_a_loss_says_what_to_do():
     (finding,) = visit.unproven(
         rings.order(at("promote")),
