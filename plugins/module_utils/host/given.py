@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Collection, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Collection, Dict, Iterable, Iterator, Optional, Tuple, Union
 
 from .proc import Process, opened, read, same
 
@@ -43,7 +43,7 @@ def environment(process: Process, proc: str = "/proc") -> Dict[str, str]:
     What it did to its variables later does not show. A process that was forked and has not yet called execve shows
     its parent's, and execve changes neither pid nor start: so one look proves little, and callers take two.
     """
-    given = _all_given([process], proc)[process.pid]
+    (_process, given), *_none = _all_given([process], proc)
     if isinstance(given, EnvironmentUnknown):
         raise given
     found: Dict[str, str] = {}
@@ -54,24 +54,26 @@ def environment(process: Process, proc: str = "/proc") -> Dict[str, str]:
     return found
 
 
-def settings(wanted: Iterable[Process], names: Collection[str], proc: str = "/proc") -> Dict[int, Settings]:
-    """Return by pid those of the variables `names` that each process was given, or why that is not known."""
-    found: Dict[int, Settings] = {}
-    for pid, given in _all_given(wanted, proc).items():
+def settings(
+    wanted: Iterable[Process], names: Collection[str], proc: str = "/proc"
+) -> Iterator[Tuple[Process, Settings]]:
+    """Yield each process with those of the variables `names` that it was given, or with why that is not known.
+
+    In no order, and of one process at a time: all together may be more than there is memory.
+    """
+    for process, given in _all_given(wanted, proc):
         if isinstance(given, EnvironmentUnknown):
-            found[pid] = given
+            yield process, given
         else:
             entries = {name: re.search(_ENTRY % re.escape(name.encode()), given) for name in names}
-            found[pid] = {name: entry[1].decode(*_CODING) for name, entry in entries.items() if entry}
-    return found
+            yield process, {name: entry[1].decode(*_CODING) for name, entry in entries.items() if entry}
 
 
-def may_hold(wanted: Iterable[Process], names: Collection[str], proc: str = "/proc") -> List[Process]:
-    """Return the processes for which `settings` may find something: quick, since every process of a host is asked.
+def may_hold(wanted: Iterable[Process], names: Collection[str], proc: str = "/proc") -> Iterator[Process]:
+    """Yield the processes for which `settings` may find something: quick, since every process of a host is asked.
 
     One is left out only where all that it was given was read and holds none of `names`, or nobody here may read it.
     """
-    found = []
     needles = [name.encode() + b"=" for name in names]
     for process in wanted:
         size = process.areas[3] - process.areas[2]
@@ -86,37 +88,33 @@ def may_hold(wanted: Iterable[Process], names: Collection[str], proc: str = "/pr
         except OSError:
             given = b""
         if not size or len(given) != size or any(needle in given for needle in needles):
-            found.append(process)
-    return found
+            yield process
 
 
-def _all_given(wanted: Iterable[Process], proc: str) -> Dict[int, Union[bytes, EnvironmentUnknown]]:
-    """Return by pid what each process was given, as it stands in its memory.
+def _all_given(wanted: Iterable[Process], proc: str) -> Iterator[Tuple[Process, Union[bytes, EnvironmentUnknown]]]:
+    """Yield each process with what it was given, as it stands in its memory.
 
     Who is between two programs is asked again, all of them together: nobody makes us wait for one after the other.
     """
-    found: Dict[int, Union[bytes, EnvironmentUnknown]] = {}
-    waiting = list(wanted)
-    for _try in range(_TRIES):
+    for last in [False] * (_TRIES - 1) + [True]:
         between = []
-        for process in waiting:
+        for process in wanted:
             try:
                 given = _given(process, proc)
             except EnvironmentUnknown as error:
-                found[process.pid] = error
+                yield process, error
                 continue
-            if given is None:
-                between.append(process)
+            if given is not None:
+                yield process, given
+            elif last:
+                text = f"pid {process.pid} shows no environment: its main thread has ended"
+                yield process, EnvironmentUnknown("unreadable", text)
             else:
-                found[process.pid] = given
-        waiting = between
-        if not waiting:
-            break
+                between.append(process)
+        if not between:
+            return
+        wanted = between
         time.sleep(_PAUSE)
-    for process in waiting:
-        text = f"pid {process.pid} shows no environment: its main thread has ended"
-        found[process.pid] = EnvironmentUnknown("unreadable", text)
-    return found
 
 
 def _given(process: Process, proc: str) -> Optional[bytes]:

@@ -85,13 +85,12 @@ def read(
     the files say.
     """
     profile: Profile = app["profile"]
-    known = given.settings(named.processes.values(), profile.names)
     ages = Ages(table, named.processes, stamps) if app["proof"] == "process_age" else None
     entries = [file for file, _values in env_files]
     by_files = env_files[0][1] if env_files else {}
     found = {}
-    for pid, process in named.processes.items():
-        values = known[pid]
+    for process, values in given.settings(named.processes.values(), profile.names):
+        pid = process.pid
         ours = not isinstance(values, EnvironmentUnknown) and bool(values)
         how = "environ"
         if isinstance(values, EnvironmentUnknown):
@@ -103,7 +102,7 @@ def read(
         if pid in named.doubts and not ours:
             said = blank("doubtful", named.doubts[pid])
         found[pid] = {**_identity(process), "parent": process.parent, "by": how, **said}
-    found = {pid: entry for pid, entry in found.items() if _kind(entry) != "gone"}
+    found = {pid: found[pid] for pid in sorted(found) if _kind(found[pid]) != "gone"}
     idle = _helpers(named, found)
     return [entry for pid, entry in found.items() if pid not in idle]
 
@@ -116,17 +115,17 @@ def others(table: Table, named: Table, profile: Profile, held: Collection[str]) 
     """
     groups: Dict[Any, List[Entry]] = {}
     outside = given.may_hold((process for process in table.values() if process.pid not in named), profile.names)
-    for pid, values in given.settings(outside, profile.names).items():
+    for process, values in given.settings(outside, profile.names):
         keys = [] if isinstance(values, EnvironmentUnknown) else any_keys(profile, values, held)
-        process = processes.whole(table[pid]) if keys else None
-        if process:
-            entry = {**_identity(process), "signs": keys[0], "holds": keys, "more": 0}
+        whole = processes.whole(process) if keys else None
+        if whole:
+            entry = {**_identity(whole), "signs": keys[0], "holds": keys, "more": 0}
             alike = groups.setdefault((*keys, *entry["uids"]), [])
             if len(alike) < MOST_ALIKE:
                 alike.append(entry)
             else:
                 alike[-1]["more"] += 1
-    return [entry for alike in groups.values() for entry in alike]
+    return sorted((entry for alike in groups.values() for entry in alike), key=lambda entry: entry["pid"])
 
 
 def _helpers(named: Named, found: Mapping[int, Entry]) -> Set[int]:

@@ -161,8 +161,6 @@ class TestForks:
         entry = by_age(shop, worker)
         assert kind(entry) == "stale"
         assert entry["problem"]["text"].startswith(f"runs on what pid {master.pid} was given, which started before")
-        shop.note(stamps={})
-        assert kind(by_age(shop, worker)) == "stale"
 
     def test_of_a_young_parent_it_is_young(self, shop: Any, start: Any) -> None:
         shop.write(NEW)

@@ -77,7 +77,7 @@ ctypes.CDLL(None).execve(b"/bin/sleep", argv, envp)
                 break
             time.sleep(0.02)
         assert processes.environment(process) == {"A": "1"}
-        assert given.settings([process], ["A"]) == {child.pid: {"A": "1"}}
+        assert list(given.settings([process], ["A"])) == [(process, {"A": "1"})]
 
     def test_larger_than_a_page(self, start: Any) -> None:
         given = {f"N{number}": "x" * 1000 for number in range(200)}
@@ -260,8 +260,8 @@ class TestWhatIsTooMuch:
         with pytest.raises(EnvironmentUnknown, match="shows 268435456 bytes") as caught:
             processes.environment(process)
         assert caught.value.kind == "overwritten"
-        assert given.may_hold([process], ["SECRET_KEY"]) == [process]
-        assert isinstance(given.settings([process], ["SECRET_KEY"])[process.pid], EnvironmentUnknown)
+        assert list(given.may_hold([process], ["SECRET_KEY"])) == [process]
+        assert isinstance(dict(given.settings([process], ["SECRET_KEY"]))[process], EnvironmentUnknown)
         assert time.monotonic() - begun < 1
         assert tracemalloc.get_traced_memory()[1] < 3 * given.LARGEST
 
@@ -270,15 +270,26 @@ class TestWhatIsTooMuch:
         values = {f"N{number}": "x" * 120_000 for number in range(15)}
         process = seen(start(SLEEP, {**values, "SECRET_KEY": "k"}))
         assert processes.environment(process) == {**values, "SECRET_KEY": "k"}
-        assert given.settings([process], ["SECRET_KEY", "ABSENT"])[process.pid] == {"SECRET_KEY": "k"}
+        assert dict(given.settings([process], ["SECRET_KEY", "ABSENT"])) == {process: {"SECRET_KEY": "k"}}
+
+    def test_many_large_ones_are_not_held_all_at_once(self, start: Any) -> None:
+        values = {f"N{number}": "x" * 120_000 for number in range(10)}
+        children = [start(SLEEP, {**values, "SECRET_KEY": "k"}) for _number in range(8)]
+        table = processes.table()
+        tracemalloc.start()
+        found = list(
+            given.settings(given.may_hold([table[child.pid] for child in children], ["SECRET_KEY"]), ["SECRET_KEY"])
+        )
+        assert [values for _process, values in found] == [{"SECRET_KEY": "k"}] * 8
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1_200_000
 
     def test_processes_without_a_main_thread_are_waited_for_together(self, start: Any) -> None:
         children = [start(THREADS) for _number in range(12)]
         table = processes.table()
         begun = time.monotonic()
-        found = given.settings([table[child.pid] for child in children], ["A"])
+        found = dict(given.settings([table[child.pid] for child in children], ["A"]))
         assert time.monotonic() - begun < 1
-        assert {str(found[child.pid]) for child in children} == {
+        assert {str(error) for error in found.values()} == {
             f"pid {child.pid} shows no environment: its main thread has ended" for child in children
         }
 
@@ -287,7 +298,7 @@ class TestSettings:
     def test_only_what_is_asked_for_and_by_its_whole_name(self, start: Any) -> None:
         values = {"KEY": "1", "MY_KEY": "2", "KEYS": "3", "OTHER": "KEY=4", "ODD": "\udcff"}
         process = seen(start(SLEEP, values))
-        assert given.settings([process], ["KEY", "ODD", "NONE"]) == {process.pid: {"KEY": "1", "ODD": "\udcff"}}
+        assert list(given.settings([process], ["KEY", "ODD", "NONE"])) == [(process, {"KEY": "1", "ODD": "\udcff"})]
 
     @pytest.mark.parametrize(
         ("values", "may"), [({"KEY": "1"}, True), ({"MY_KEY": "1"}, True), ({"A": "KEY"}, False), ({}, True)]
@@ -295,10 +306,12 @@ class TestSettings:
     def test_who_is_worth_a_closer_look(self, values: Any, may: bool, start: Any) -> None:
         # Who was given nothing at all looks like one that is between two programs.
         process = seen(start(SLEEP, values))
-        assert given.may_hold([process], ["KEY"]) == [process] * may
+        assert list(given.may_hold([process], ["KEY"])) == [process] * may
 
     @pytest.mark.parametrize("size", [-1, 1, 0])
     def test_who_shows_less_or_more_than_it_should_is(self, size: int, start: Any) -> None:
         process = seen(start(SLEEP, {"A": "1"}))
         areas = (*process.areas[:3], process.areas[3] + size)
-        assert given.may_hold([process._replace(areas=areas)], ["KEY"]) == [process._replace(areas=areas)] * bool(size)
+        assert list(given.may_hold([process._replace(areas=areas)], ["KEY"])) == [process._replace(areas=areas)] * bool(
+            size
+        )
