@@ -73,14 +73,14 @@ def refused(file: KeyringFile) -> str:
 
 def cut_off(good: bytes) -> Iterator[Damaged]:
     """The file as far as it was written: at every length where something begins or ends, and at many between."""
-    for length in [*range(400), *range(400, len(good) - 400, 13), *range(len(good) - 400, len(good))]:
+    for length in [*range(400), *range(400, len(good) - 400, 29), *range(len(good) - 400, len(good))]:
         yield f"cut at {length}", good[:length]
 
 
 def bits(good: bytes) -> Iterator[Damaged]:
     """One bit that has fallen over, most of them where the envelope begins."""
     chance = random.Random(11)
-    for number in range(1500):
+    for number in range(800):
         spoiled = bytearray(good)
         place = chance.randrange(200 if number % 2 else len(good))
         bit = chance.randrange(8)

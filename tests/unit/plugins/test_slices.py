@@ -70,7 +70,7 @@ def test_a_job_that_might_be_a_slice_and_has_all_members_adopts_them(new_fleet: 
     sliced.fleet.run("adopt", *SLICE).ended(0).says("signs on 4 hosts")
 
 
-@pytest.mark.parametrize("playbooks", [("adopt", "rollout", "rollback"), slow(("prepare", "promote", "retire"))])
+@pytest.mark.parametrize("playbooks", [("adopt", "rollout"), slow(("rollback", "prepare", "promote", "retire"))])
 def test_the_second_slice_finds_the_keyring_of_the_first_and_does_nothing_with_it(
     new_fleet: Callable[..., Fleet], playbooks: Sequence[str]
 ) -> None:
@@ -108,9 +108,6 @@ def test_with_fewer_members_than_there_have_to_be_no_step_opens_and_the_status_s
     run.says("no step opens: the inventory has 2 members, and app_keys_min_members is 3")
     fleet.deploy().ended(0)
     assert fleet.unchanged() == before
-    fleet.vars["app_keys_min_members"] = 2
-    run = fleet.run("status").ended(0)
-    assert "no step opens" not in run.text
 
 
 def test_a_playbook_of_ones_own_does_not_step_around_it(after: After) -> None:

@@ -236,3 +236,37 @@ def test_when_the_next_rollout_is_due_is_said_where_that_is_known(name, now, max
 
 def test_the_age_at_which_a_rollout_begins_anew_is_the_variables_default():
     assert next_step.MAX_AGE == VARIABLES["max_age"].default == DAY
+
+
+def recovered(now):
+    start = steps.Start(SECRETS[1:3], "recovered")
+    return steps.adopt(
+        "shop", "r", "n", start, ["web-1"], {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, now
+    )
+
+
+def test_5_a_keyring_that_was_recovered_is_no_reason_to_roll_before_max_age():
+    ring = steps.close_step(recovered(SOON), SOON)
+    done = {**ring, "keys": [key for key in ring["keys"] if key["state"] == "primary"]}
+    assert next_step.decide(done, "prepare", "rollout", SOON + DAY, DAY).do == "skip"
+    assert next_step.decide(done, "prepare", "rollout", SOON + DAY + 1, DAY).do == "open"
+    still_open = {**recovered(SOON), "keys": done["keys"]}
+    assert next_step.decide(still_open, "prepare", "rollout", SOON + HOUR, DAY).do == "skip"
+
+
+@pytest.mark.parametrize("name, state", [("retire", "still open"), ("retired", "closed at 2023-11-29T22:23:20Z")])
+def test_a_rollback_that_comes_too_late_says_how_far_the_rollout_is(name, state):
+    decision = next_step.decide(at(name), "rollback", "rollback", LATER)
+    assert decision.do == "refuse"
+    assert decision.text.startswith(f"retire has opened for {OLD} at ")
+    assert decision.text.endswith(f"The last step is retire, {state}")
+
+
+def test_a_clock_that_was_set_back_is_not_told_as_an_age():
+    assert ", 0s ago, and" in next_step.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] - HOUR).text
+
+
+def test_of_a_leak_that_is_on_its_way_a_rollout_says_nothing_before_it_is_taken_back():
+    ring = steps.mark_compromised(at("prepare"), NEW, LATER)
+    texts = [next_step.decide(ring, phase, "rollout", LATER).text for phase in ("prepare", "promote")]
+    assert texts == ["", ""]
