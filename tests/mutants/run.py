@@ -176,7 +176,7 @@ def results(plan: Plan) -> dict[str, int]:
     for number in range(WORKERS):
         path = plan.build / str(number) / "results"
         if path.exists():
-            codes.update({name: code for name, code, _ in map(json.loads, path.read_text().splitlines())})
+            codes.update({name: code for name, code, _seconds in map(json.loads, path.read_text().splitlines())})
     return codes
 
 

@@ -238,5 +238,5 @@ def test_our_own_operators(code: str, made: set[str]) -> None:
 
 
 def test_mutmuts_own_operators_are_all_there_but_for_its_strings() -> None:
-    names = {operator.__name__ for _, operator in operators.OPERATORS}
-    assert {operator.__name__ for _, operator in mutators.mutation_operators} - names <= {"operator_string"}
+    names = {operator.__name__ for _kind, operator in operators.OPERATORS}
+    assert {operator.__name__ for _kind, operator in mutators.mutation_operators} - names <= {"operator_string"}
