@@ -86,7 +86,7 @@ class Row(NamedTuple):
 def row(where: str, mutants: Sequence[Mutant], codes: Mapping[str, int], same: Collection[tuple]) -> Row:
     """Count. `codes` are exit codes by name, of those that were tested; `same` the contents of the equivalent ones."""
     tested = [(mutant, codes[mutant.name]) for mutant in mutants if mutant.name in codes]
-    caught = [code for _, code in tested if code not in SURVIVED | NO_TESTS]
+    caught = [code for _mutant, code in tested if code not in SURVIVED | NO_TESTS]
     missed = [code for mutant, code in tested if code in SURVIVED | NO_TESTS and mutant.content not in same]
     failed = sum(code in FAILED for code in caught)
     return Row(

@@ -123,12 +123,10 @@ def generate(plan: Plan) -> list[Mutant]:
 
 
 def namespace(folder: Path) -> list[str]:
-    """Return the command before a worker's: as process 1 of its own, with one folder that it can write to."""
+    """Return the command before a worker's: as process 1 of its own, with one folder that it can write to, and gone with this one."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return [
-        "unshare", *user, "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
-        "sh", str(HERE / "namespace.sh"), str(folder),
-    ]  # fmt: skip
+    space = ["--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
+    return ["setpriv", "--pdeathsig", "KILL", "unshare", *user, *space, "sh", str(HERE / "namespace.sh"), str(folder)]
 
 
 @contextlib.contextmanager
@@ -145,24 +143,14 @@ def started(plan: Plan, chosen: Sequence[Mutant], mutants: Sequence[Mutant]) -> 
             (folder / "skip.json").write_text(json.dumps([one.name for one in mutants if one.name not in ours]))
         for number in range(WORKERS):
             folder = plan.build / str(number)
+            tool = [sys.executable, HERE / "tool.py", "run", folder / "skip.json", folder / "results"]
             with (plan.build / f"{number}.log").open("w") as log:
                 workers.append(
                     subprocess.Popen(
-                        [
-                            *namespace(folder),
-                            sys.executable,
-                            HERE / "tool.py",
-                            "run",
-                            folder / "skip.json",
-                            folder / "results",
-                        ],
-                        cwd=folder,
-                        env=environment(plan, folder),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                    )  # fmt: skip
-                )
+                        [*namespace(folder), *tool], cwd=folder, env=environment(plan, folder),
+                        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    )
+                )  # fmt: skip
         yield workers
     finally:
         for worker in workers:
@@ -176,7 +164,7 @@ def results(plan: Plan) -> dict[str, int]:
     for number in range(WORKERS):
         path = plan.build / str(number) / "results"
         if path.exists():
-            codes.update({name: code for name, code, _ in map(json.loads, path.read_text().splitlines())})
+            codes.update({name: code for name, code, _seconds in map(json.loads, path.read_text().splitlines())})
     return codes
 
 

@@ -128,16 +128,16 @@ def test_a_tiny_package(plan: run.Plan) -> None:
     assert code["started_and_ended", "child.kill()", "pass", 1] in TOO_LONG
     # Nothing is written outside of the run's folder, and no process outlives the run.
     assert (plan.build.parent / "outside").read_text() == "here"
-    assert not sleepers()
+    assert not running("time.sleep(600")
     # What ran is a copy: the files are as they were.
     assert (plan.build / "0" / "tiny" / "code" / "sums.py").read_text() == CODE
 
 
-def sleepers() -> list[str]:
-    """The processes that the tiny package left on this machine; those that are ending have a second for it."""
-    end = time.monotonic() + 1
+def running(what: str) -> list[str]:
+    """The processes of this machine with this in their command; those that are ending have a few seconds for it."""
+    end = time.monotonic() + 5
     while True:
-        found = [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if b"time.sleep(600" in read(path)]
+        found = [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if what.encode() in read(path)]
         if not found or time.monotonic() > end:
             return found
         time.sleep(0.05)
@@ -171,6 +171,24 @@ def test_only_what_was_chosen_is_tested(plan: run.Plan) -> None:
     mutants = run.generate(plan)
     chosen = [mutant for mutant in mutants if mutant.function == "larger"]
     assert set(run.tested(plan, chosen, mutants)) == {mutant.name for mutant in chosen}
+
+
+def test_a_run_that_is_killed_leaves_nothing(plan: run.Plan) -> None:
+    (plan.build / "0" / "tiny" / "checks" / "test_slow.py").write_text(
+        "import time\n\n\ndef test_slow():\n    time.sleep(600)\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(run.HERE)!r}); import run; from pathlib import Path\n"
+        f"plan = run.Plan(Path({str(plan.build)!r}), Path('tiny'), ('code',), ('checks',))\n"
+        "mutants = run.generate(plan); run.tested(plan, mutants, mutants)\n"
+    )
+    with run.subprocess.Popen([run.sys.executable, "-c", code]) as child:
+        log, end = plan.build / "1.log", time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < end:
+            time.sleep(0.1)
+        child.kill()
+    assert log.stat().st_size, "the workers never began"
+    assert not running(str(plan.build))
 
 
 def test_a_mutant_is_the_same_wherever_its_function_stands(plan: run.Plan) -> None:
@@ -238,5 +256,5 @@ def test_our_own_operators(code: str, made: set[str]) -> None:
 
 
 def test_mutmuts_own_operators_are_all_there_but_for_its_strings() -> None:
-    names = {operator.__name__ for _, operator in operators.OPERATORS}
-    assert {operator.__name__ for _, operator in mutators.mutation_operators} - names <= {"operator_string"}
+    names = {operator.__name__ for _kind, operator in operators.OPERATORS}
+    assert {operator.__name__ for _kind, operator in mutators.mutation_operators} - names <= {"operator_string"}

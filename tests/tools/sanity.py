@@ -127,7 +127,7 @@ def main() -> int:
     shutil.rmtree(BUILD, ignore_errors=True)
     if sys.argv[1:]:
         return int(not run(BUILD / COLLECTION, sys.argv[1:], partial(print, flush=True)))
-    said: list[list[str]] = [[] for _ in HALVES]
+    said: list[list[str]] = [[], []]
     with ThreadPoolExecutor(len(HALVES)) as pool:
         halves = [
             pool.submit(run, BUILD / str(number) / COLLECTION, half, said[number].append)
