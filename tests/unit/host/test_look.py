@@ -8,7 +8,8 @@ import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import look
+from ansible_collections.phased.keys.plugins.module_utils.host import arguments, look
+from visited import OLD, Host
 
 OURS = "our-key-abcdefghijklmnop"
 
@@ -77,3 +78,49 @@ def test_who_has_lasted_is_looked_at_once(shop: Any, monkeypatch: pytest.MonkeyP
     time.sleep(0.3)
     monkeypatch.setattr(look, "compared", lambda first, second: pytest.fail("a second look was taken"))
     assert look.look(shop.app(settle="0.1s"), [], "nonce")["lasting"] == 1
+
+
+def test_9_two_looks_say_which_main_processes_last_and_what_is_below_them() -> None:
+    found = look.compared(seen((10, 1), (11, 10), (40, 1)), seen((10, 1), (12, 10)))
+    (pool,) = found["pools"]
+    assert (pool["main"], pool["depth"], pool["lasting"]) == (10, 1, 0)
+
+
+def test_9_where_a_pool_may_idle_its_processes_say_so(host: Host) -> None:
+    host.goes(OLD)
+    main, *others = host.pids()
+    (host.folder / "other").write_text(f"{others[0]}\n")
+    places = [{"pid_file": str(host.folder / "pid")}, {"pid_file": str(host.folder / "other"), "idle": True}]
+    evidence = look.look_once(arguments.application({**host.variables, "processes": places}), [], "n")
+    assert {worker["pid"]: worker["idle"] for worker in evidence["workers"]} == {
+        main: False, others[0]: True, others[1]: False,
+    }  # fmt: skip
+    assert [(pool["main"], pool["depth"], pool["idle"]) for pool in evidence["pools"]] == [(main, 1, False)]
+    places = [{**places[0], "idle": True}, {"pattern": "no such process"}]
+    evidence = look.look_once(arguments.application({**host.variables, "processes": places}), [], "n")
+    assert all(worker["idle"] for worker in evidence["workers"]) and evidence["pools"][0]["idle"]
+
+
+def test_9_a_pool_that_is_gone_takes_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers may just be coming again."""
+
+    def shown(*workers: Tuple[int, int], pools: Any) -> Dict[str, Any]:
+        found = seen(*workers)
+        aged = [{**worker, "started": 5.0} for worker in found["workers"]]
+        return {
+            **found,
+            "ticks": 1_000_000,
+            "workers": aged,
+            "pools": look.pools.pools(aged),
+            "record": pools and {"pools": pools},
+        }
+
+    empty, full = ((10, 1),), ((10, 1), (11, 10))
+    for looks, record, taken in (
+        ([full], [1], 1), ([empty], [0], 1), ([empty], None, 1), ([empty, full], [1], 2), ([empty, empty], [1], 2),
+    ):  # fmt: skip
+        left = [shown(*workers, pools=record) for workers in looks]
+        monkeypatch.setattr(look, "look_once", lambda *_all, left=left: left.pop(0))
+        evidence = look.look({"settle": 0.01}, [], "n")
+        assert not left and taken == len(looks)
+        assert bool(look.proof.pool_findings(evidence)) is (looks == [empty, empty])

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import syslog
@@ -265,3 +268,25 @@ def test_ansibles_settings_say_whether_and_where_a_host_logs(
     action._task = SimpleNamespace(no_log=no_log)
     log = action.log_line("active_fingerprint", {"name": "shop"}, variables)
     assert (log and log[1]) == facility
+
+
+def test_17_a_reader_that_reads_no_more_does_not_hold_a_host(tmp_path: Path) -> None:
+    text = carry.text("active_fingerprint", look(tmp_path), False)
+    assert text.count(b"LAST = 60") == 1
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(into, b"x" * 4096)
+    os.set_blocking(into, True)
+    child = subprocess.Popen([PYTHON, *carry.OPTIONS.split()], stdin=subprocess.PIPE, stdout=into, cwd=tmp_path)
+    try:
+        assert child.stdin is not None
+        child.stdin.write(text.replace(b"LAST = 60", b"LAST = 1"))
+        child.stdin.close()
+        assert child.wait(60) == -signal.SIGALRM
+    finally:
+        child.kill()
+        child.wait()
+        os.close(out)
+        os.close(into)

@@ -154,6 +154,32 @@ def test_10_one_file_of_several_is_enough():
     assert clock.reason.startswith("/etc/queue.env was written by another tool at 2023-11-19T22:13:20Z")
 
 
+def test_10_of_several_breaks_the_last_counts():
+    files = [env_file(NEW, OLD, changed=T0 + 5 * DAY), env_file(NEW, OLD, path="/etc/queue.env", changed=T0 + 6 * DAY)]
+    clock = history.clock(host(T0 + 8 * DAY, files=files, workers=[]))
+    assert clock.broken == T0 + 6 * DAY
+    assert PATH in clock.reason and "/etc/queue.env" in clock.reason
+    assert history.clock(host(T0 + 8 * DAY, files=files[::-1], workers=[])).broken == T0 + 6 * DAY
+
+
+def test_10_a_worker_that_started_in_the_very_moment_of_the_visit_may_have_read_another_file():
+    broken = history.clock(host(T0 + 8 * DAY, files=rewritten(T0 + 5 * DAY), workers=started(STOPPED))).broken
+    assert broken == STOPPED
+    assert (
+        history.clock(host(T0 + 8 * DAY, files=rewritten(T0 + 5 * DAY), workers=started(STOPPED - 0.01))).broken is None
+    )
+
+
+@pytest.mark.parametrize("kept", [None, {}, {"stopped": None, "at": STOPPED, "files": {PATH: identity(WRITTEN)}}])
+def test_10_a_record_that_says_nothing_of_the_past_says_that_nothing_is_known(kept):
+    entry = {**host(T0), "record": kept}
+    if kept:
+        assert history.stopped(entry, OLD) == -math.inf
+    else:
+        # Its file is nobody's then, and every worker may have started on another one.
+        assert history.stopped(entry, OLD) == WRITTEN + 1
+
+
 def test_10_a_break_begins_the_soak_again():
     entry = host(STOPPED + 20 * DAY, files=rewritten(STOPPED + 10 * DAY), workers=started(STOPPED + 10 * DAY + HOUR))
     said = soak.shortfall(entry, KEY)
