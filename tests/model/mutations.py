@@ -56,8 +56,7 @@ MUTATIONS = [
     _m("a visit need not have ended in a proof", "crashes",
        (PROOF, 'if record["state"] != "proven":', "if False:")),
     _m("one good worker is enough", "strays",
-       (PROOF, 'for worker in evidence["workers"]:\n        if worker["problem"]:\n            key =',
-        'for worker in evidence["workers"][-1:]:\n        if worker["problem"]:\n            key =')),
+       (PROOF, 'for worker in evidence["workers"] if workers is None else workers:', 'for worker in evidence["workers"][-1:]:')),
     _m("what the file says is no matter", "files",
        (PROOF, 'if asked.wants(file["signs"], file["accepts"]):', "if True:")),
     _m("processes outside are no matter", "outsiders",
@@ -92,7 +91,7 @@ MUTATIONS = [
     _m("fewer main processes than before are enough", "restarts", (VISIT, "if pools.fewer(before, look):", "if False:")),
     _m("a host joins though others say that the keyring is late", "copied", (MEMBERS, "        if found:\n", "        if False:\n")),
     _m("a host joins though nobody vouches", "copied",
-       (MEMBERS, "return Voucher(bool(told) or", "return Voucher(True or"), (MEMBERS, "        if found:\n", "        if False:\n")),
+       (MEMBERS, "return Voucher(not begun and", "return Voucher(True or"), (MEMBERS, "        if found:\n", "        if False:\n")),
     # --- orders ---
     _m("any settings may stay that sign with a key that signed once", "images",
        (ORDER, "return signs in self.may_sign and", "return signs in self.known and")),
@@ -107,8 +106,7 @@ MUTATIONS = [
     # --- the order of steps ---
     _m("a step opens before the fleet was counted", "steps", (GATE, "    if not count.complete:\n", "    if False:\n")),
     _m("a step closes before the fleet was counted", "broken",
-       (GATE, "    if count.complete:\n        return _finished(ring, count, survey.clock)\n    name = ring[\"step\"][\"name\"]\n    return Verdict(",
-        "    if True:\n        return _finished(ring, count, survey.clock)\n    name = ring[\"step\"][\"name\"]\n    return Verdict(")),
+       (GATE, "    if count.complete:\n        verdict = _finished(", "    if True:\n        verdict = _finished(")),
     _m("a key comes in while another is on its way", "steps",
        (NEXT, 'if rings.in_state(ring, "staged"):\n        return "a key is staged already', 'if False:\n        return "a key is staged already'),
        (RING, "if len(found) > 1:", "if False:")),

@@ -130,6 +130,19 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _whole(value: Any) -> bool:
+    return _number(value) and isinstance(value, int)
+
+
+def _stamp(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("identity"), dict)
+        and _text(value.get("boot"))
+        and _whole(value.get("ticks"))
+    )
+
+
 def _every(kind: type, right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Return a check of a list, or of a mapping by names, that may be missing."""
 
@@ -143,7 +156,7 @@ def _every(kind: type, right: Callable[[Any], bool]) -> Callable[[Any], bool]:
 # What every record has, and what one may lack that was written by an earlier release.
 _FIELDS: Dict[str, Callable[[Any], bool]] = {
     "ring": _text,
-    "counter": lambda value: _number(value) and isinstance(value, int),
+    "counter": _whole,
     "nonce": _text,
     "step": _text,
     "state": _text,
@@ -152,9 +165,12 @@ _FIELDS: Dict[str, Callable[[Any], bool]] = {
 _MORE: Dict[str, Callable[[Any], bool]] = {
     "member": lambda value: value is None or _text(value),
     "signs": lambda value: value is None or _text(value),
-    "workers": lambda value: value is None or (_number(value) and isinstance(value, int)),
+    "workers": lambda value: value is None or _whole(value),
+    "pools": _every(list, _whole),
     "stopped": _every(dict, _number),
     "leaked": _every(list, _text),
     "files": _every(dict, lambda value: value is None or isinstance(value, dict)),
     "linked": _every(dict, _number),
+    "stamps": _every(dict, _stamp),
+    "uids": _every(list, _whole),
 }

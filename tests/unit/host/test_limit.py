@@ -74,9 +74,10 @@ def test_clearing_up_has_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> No
     assert time.monotonic() - began < 5
 
 
-def test_it_says_where_it_was(tmp_path: pathlib.Path) -> None:
+def test_it_says_where_it_was(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = str(tmp_path / "lock")
-    with files.Lock(lock), pytest.raises(Over, match=r"\(in files\.__enter__\)"), limit.within(0.2, "it"):
+    monkeypatch.setattr(files, "_LOCK_PAUSE", 60)
+    with files.Lock(lock), pytest.raises(Over, match=r"\(in files\.__enter__\)"), limit.within(1, "it"):
         files.Lock(lock, wait=60).__enter__()
 
 
@@ -100,7 +101,7 @@ def short(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_17_a_look_that_hangs_fails_in_words(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.write(OLD)
     assert look(host)["evidence"]["files"][0]["signs"] == OLD
-    monkeypatch.setattr(processes, "table", lambda *_all: time.sleep(60))
+    monkeypatch.setattr(processes, "table", lambda **_all: time.sleep(60))
     began = time.monotonic()
     answer = look(host)
     assert answer == {

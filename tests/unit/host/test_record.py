@@ -17,9 +17,11 @@ from ansible_collections.phased.keys.plugins.module_utils.host import files, pro
 from ansible_collections.phased.keys.plugins.module_utils.rules.order import Token
 
 TOKEN = Token("ring-1", 7, "nonce-7")
+STAMP = {"identity": {"inode": 4}, "boot": "boot-1", "ticks": 70}
 KEPT = {
     "signs": "aa", "workers": 3, "stopped": {"bb": 12.5}, "files": {"/etc/env": {"inode": 4}, "/etc/none": None},
-    "linked": {"/etc/env": 77},
+    "linked": {"/etc/env": 77}, "pools": [2, 0], "uids": [33],
+    "stamps": {"/etc/env": STAMP},
 }  # fmt: skip
 
 
@@ -33,7 +35,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert before <= written["at"] <= time.time()
     assert written == {
         "schema": 1, "name": "shop", "ring": "ring-1", "counter": 7, "nonce": "nonce-7", "step": "promote", "state": "proven",
-        "at": written["at"], "member": "web1", "leaked": ["cc"], "stamps": {}, "uids": [], **KEPT,
+        "at": written["at"], "member": "web1", "leaked": ["cc"], **KEPT,
     }  # fmt: skip
     assert record.load(str(tmp_path), "shop") == written
     path = tmp_path / "shop.json"
@@ -48,7 +50,7 @@ def test_of_the_last_proof_nothing_need_be_known(tmp_path: Path) -> None:
     written = record.save(str(tmp_path), "shop", TOKEN, "adopt", "visiting", {})
     assert {name: written[name] for name in (*KEPT, "member", "leaked", "state", "step")} == {
         "signs": None, "workers": 0, "stopped": {}, "files": {}, "linked": {}, "member": None, "leaked": [], "state": "visiting",
-        "step": "adopt",
+        "step": "adopt", "pools": None, "uids": [], "stamps": {},
     }  # fmt: skip
     assert record.load(str(tmp_path), "shop") == written
 
@@ -79,6 +81,12 @@ DAMAGED: Dict[str, Any] = {
     "counter": (..., None, "7", 7.5, True, 10**400), "at": (..., None, "x", True, float("nan"), float("inf")), "schema": (..., "1", None),
     "member": (1, ["web1"]), "signs": (1, []), "workers": ("3", 2.5, True), "stopped": ([], {"bb": "x"}, {"bb": None}, 1),
     "files": ([], {"x": 1}, "x"), "linked": ([], {"x": "y"}), "leaked": ("cc", [1], {"a": "b"}),
+    "pools": ("2", 2, {"a": 1}, [None], ["2"], [1.5], [True]), "uids": ("33", 33, {"a": 1}, [None], ["x"], [1.5], [True]),
+    "stamps": (
+        [], "x", {"/e": None}, {"/e": []}, {"/e": {}}, *({"/e": {**STAMP, **one}} for one in (
+            {"identity": None}, {"identity": []}, {"boot": None}, {"boot": 1}, {"ticks": None}, {"ticks": "7"}, {"ticks": 7.5},
+        )),
+    ),
 }  # fmt: skip
 
 
@@ -106,7 +114,7 @@ def damaged(folder: Path, what: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("field", ["member", "signs", "workers", "stopped", "files", "linked", "leaked"])
+@pytest.mark.parametrize("field", ["member", "signs", "workers", "stopped", "files", "linked", "leaked", "pools", "uids", "stamps"])
 def test_one_of_an_earlier_release_lacks_some_fields(field: str, tmp_path: Path) -> None:
     change(tmp_path, **{field: ...})
     found = record.load(str(tmp_path), "shop")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from typing import Any, Dict
@@ -49,12 +50,41 @@ def test_8_the_next_visit_finds_nothing_to_do(host: Host) -> None:
     assert answer["diff"]["before"] == answer["diff"]["after"] == f"{host.env}: signs {NEW}, accepts {NEW} {OLD}\n"
 
 
-def test_4_a_host_that_is_right_already_is_recorded_by_the_steps_own_visit_alone(host: Host) -> None:
-    host.goes(NEW, OLD)
-    assert host.visit(converge=False)["proven"]
-    assert host.record() == {}
+@pytest.mark.parametrize("state", ["proven", "visiting", "unproven"])
+def test_4_a_recorded_host_that_is_right_already_is_recorded_anew_by_the_steps_own_visit_alone(
+    host: Host, state: str
+) -> None:
+    host.proven(NEW, OLD)
+    (host.state / "shop.json").write_text(json.dumps({**host.record(), "state": state}))
+    kept = (host.state / "shop.json").read_text()
+    answer = host.visit(converge=False)
+    assert answer["proven"] and answer["did"] == NOTHING
+    assert (host.state / "shop.json").read_text() == kept
     assert host.visit()["proven"]
-    assert (host.record()["state"], host.record()["pools"]) == ("proven", [1])
+    assert (host.record()["state"], host.record()["counter"], host.record()["pools"]) == ("proven", 3, [1])
+
+
+@pytest.mark.parametrize("converge", [False, True])
+def test_4_a_host_without_a_record_that_is_right_already_is_given_one_by_a_deploy_too(
+    host: Host, converge: bool
+) -> None:
+    host.goes(NEW, OLD)
+    pids, text = host.pids(), host.file()
+    assert host.visit(converge=converge, check=True)["proven"] and host.record() == {}
+    answer = host.visit(converge=converge)
+    assert (answer["proven"], answer["changed"], answer["did"]) == (True, False, NOTHING)
+    record = host.record()
+    assert answer["evidence"]["record"] == record
+    assert (record["state"], record["counter"], record["nonce"], record["signs"]) == ("proven", 3, "n3", NEW)
+    assert (record["workers"], record["pools"]) == (3, [1])
+    assert (host.pids(), host.file(), host.restarts()) == (pids, text, 0)
+    # From now on it fences off what is late.
+    assert "has seen step 3" in host.visit(converge=converge, counter=2)["msg"]
+
+
+def test_4_the_record_that_a_deploy_gives_says_what_the_host_signs_with(host: Host) -> None:
+    host.goes(OLD, NEW)
+    assert host.visit(converge=False)["proven"] and host.record()["signs"] == OLD
 
 
 def test_8_a_visit_that_was_cut_off_is_finished_and_says_so(host: Host) -> None:

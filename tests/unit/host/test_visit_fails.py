@@ -157,9 +157,38 @@ def test_6_a_key_that_comes_between_the_look_and_the_write_is_left_alone(host: H
 
     monkeypatch.setattr(record, "save", save)
     answer = host.visit(PREPARE)
+    assert f"{host.env} was written by somebody else during the visit: it was left as it is" in answer["msg"]
+    is_left_alone(host, answer)
+    monkeypatch.undo()
+    answer = host.visit(PREPARE)
+    assert f"{host.env} holds the key {ALIEN}, which is not in the keyring. Nothing was changed" in answer["msg"]
+    assert SECRET[ALIEN] in host.env.read_text() and host.restarts() == 0
+
+
+def test_6_a_key_that_comes_at_the_very_last_is_named_and_left_alone(host: Host, monkeypatch: Any) -> None:
+    """In place, and after it was seen that nobody else has written the file: what is read then is what counts."""
+    host.proven(OLD)
+    real, texts = files.Place.text, []
+
+    def text(place: files.Place, *arguments: Any) -> Any:
+        texts.extend([place.path] * (place.path == str(host.env)))
+        # The visit reads it to look, to keep the settings of before, and then to rewrite it.
+        if place.path == str(host.env) and len(texts) == 3:
+            host.write(ALIEN)
+        return real(place, *arguments)
+
+    monkeypatch.setattr(files.Place, "text", text)
+    answer = host.visit(PREPARE)
     assert f"{host.env} holds {ALIEN} now, which is not in the keyring: it was left as it is" in answer["msg"]
+    is_left_alone(host, answer)
+
+
+def is_left_alone(host: Host, answer: Dict[str, Any]) -> None:
+    """Whether the unknown key is still there, and all that came of the visit is said."""
     assert "the env file was not changed" in answer["msg"] and f"the old workers run on with {OLD}" in answer["msg"]
+    assert answer["msg"].endswith(visit.AGAIN) and answer["failed"] and answer["did"]["written"] == []
     assert SECRET[ALIEN] in host.env.read_text() and answer["changed"] is False and host.restarts() == 0
+    assert host.record()["state"] == "unproven"
 
 
 def test_6_a_key_that_comes_during_the_restart_is_not_overwritten_by_the_way_back(host: Host) -> None:
@@ -226,12 +255,26 @@ def seen_by(monkeypatch: Any, module: Any, name: str, look: Callable[[], Any]) -
 
 def test_4_the_token_is_on_the_host_before_the_file_is(host: Host, monkeypatch: Any) -> None:
     host.proven(OLD)
-    # The record itself is written by the same function: the second call is the one for the file.
-    found = seen_by(monkeypatch, files, "replace_text", lambda: (host.record(), SECRET[NEW] in host.env.read_text()))
+    # The record itself is written by the same function: the second call is the one for the file. The one after it notes since
+    # when the file is as it is, and the last one the proof.
+    found = seen_by(monkeypatch, files.Place, "replace", lambda: (host.record(), SECRET[NEW] in host.env.read_text()))
     assert host.visit(PREPARE)["proven"]
     states = [(seen["state"], seen["counter"], new) for seen, new in found]
-    assert states == [("proven", 2, False), ("visiting", 3, False), ("visiting", 3, True)]
+    assert states == [("proven", 2, False), ("visiting", 3, False), ("visiting", 3, True), ("visiting", 3, True)]
     assert (found[1][0]["signs"], found[1][0]["workers"], found[1][0]["pools"]) == (OLD, 3, [1])
+
+
+def test_16_since_when_the_file_is_as_it_is_stands_in_the_record_before_each_restart(
+    host: Host, monkeypatch: Any
+) -> None:
+    host.proven(OLD)
+    stamps = seen_by(
+        monkeypatch, units, "run", lambda: (host.record()["stamps"][str(host.env)], files.identity(str(host.env)))
+    )
+    host.then("exit 3")
+    assert host.visit(PREPARE)["failed"]
+    (first, new), (second, back) = stamps
+    assert first["identity"] == new and second["identity"] == back != new and first["ticks"] < second["ticks"]
 
 
 def test_8_the_host_is_locked_from_before_the_look_until_all_is_said(host: Host, monkeypatch: Any) -> None:
@@ -242,7 +285,9 @@ def test_8_the_host_is_locked_from_before_the_look_until_all_is_said(host: Host,
     notes = seen_by(monkeypatch, record, "save", lambda: files.holder(lock))
     host.then("exit 3")
     assert host.visit(PREPARE)["failed"]
-    assert set(looks + restarts + notes) == {os.getpid()} and len(restarts) == 2 and len(notes) == 2
+    assert set(looks + restarts + notes) == {os.getpid()} and len(restarts) == 2
+    # Of the token, of the file before each of the two restarts, and of the end.
+    assert len(notes) == 4
     assert files.holder(lock) is None
 
 
@@ -292,7 +337,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device (free some space there, an
 def test_7_a_file_that_cannot_be_written_is_left_as_it_is(host: Host, monkeypatch: Any) -> None:
     host.proven(OLD)
     text = host.env.read_text()
-    failing(monkeypatch, files, "replace_text", lambda path, *_more, **_options: path == str(host.env), FULL)
+    failing(monkeypatch, files.Place, "replace", lambda place, *_more, **_options: place.path == str(host.env), FULL)
     answer = host.visit(PREPARE)
     assert "No space left on device" in answer["msg"] and "the env file was not changed" in answer["msg"]
     assert f"the old workers run on with {OLD}" in answer["msg"]
@@ -302,15 +347,15 @@ def test_7_a_file_that_cannot_be_written_is_left_as_it_is(host: Host, monkeypatc
 
 def test_7_a_file_that_is_in_place_though_an_error_came_counts_as_written(host: Host, monkeypatch: Any) -> None:
     host.proven(OLD)
-    real, calls = files.replace_text, []
+    real, calls = files.Place.replace, []
 
-    def replaced(path: str, *arguments: Any, **options: Any) -> None:
-        real(path, *arguments, **options)
-        calls.append(path)
-        if calls.count(str(host.env)) == 1 and path == str(host.env):
-            raise OSError(errno.EIO, "the folder cannot be synced", path)
+    def replaced(place: files.Place, *arguments: Any, **options: Any) -> None:
+        real(place, *arguments, **options)
+        calls.append(place.path)
+        if calls.count(str(host.env)) == 1 and place.path == str(host.env):
+            raise OSError(errno.EIO, "the folder cannot be synced", place.path)
 
-    monkeypatch.setattr(files, "replace_text", replaced)
+    monkeypatch.setattr(files.Place, "replace", replaced)
     answer = host.visit(PREPARE)
     assert "the folder cannot be synced" in answer["msg"] and BACK in answer["msg"]
     assert answer["did"]["written"] == [str(host.env)] and SECRET[NEW] not in host.env.read_text()
@@ -419,15 +464,15 @@ def test_9_a_service_that_a_socket_starts_meanwhile_is_restarted(host: Host, mon
     services = Services(host, monkeypatch)
     services.active.update(dict.fromkeys(services.active, "inactive"))
     host.write(OLD)
-    real = files.replace_text
+    real = files.Place.replace
 
-    def replaced(path: str, *arguments: Any, **options: Any) -> None:
-        if path == str(host.env) and SECRET[NEW] in arguments[0]:
+    def replaced(place: files.Place, *arguments: Any, **options: Any) -> None:
+        if place.path == str(host.env) and SECRET[NEW] in arguments[0]:
             services.active["shop.service"] = "active"
             host.start()
-        real(path, *arguments, **options)
+        real(place, *arguments, **options)
 
-    monkeypatch.setattr(files, "replace_text", replaced)
+    monkeypatch.setattr(files.Place, "replace", replaced)
     answer = host.visit(PREPARE)
     assert answer["proven"] and services.restarted == [["shop"]]
     assert answer["did"]["took"] > 0 and len(answer["evidence"]["workers"]) == 3
@@ -468,7 +513,7 @@ def test_17_a_first_look_that_hangs_is_cut_off_before_anything_was_done(short: H
 
 
 def test_17_a_write_that_hangs_is_cut_off_and_nothing_was_changed(short: Host, monkeypatch: Any) -> None:
-    hanging(monkeypatch, files, "replace_text", lambda path, text, **_more: path == str(short.env))
+    hanging(monkeypatch, files.Place, "replace", lambda place, *_more, **_options: place.path == str(short.env))
     answer = short.visit(PREPARE)
     assert answer["msg"].startswith(
         "the change and its proof took longer than 1.35 s, and was cut off (in visit.replace). "
@@ -520,11 +565,11 @@ def test_17_a_record_that_hangs_is_cut_off(short: Host, monkeypatch: Any, state:
 def test_17_an_env_file_that_hangs_when_it_is_read_is_cut_off(short: Host, monkeypatch: Any) -> None:
     reads: Dict[str, int] = {}
 
-    def second(path: str, *_more: Any) -> bool:
-        reads[path] = reads.get(path, 0) + 1
-        return path == str(short.env) and reads[path] == 2
+    def second(place: files.Place, *_more: Any) -> bool:
+        reads[place.path] = reads.get(place.path, 0) + 1
+        return place.path == str(short.env) and reads[place.path] == 2
 
-    hanging(monkeypatch, files, "read_text", second)
+    hanging(monkeypatch, files.Place, "text", second)
     with pytest.raises(limit.Over, match="reading the env file took longer"):
         short.visit(PREPARE)
     assert SECRET[NEW] not in short.env.read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import answers, arguments, visit
+from ansible_collections.phased.keys.plugins.module_utils.host import answers, arguments, settings
 from ansible_collections.phased.keys.plugins.module_utils.rules import env_text
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 
@@ -142,16 +142,16 @@ def test_hosts_of_one_machine_with_one_folder_show_one_mark(env: Path) -> None:
 def test_what_somebody_wrote_since_the_look_is_left_as_it_is(
     text: Any, env: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = visit.encode_for
+    real = settings.values_of
 
-    def meanwhile(request: Any) -> Any:
+    def meanwhile(*given: Any) -> Any:
         if text is None:
             env.unlink()
         else:
             env.write_text(text)
-        return real(request)
+        return real(*given)
 
-    monkeypatch.setattr(visit, "encode_for", meanwhile)
+    monkeypatch.setattr(settings, "values_of", meanwhile)
     answer = visited(env)
     assert answer["failed"] and not answer["changed"]
     assert "was written by somebody else during the visit: it was left as it is" in answer["msg"]

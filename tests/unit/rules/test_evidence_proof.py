@@ -219,9 +219,13 @@ def test_16_an_environment_that_contradicts_an_age_counts_and_is_named():
     )
     assert "app_keys_proof process_age overrules no environment" in finding.seen
     assert "environment= of supervisord" in finding.do
+    # Where its environment is what was asked for nothing is overruled: its age tells whether a restart is enough.
     (finding,) = findings(ring, seen(ring, workers=[odd]))
-    assert "overrules" not in finding.seen
-    assert "it reloaded without a new environment" in finding.do
+    assert "overrules" not in finding.seen and "though the env file that it started on says otherwise" in finding.seen
+    assert finding.do == f"restart shop.service; if that does not help, {proof.ELSEWHERE}"
+    (finding,) = findings(ring, seen(ring, workers=[odd], files=[env_file(NEW, OLD, changed=T0)]))
+    assert "overrules" not in finding.seen and "says otherwise" not in finding.seen
+    assert finding.do == f"restart shop.service: {proof.STALE}"
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])

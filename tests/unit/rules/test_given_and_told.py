@@ -41,11 +41,11 @@ CHANGES = {
     ),
     "prepare opens": (at("adopted"), lambda ring: opened(ring, "prepare", NOW), {"event": "prepare opened", "counter": 2, "key": NEW}),
     "promote opens": (at("prepared"), lambda ring: opened(ring, "promote", NOW), {"event": "promote opened", "counter": 3, "key": NEW}),
-    "retire opens": (at("promoted"), lambda ring: opened(ring, "retire", NOW), {"event": "retire opened", "counter": 4, "key": OLD}),
+    "retire opens": (at("promoted"), lambda ring: opened(ring, "retire", NOW), {"event": "retire opened", "counter": 4, "key": OLD, "lets_go": [OLD]}),
     "rollback opens": (at("promoted"), lambda ring: opened(ring, "rollback", NOW), {"event": "rollback opened", "counter": 4, "key": OLD}),
     "a step closes": (
         at("retire"), lambda ring: steps.close_step(ring, NOW),
-        {"event": "retire closed: all 3 members are proven", "counter": 4, "key": OLD},
+        {"event": "retire closed: all 3 members are proven", "counter": 4, "key": OLD, "lets_go": [OLD]},
     ),
     "a step closes without those that are set aside": (
         waived(), lambda ring: steps.close_step(ring, NOW),
@@ -149,7 +149,7 @@ def test_a_key_as_it_is_written_through_its_life() -> None:
 def test_a_step_as_it_is_written() -> None:
     ring = opened(at("promoted"), "prepare", NOW, 3)
     assert ring["step"] == {
-        "name": "prepare", "counter": 4, "nonce": "n4", "key": NEXT, "signing": [NEW], "spreading": [NEXT], "excuses": None,
+        "name": "prepare", "counter": 4, "nonce": "n4", "key": NEXT, "lets_go": [], "signing": [NEW], "spreading": [NEXT], "excuses": None,
         "opened": AT, "closed": None,
     }  # fmt: skip
     # Opened before it was closed: what may sign somewhere, and what is not accepted everywhere yet, stay.

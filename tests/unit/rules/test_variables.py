@@ -89,7 +89,7 @@ def test_a_value_is_read(name, raw, value):
         *[("processes", raw) for raw in ({"idle": True}, {"unit": "a", "idle": "perhaps"}, {"unit": "a", "lazy": True}, [["unit"]])],
         *[("proof", raw) for raw in ("http", "", True)],
         *[("app_check", raw) for raw in ("", True, {"python": "x"}, {"python": "x", "manage": "y", "more": "z"}, {"python": "x", "manage": ""})],
-        *[(name, raw) for name in ("timeout", "settle", "soak", "wait", "max_age", "evidence_max_age") for raw in ("soon", "", -1, True, [], "5 min")],
+        *[(name, raw) for name in ("timeout", "settle", "soak", "wait", "max_age", "evidence_max_age", "bake") for raw in ("soon", "", -1, True, [], "5 min")],
         *[("serial", raw) for raw in (0, -1, "0%", "half", "25 %", [1, 0], True, None, 1.5, [1, None]) if raw is not None],
         *[(name, raw) for name in ("new", "recover", "allow_weak", "allow_key_in_file") for raw in ("maybe", 2, [], "tru")],
         *[("replace", raw) for raw in ([""], 5)],
@@ -225,8 +225,8 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "serial", "keyring", "min_members", "new", "replace", "allow_weak",
-    "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
+    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members", "new",
+    "replace", "allow_weak", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
     "min_members": 4,
@@ -242,6 +242,7 @@ ODD = {
     "wait": "1d",
     "max_age": "2d",
     "evidence_max_age": "1m",
+    "bake": "1m",
 }
 
 
