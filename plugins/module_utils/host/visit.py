@@ -126,7 +126,7 @@ class _Visit:
         # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
         self.note("visiting", self.before["record"] or {})
         failure = None
-        old_texts = {path: files.read_text(path) for path in app["env_file"]}
+        old_texts = {path: files.read_text(path, safe=True) for path in app["env_file"]}
         try:
             if plan.write:
                 looked = {file["path"]: file["identity"] for file in self.before["files"]}
