@@ -154,12 +154,12 @@ class Place(paths.Place):
         return OSError(error.errno, f"{text} ({advice}, and run again)" if advice else text, self.path)
 
 
-def read_text(path: str, largest: int = LARGEST, *, own: bool = False) -> Optional[str]:
-    """Return the content of a file; None if it is absent. With `own` nobody else may have a say in where it is (see `Place`).
+def read_text(path: str, largest: int = LARGEST, *, safe: bool = False, own: bool = False) -> Optional[str]:
+    """Return the content of a file; None if it is absent. With `safe` and `own` it matters who has a say in where it is (see `Place`).
 
     Without, whoever else has one is as good as we are: on the controller that folder's playbooks are run anyway.
     """
-    with Place(path, safe=own, own=own) as place:
+    with Place(path, safe=safe or own, own=own) as place:
         return place.text(largest)
 
 

@@ -38,8 +38,7 @@ def unseal(sealed: str, pad: str) -> List[str]:
 
 
 def _keys(app: Mapping[str, Any], path: str) -> List[str]:
-    with files.Place(path) as place:
-        text = place.text() or ""
+    text = files.read_text(path, safe=True) or ""
     try:
         return decode(app["profile"], env_text.read(text, app["env_format"], app["profile"].names)).accepts
     except SettingsError:

@@ -94,11 +94,6 @@ def _limit(app: Mapping[str, Any], what: str) -> ContextManager[None]:
     return limit.within(app["timeout"] + app["settle"] + limit.MARGIN, what)
 
 
-def _text(path: str) -> Optional[str]:
-    with files.Place(path) as place:
-        return place.text()
-
-
 def _go_on(number: int, frame: Optional[FrameType]) -> None:
     """Do nothing: a visit that has begun to write ends by itself."""
 
@@ -149,7 +144,7 @@ class _Visit:
         if not plan.write and not plan.restart:
             return self.confirm()
         with limit.within(limit.MARGIN, "reading the env file"):
-            old_texts = {path: _text(path) for path in self.app["env_file"]}
+            old_texts = {path: files.read_text(path, safe=True) for path in self.app["env_file"]}
         found, after = self.change(plan)
         if found:
             return self.fall_back(found, old_texts)
@@ -219,7 +214,7 @@ class _Visit:
                 group=app["env_group"],
             )
         except BaseException:
-            if first and _text(path) != text:
+            if first and files.read_text(path, safe=True) != text:
                 self.did["written"].remove(path)
             raise
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import Callable, List
 
 import pytest
@@ -144,7 +145,10 @@ def test_of_two_adoptions_at_once_one_wins_and_the_other_changes_no_host(
     here = fleet.folder / "looked"
     here.mkdir()
     barrier = f'mktemp "{here}/XXXXXX"; n=0; while [ $(ls "{here}" | wc -l) -lt 4 ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n+1)); done'
-    fleet.vars["app_keys_app_check"] = barrier
+    python = fleet.folder / "python"
+    python.write_text(f'#!/bin/sh\n{{ {barrier}; }} >/dev/null\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    fleet.vars["ansible_python_interpreter"] = str(python)
     paths = [fleet.folder / "one.yml", fleet.folder / "two.yml"]
     runs = [fleet.start("adopt", "-e", f"app_keys_keyring={path}") for path in paths]
     said = [run.communicate(timeout=100)[0] for run in runs]
