@@ -42,9 +42,9 @@ def test_workers_below_one_that_lasts_may_come_and_go(
 def test_a_great_family_takes_no_time() -> None:
     first = seen(*((pid, pid - 1) for pid in range(2, 20_000)))
     second = seen((2, 1), *((pid, pid - 1) for pid in range(30_000, 50_000)))
-    begun = time.monotonic()
+    begun = time.process_time()
     found = look.compared(first, second)
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
     assert (found["lasting"], len(found["unsettled"])) == (1, 20_000)
 
 

@@ -185,9 +185,9 @@ class TestFamilies:
     def test_a_great_family_takes_no_time(self) -> None:
         line = {pid: one(pid, parent=pid - 1) for pid in range(1, 20_001)}
         wide = {pid: one(pid, parent=1 if pid > 1 else 0) for pid in range(1, 20_001)}
-        begun = time.monotonic()
+        begun = time.process_time()
         assert len(processes.below(line, 1)) == len(processes.below(wide, 1)) == 20_000
-        assert time.monotonic() - begun < 1
+        assert time.process_time() - begun < 1
 
     def test_real_ones(self, start: Any) -> None:
         code = "import subprocess; subprocess.Popen(['/bin/sleep', '60']); " + READY
@@ -210,11 +210,11 @@ class TestFamilies:
     def test_a_long_command_line_is_matched_in_no_time(self, start: Any) -> None:
         hostile = "gunicorn " * 14_000  # 126 KB, of which each word begins a search to the end
         child = start(READY, {}, [hostile, "shop"])
-        begun = time.monotonic()
+        begun = time.process_time()
         table = processes.table()
         assert processes.matching(table, "gunicorn.*gunicorn.*shop", []) == []
         assert child.pid in [process.pid for process in processes.matching(table, "gunicorn.*gunicorn", [])]
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
 
     def test_who_is_called_the_same_is_matched_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         searched = []

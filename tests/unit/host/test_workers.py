@@ -123,30 +123,30 @@ class TestLongLists:
     )
     @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
     def test_of_others(self, name: str, text: str) -> None:
-        begun = time.monotonic()
+        begun = time.process_time()
         for _round in range(5):
             assert workers.any_keys(profile("django"), {name: text}, [fingerprint(OURS)]) == [fingerprint(OURS)]
-        assert time.monotonic() - begun < 0.5
+        assert time.process_time() - begun < 0.5
 
     def test_a_text_that_no_program_can_be_given(self) -> None:
-        begun = time.monotonic()
+        begun = time.process_time()
         text = f"{OURS}," + "," * 6_000_000
         assert workers.any_keys(profile("django"), {"SECRET_KEY": text}, [fingerprint(OURS)]) == [fingerprint(OURS)]
-        assert time.monotonic() - begun < 0.5
+        assert time.process_time() - begun < 0.5
 
     @pytest.mark.parametrize("separator", [",", "json"])
     def test_of_a_worker(self, separator: str) -> None:
         keys = [f"key-number-{number}" for number in range(5000)]
         listed = json.dumps(keys) if separator == "json" else ",".join(keys)
         form = profile("django", {"separator": separator})
-        begun = time.monotonic()
+        begun = time.process_time()
         found = workers.in_fingerprints(form, {"SECRET_KEY": OURS, "SECRET_KEY_FALLBACKS": listed})
         assert found["problem"] == {
             "kind": "not_a_list", "text": "SECRET_KEY_FALLBACKS lists 5001 keys, and at most 256 are looked through",
         }  # fmt: skip
         found = workers.in_fingerprints(form, {"SECRET_KEY": OURS, "SECRET_KEY_FALLBACKS": "[" * 100_000})
         assert found["problem"] is not None or separator == ","
-        assert time.monotonic() - begun < 0.5
+        assert time.process_time() - begun < 0.5
 
     def test_what_is_no_text_is_no_list(self) -> None:
         form = profile("django", {"separator": "json"})

@@ -241,9 +241,7 @@ def test_the_key_before_must_not_have_been_taken_back_itself() -> None:
         ([], "retire"),
         ([("retiring", [])], "retire"),
         ([("retiring", ["rolled_back"])], "withdraw"),
-        ([("staged", [])], "withdraw"),
         ([("retiring", ["rolled_back"]), ("retiring", [])], "retire"),
-        ([("retiring", ["rolled_back"]), ("staged", [])], "withdraw"),
         ([("retiring", ["compromised"])], "retire"),
     ],
 )
