@@ -175,7 +175,7 @@ def _truth(value: Any, name: str) -> bool:
 
 def _number(value: Any, name: str) -> int:
     # An extra variable given as name=value is a text.
-    if isinstance(value, bool) or not re.fullmatch(r"[1-9][0-9]{0,8}", str(value)):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", str(value)):
         raise VariableError(f"{name} is {value!r}; it is a whole number, 1 or more")
     return int(value)
 
