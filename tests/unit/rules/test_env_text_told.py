@@ -45,7 +45,8 @@ REFUSED = {
     ],
     "shell": [
         ("B=1\nA=$x\n", f"line 2: {SHELL_EXPANDS}"), ('A="x$"\n', f"line 1: {SHELL_EXPANDS}"), ("A=`x`\n", f"line 1: {SHELL_EXPANDS}"),
-        ("A=~/x\n", f"line 1: {SHELL_EXPANDS}"), ("A=a~\n", f"line 1: {SHELL_EXPANDS}"), ("A=x\\", f"line 1: {SHELL_EXPANDS}"), ("A=${x:-'}'}\n", f"line 1: {SHELL_EXPANDS}"),
+        ("A=~/x\n", f"line 1: {SHELL_EXPANDS}"), ("A=a~\n", f"line 1: {SHELL_EXPANDS}"),
+        ("A=x\\", f"line 1: {SHELL_EXPANDS}"), ("A=${x:-'}'}\n", f"line 1: {SHELL_EXPANDS}"),
         *[(f"export A=x{char}\n", f"line 1: {SHELL_EXPANDS}") for char in "~*?[{"],
         ("A+=x\n", "line 1: A is appended to"), ("export B=1 A+=x\n", "line 1: A is appended to"),
         ("A=x django-admin\n", "line 1: A is set for one command only"), ("A=$x django-admin\n", "line 1: A is set for one command only"),
