@@ -8,6 +8,7 @@ On a copy of the files that git knows, under build/mutants; nothing else is writ
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import fnmatch
 import json
 import os
@@ -209,7 +210,15 @@ def main() -> int:
     seed = os.environ.get("SEED") or head[:12]
     table = os.environ.get("TABLE") or ("docs/mutants.md" if full and not only else "build/mutants/mutants.md")
     began = time.monotonic()
-    shutil.rmtree(BUILD, ignore_errors=True)
+    BUILD.parent.mkdir(exist_ok=True)
+    lock = BUILD.with_suffix(".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        print("mutants: another run is at work in build/mutants")
+        return 2
+    if BUILD.exists():
+        shutil.rmtree(BUILD)
     tracked.copy(ROOT, BUILD / "0" / COLLECTION)
     same = equivalents(yaml.safe_load((HERE / "equivalent.yml").read_text()))
     try:
