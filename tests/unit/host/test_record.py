@@ -114,7 +114,9 @@ def damaged(folder: Path, what: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("field", ["member", "signs", "workers", "stopped", "files", "linked", "leaked", "pools", "uids", "stamps"])
+@pytest.mark.parametrize(
+    "field", ["member", "signs", "workers", "stopped", "files", "linked", "leaked", "pools", "uids", "stamps"]
+)
 def test_one_of_an_earlier_release_lacks_some_fields(field: str, tmp_path: Path) -> None:
     change(tmp_path, **{field: ...})
     found = record.load(str(tmp_path), "shop")
