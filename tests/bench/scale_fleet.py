@@ -35,6 +35,8 @@ VARIABLES = {
     # So that a rollout goes through all of its phases at once.
     "app_keys_soak": "0s",
     "app_keys_wait": "30s",
+    # The first batch of a step is looked at again all the same.
+    "app_keys_bake": "1s",
     "app_keys_evidence_max_age": "2h",
 }
 
@@ -71,7 +73,7 @@ class Fleet:
         soak = {"seconds": 0.0, "source": "app_keys_soak"}
         ring = steps.adopt("shop", secrets.token_hex(8), "n1", start, self.names, FORM, soak, {"how": "trust"}, now)
         for name in self.names:
-            (self.memory / name).write_text(json.dumps(remembered(ring, now)))
+            (self.memory / name).write_text(json.dumps(remembered(ring, name, now)))
         return steps.close_step(ring, now)
 
     def environment(self) -> Dict[str, str]:
@@ -103,12 +105,11 @@ class Fleet:
         return [str(Path(sys.executable).parent / "ansible-playbook"), *given, name]
 
 
-def remembered(ring: rings.Ring, now: float) -> Dict[str, Any]:
+def remembered(ring: rings.Ring, host: str, now: float) -> Dict[str, Any]:
     """Return what a host remembers that does what the open step of a keyring asks."""
     order = rings.order(ring)
     record = {
         "schema": 1, "name": ring["name"], **rings.token(ring)._asdict(), "step": ring["step"]["name"], "state": "proven",
-        "at": now, "signs": order.signs, "workers": simulated.WORKERS, "stopped": {}, "leaked": [],
-        "files": {"/etc/shop.env": simulated.identity(now)},
+        "at": now, "signs": order.signs, "stopped": {}, "leaked": [], "member": None, **simulated.noted(host, "/etc/shop.env", now),
     }  # fmt: skip
     return {"holds": order.accepts, "record": record, "changed": now}

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -84,10 +83,12 @@ class Gate:
 
     def shown(self, kind: str, nonce: str) -> None:
         """Keep what every host shows that does what the keyring's open step asks, as that of its last look or visit."""
-        text = json.dumps(remembered(self.fleet.file().load(), time.time() - simulated.DAY))
+        ring, now = self.fleet.file().load(), time.time() - simulated.DAY
         for host in self.fleet.names:
-            seen = simulated.evidence(host, json.loads(text), {**ARGUMENTS, "nonce": nonce})
+            seen = simulated.evidence(host, remembered(ring, host, now), {**ARGUMENTS, "nonce": nonce})
             said = {"changed": False, "evidence": {**seen, "asked": boot_time()}, "asked": boot_time()}
+            if kind == VISIT:
+                said.update(proven=True, did=simulated.did([]))
             run_folder.keep(nonce, kind, host, said)
 
 

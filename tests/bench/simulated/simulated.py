@@ -8,6 +8,7 @@ remembers is a file of its own in `PHASED_SIMULATED`, named like the host: the k
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -33,6 +34,7 @@ options:
     vars: [{name: ansible_pipelining}]
 """
 WORKERS = 3
+UID = 33
 NO_FILES = "a simulated host has no files: modules are piped to it"
 DAY = 86400.0
 
@@ -104,17 +106,23 @@ def visit(host: Path, arguments: Dict[str, Any]) -> Dict[str, Any]:
         "stopped": {key: at for key, at in past.items() if key != order["signs"]},
     }  # fmt: skip
     state = {"holds": order["accepts"], "record": record, "changed": now if changed else was["changed"]}
-    state["record"]["files"] = {arguments["env_file"][0]: identity(state["changed"])}
+    record.update(noted(host.name, arguments["env_file"][0], state["changed"]), member=arguments.get("host"))
     if not arguments.get("_ansible_check_mode"):
         host.write_text(json.dumps(state))
     files = arguments["env_file"] if changed else []
     return {
         "changed": changed, "needed": changed, "proven": True,
-        "did": {"written": files, "restarted": changed, "restored": False, "down": False, "took": 2.5 * changed},
+        "did": did(files),
         "evidence": evidence(host.name, state, arguments),
         "diff": {"before": f"signs {was['holds'][0]}\n", "after": f"signs {order['signs']}\n"},
         "invocation": {"module_args": arguments},
     }  # fmt: skip
+
+
+def did(written: List[str]) -> Dict[str, Any]:
+    """What a visit did that wrote these files."""
+    restarted = bool(written)
+    return {"written": written, "restarted": restarted, "restored": False, "down": False, "took": 2.5 * restarted}
 
 
 def evidence(name: str, state: Dict[str, Any], arguments: Dict[str, Any]) -> Dict[str, Any]:
@@ -137,16 +145,33 @@ def evidence(name: str, state: Dict[str, Any], arguments: Dict[str, Any]) -> Dic
         for unit in texts(arguments.get("service"))
     ]
     return {
-        "nonce": arguments["nonce"], "now": time.time(), "proof": "environ", "others": [], "units": units,
-        "machine": f"6f9c3c1e-0d0b-4f0e-9c55-{number:012d}/{name}", "settled": True, "unsettled": [], "lasting": WORKERS,
+        "nonce": arguments["nonce"], "now": time.time(), "ticks": number * 1000, "proof": "environ", "others": [], "units": units,
+        "machine": f"{boot(name)}/{name}", "settled": True, "unsettled": [], "lasting": WORKERS,
         "workers": [
-            {"pid": pid, "parent": 1 if pid == first else first, "ticks": pid * 101, "started": started, "command": "gunicorn:", "idle": False,
-             **holds}
+            {"pid": pid, "parent": 1 if pid == first else first, "ticks": pid * 101, "started": started, "command": "gunicorn:", "uids": [UID],
+             "by": "environ", "idle": False, **holds}
             for pid in range(first, first + WORKERS)
         ],
         "pools": [{"main": first, "ticks": first * 101, "called": "gunicorn:", "depth": 1, "lasting": 1, "idle": False}],
-        "files": [{"path": path, "identity": identity(state["changed"]), **holds} for path in texts(arguments["env_file"])],
-        "record": state["record"], "visit": None, "restart": "shop.service",
+        "files": [
+            {"path": path, "identity": identity(state["changed"]), "links": 1, "unusable": {}, **holds}
+            for path in texts(arguments["env_file"])
+        ],
+        "record": state["record"], "record_of": None, "visit": None, "restart": "shop.service", "state": f"{boot(name)}/65024:{number}",
+    }  # fmt: skip
+
+
+def boot(name: str) -> str:
+    """The boot of a host: of each its own."""
+    return f"6f9c3c1e-0d0b-4f0e-9c55-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def noted(name: str, path: str, changed: float) -> Dict[str, Any]:
+    """What a record notes of the env file and of the workers at a proof."""
+    is_now = identity(changed)
+    return {
+        "files": {path: is_now}, "linked": {}, "stamps": {path: {"identity": is_now, "boot": boot(name), "ticks": int(changed) % 1000003}},
+        "workers": WORKERS, "pools": [1], "uids": [UID],
     }  # fmt: skip
 
 
