@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import yaml
 from judge import Mutant, complaints, equivalents, rows, sample, survivors
-from page import page, told
+from mutants_page import page, told
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from judge import BOUNDS, Equivalent, Mutant, complaints, equivalents, row, rows, sample, survivors
-from page import page, told
+from mutants_page import page, told
 
 RULES, HOST = BOUNDS
 

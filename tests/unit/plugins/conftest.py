@@ -12,13 +12,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import soak
 
 HERE = Path(__file__).resolve().parent
 for folder in (HERE, HERE.parent / "rules", HERE.parents[1] / "fleet"):
@@ -26,54 +24,9 @@ for folder in (HERE, HERE.parent / "rules", HERE.parents[1] / "fleet"):
         sys.path.append(str(folder))
 
 from light_fleet import Fleet  # noqa: E402
-from playbook_run import Run  # noqa: E402
+from walk import NAMES, Walk  # noqa: E402
 
-NAMES = ("web1", "web2")
 SIDE_BY_SIDE = {"after", "new_fleet", "walk"}
-
-
-def slow(*values: Any) -> Any:
-    """A parameter of a test that runs with `make slow` only."""
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
-class Walk:
-    """A whole rollout, one step at a time, walked when it is first asked for: what each playbook said (`runs`), and the
-    fleet as each step left it (`places`).
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._lock = threading.Lock()
-        self._runs: Dict[str, Run] = {}
-        self._places: Dict[str, Path] = {}
-
-    @property
-    def runs(self) -> Dict[str, Run]:
-        with self._lock:
-            return self._runs or self._walked()._runs
-
-    @property
-    def places(self) -> Dict[str, Path]:
-        with self._lock:
-            return self._places if self._runs else self._walked()._places
-
-    def _walked(self) -> Walk:
-        fleet = Fleet(self.folder / "fleet", NAMES)
-        try:
-            fleet.write_env()
-            fleet.restart()
-            for step in ("adopt", "prepare", "promote", "retire"):
-                if step == "retire":
-                    time.sleep(max(0.0, soak.next_due(fleet.ring()) - time.time()))
-                self._runs[step] = fleet.run(step)
-                if self._runs[step].code:
-                    break
-                self._places[step] = self.folder / step
-                fleet.save(self._places[step])
-        finally:
-            fleet.end()
-        return self
 
 
 class Fleets:

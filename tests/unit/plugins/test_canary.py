@@ -13,9 +13,9 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils import carry
 from canary import SYSLOG, Processes, Search
-from conftest import Walk
 from light_fleet import Fleet
 from playbook_run import Run
+from walk import Walk
 
 pytestmark = pytest.mark.slow
 

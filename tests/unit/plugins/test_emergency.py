@@ -15,9 +15,9 @@ from typing import Callable, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules import steps
-from conftest import slow
 from light_fleet import ANSIBLE_PLAYBOOK, RUN_LIMIT, Fleet
 from playbook_run import Run, until
+from walk import slow
 
 After = Callable[..., Fleet]
 

@@ -22,8 +22,8 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint impo
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
 from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFileError
-from conftest import Walk
 from light_fleet import PASSWORD, Fleet
+from walk import Walk
 
 VAULT = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Callable
 
 import pytest
-from conftest import slow
 from light_fleet import Fleet
+from walk import slow
 
 After = Callable[..., Fleet]
 # The step that was walked last, one that is open since with no host visited, and what a host without a key gets.

@@ -9,8 +9,8 @@ import sys
 from typing import Callable, List
 
 import pytest
-from conftest import slow
 from light_fleet import Fleet
+from walk import slow
 
 After = Callable[..., Fleet]
 RECOVER = ("-e", "app_keys_recover=true")

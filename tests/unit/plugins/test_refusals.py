@@ -11,9 +11,9 @@ from typing import Any, Callable, Dict
 
 import procs
 import pytest
-from conftest import Walk
 from light_fleet import Fleet
 from playbook_run import Run
+from walk import Walk
 
 After = Callable[..., Fleet]
 NOTHING = "Nothing was changed: no step was opened, and every host keeps the keys that it has."

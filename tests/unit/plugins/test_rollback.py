@@ -9,9 +9,9 @@ import signal
 from typing import Callable
 
 import pytest
-from conftest import slow
 from light_fleet import Fleet
 from playbook_run import until
+from walk import slow
 
 After = Callable[..., Fleet]
 

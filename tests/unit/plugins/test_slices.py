@@ -9,9 +9,9 @@ import re
 from typing import Any, Callable, Dict, Sequence
 
 import pytest
-from conftest import slow
 from light_fleet import Fleet
 from playbook_run import Run
+from walk import slow
 
 After = Callable[..., Fleet]
 NAMES = ("web1", "web2", "web3", "web4")

@@ -8,8 +8,8 @@ import shlex
 from typing import Callable
 
 import pytest
-from conftest import Walk
 from light_fleet import OTHER_LINES, Fleet
+from walk import Walk
 
 After = Callable[..., Fleet]
 

@@ -9,8 +9,8 @@ from typing import Callable, List
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules.variables import PREFIX, VARIABLES
-from conftest import slow
 from light_fleet import Fleet
+from walk import slow
 
 After = Callable[..., Fleet]
 UNANSWERED = {PREFIX + name: "" for name, variable in VARIABLES.items() if variable.run}

@@ -1,13 +1,12 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tools are modules beside each other, and are imported as such; so are the faults, and what they need."""
+"""The tools are modules beside each other, and are imported as such."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[2]
-for folder in ("tools", "faults", "hosts", "fleet", "fleet/app", "demo"):
-    if str(TESTS / folder) not in sys.path:
-        sys.path.append(str(TESTS / folder))
+FOLDER = str(Path(__file__).resolve().parents[2] / "tools")
+if FOLDER not in sys.path:
+    sys.path.append(FOLDER)
