@@ -122,7 +122,7 @@ MUTATIONS = [
        (NEXT, 'if rings.is_open(ring) or rings.in_state(ring, "staged", "dropping"):\n        return False', "if True:\n        return True")),
     _m("promote moves the key when it closes", "rollback",
        (GATE, 'if ring["step"]["name"] not in ("promote", "rollback"):', "if True:"),
-       (STEPS, 'return _sign_with(ring, staged[0], given)', 'staged[0]["soak"] = dict(given.soak or {})\n    return staged[0]'),
+       (STEPS, 'return _sign_with(ring, staged[0], given)', 'staged[0]["soak"] = dict(given.soak or {})\n    return [staged[0]]'),
        (RING, 'signs = primary(ring)["fingerprint"]\n    accepts = [signs] + _names(in_state(ring, "staged", "retiring"))',
         'early = step["name"] == "promote" and is_open(ring)\n    signs = step["key"] if early else primary(ring)["fingerprint"]\n'
         '    accepts = [signs] + [key for key in _names(in_state(ring, "primary", "staged", "retiring")) if key != signs]'),
