@@ -91,7 +91,7 @@ MUTATIONS = [
     _m("fewer main processes than before are enough", "restarts", (VISIT, "if pools.fewer(before, look):", "if False:")),
     _m("a host joins though others say that the keyring is late", "copied", (MEMBERS, "        if found:\n", "        if False:\n")),
     _m("a host joins though nobody vouches", "copied",
-       (MEMBERS, "return Voucher(not begun and", "return Voucher(True or"), (MEMBERS, "        if found:\n", "        if False:\n")),
+       (MEMBERS, "return Voucher(not begun and", "return Voucher(True or")),
     # --- orders ---
     _m("any settings may stay that sign with a key that signed once", "images",
        (ORDER, "return signs in self.may_sign and", "return signs in self.known and")),

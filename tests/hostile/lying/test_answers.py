@@ -24,13 +24,13 @@ AT = ("adopted", "prepare", "prepared", "promote", "promoted", "retire")
 def true_answer(ring: Mapping[str, Any]) -> Dict[str, Any]:
     """What a host honestly says, with something in every field."""
     seen = builders.seen(
-        ring, machine="boot-1/1", others=[builders.outsider()], unsettled=[7], visit=None,
+        ring, machine="boot-1/1", state="boot-1/2:3", others=[builders.outsider()], unsettled=[7], visit=None,
         record=builders.record(ring, stopped={builders.OLD: builders.T0}, leaked=[builders.NEXT]),
     )  # fmt: skip
-    seen["workers"].append(builders.worker(103, problem="unreadable"))
+    seen["workers"].append({**builders.worker(103, problem="unreadable"), "by": "environ"})
     del seen["asked"]
     look = {"signs": builders.OLD, "accepts": [builders.OLD], "idle": False, "app_check": {"ok": True, "text": "fine"}}
-    did = {"written": ["/etc/shop.env"], "restarted": True, "restored": False, "down": False}
+    did = {"written": ["/etc/shop.env"], "restarted": True, "restored": False, "down": False, "took": 2.5}
     visit = {"needed": True, "proven": True, "did": did, "diff": {"before": "a\n", "after": "b\n"}}
     return {"changed": True, "failed": False, "msg": "all is well", "evidence": seen, **look, **visit}
 
@@ -109,7 +109,7 @@ def _opened(ring: Any, wish: gate.Wish, fleet: Any, evidence: Any, survey: Any) 
 @pytest.mark.parametrize("name", AT)
 def test_a_lie_is_a_finding_of_the_liar_alone(name: str) -> None:
     world = World(name)
-    seen_wrong = 0
+    seen_wrong = let_in = 0
     for lie in lies(true_answer(world.ring)):
         said = admitted(lie)
         try:
@@ -122,7 +122,9 @@ def test_a_lie_is_a_finding_of_the_liar_alone(name: str) -> None:
         except Exception as error:
             raise AssertionError(f"{lie.name}: {lie.text[:300]!r}") from error
         seen_wrong += said.get("failed") is True and "cannot be read" in said.get("msg", "")
-    assert seen_wrong > 300
+        let_in += "evidence" in said
+    # Both kinds: were the truth itself refused at the door, no lie would get as far as the rules.
+    assert seen_wrong > 300 and let_in > 300, (seen_wrong, let_in)
 
 
 def test_what_cannot_be_read_says_where_and_shows_nothing() -> None:

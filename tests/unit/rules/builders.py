@@ -22,6 +22,7 @@ SOAK = {"seconds": 14 * DAY, "source": "the default of django"}
 FLEET = ("web-1", "web-2", "web-3")
 NONCE = "survey-1"
 PATH = "/etc/shop.env"
+UID = 33
 
 SECRETS = [f"not-a-secret-{number}-abcdefghijklmnopqrstuvwxyz" for number in range(8)]
 FP = [fingerprint(secret) for secret in SECRETS]
@@ -98,6 +99,8 @@ def worker(
         "ticks": pid * 10,
         "started": started,
         "command": "gunicorn: worker",
+        "uids": [UID],
+        "idle": False,
         **holds(signs, *others, problem=problem),
     }
 
@@ -115,6 +118,8 @@ def env_file(
     return {
         "path": path,
         "identity": None if changed is None else identity(changed),
+        "links": 0 if changed is None else 1,
+        "unusable": {},
         **holds(signs, *others, problem=problem),
     }
 
@@ -134,19 +139,25 @@ def record(ring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
     return {
         "schema": 1, "name": ring["name"], "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
         "step": ring["step"]["name"], "state": "proven", "at": T0, "signs": order.signs, "workers": 2, "stopped": {},
-        "files": {PATH: identity(T0 - 2 * DAY)}, "leaked": [], **changes,
+        "files": {PATH: identity(T0 - 2 * DAY)}, "leaked": [], "linked": {}, "stamps": {}, "pools": [0, 0], "uids": [],
+        "member": None, **changes,
     }  # fmt: skip
 
 
 def seen(ring: Mapping[str, Any], *keys: str, **changes: Any) -> Dict[str, Any]:
-    """The evidence of a host whose file and two workers hold `keys`, or else what the open step asks."""
+    """The evidence of a host whose file and two workers hold `keys`, or else what the open step asks.
+
+    It does not tell where its record is (`state`), for two hosts have to differ in that.
+    """
     order = rings.order(dict(ring))
     held = keys or tuple(order.accepts)
     entry = {
-        "nonce": NONCE, "asked": 1000.0, "now": T0, "machine": "boot-1/4026531836", "proof": "environ",
+        "nonce": NONCE, "asked": 1000.0, "now": T0, "ticks": 10**6, "machine": "boot-1/4026531836", "proof": "environ",
         "workers": [worker(101, *held), worker(102, *held)], "files": [env_file(*held)], "others": [], "units": [unit()],
-        "settled": True, "unsettled": [], "visit": None, "record": record(ring), "restart": "shop.service", **changes,
+        "settled": True, "unsettled": [], "visit": None, "record": record(ring), "record_of": None, "state": "",
+        "restart": "shop.service", **changes,
     }  # fmt: skip
+    entry["workers"] = [{"by": entry["proof"], **one} for one in entry["workers"]]
     return {"lasting": len(entry["workers"]), "pools": pools.pools(entry["workers"]), **entry}
 
 
@@ -159,7 +170,10 @@ def idle(ring: Mapping[str, Any], **changes: Any) -> Dict[str, Any]:
 
 def outsider(pid: int = 900, signs: Optional[str] = OLD) -> Dict[str, Any]:
     """A process outside app_keys_processes that holds one of our keys."""
-    return {"pid": pid, "ticks": pid * 10, "started": T0, "command": "celery worker", "signs": signs}
+    return {
+        "pid": pid, "ticks": pid * 10, "started": T0, "command": "celery worker", "uids": [UID], "signs": signs,
+        "holds": [signs] if signs else [], "more": 0,
+    }  # fmt: skip
 
 
 def fleet_of(
@@ -168,7 +182,7 @@ def fleet_of(
     """The evidence of a fleet in which all is well but for `odd` (`web_2=...`; None: no evidence)."""
     found: Dict[str, Any] = {}
     for number, member in enumerate(members):
-        entry = odd.get(member.replace("-", "_"), seen(ring, machine=f"boot-{number}/1"))
+        entry = odd.get(member.replace("-", "_"), seen(ring, machine=f"boot-{number}/1", state=f"boot-{number}/2:3"))
         if entry is not None:
             found[member] = dict(entry)
     return found
