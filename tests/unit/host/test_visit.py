@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from typing import Any, Dict
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils.host import answers, visit
 from visited import ALIEN, NEW, NEXT, OLD, PREPARE, PROMOTE, SECRET, Host, holds, order
 
 NOTHING = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
@@ -39,6 +41,36 @@ def test_2_a_visit_writes_restarts_proves_and_records(host: Host) -> None:
     }
 
 
+@pytest.mark.parametrize("replace", [None, [ALIEN]])
+def test_a_visit_is_asked_for_by_a_modules_parameters(host: Host, replace: Any) -> None:
+    host.proven(OLD, NEW)
+    host.write(*([OLD, ALIEN] if replace else [OLD, NEW]))
+    params = {
+        **host.variables, "order": PROMOTE._asdict(), "token": {"ring": "ring-1", "counter": 3, "nonce": "n3"}, "step": "promote",
+        "nonce": "asked", "converge": True, "replace": replace, "secrets": SECRET, "vouched": False,
+    }  # fmt: skip
+    answer = answers.answer("env_keys", params, True)
+    assert (answer["proven"], answer["changed"], answer["evidence"]["nonce"]) == (True, True, "asked")
+    answer = answers.answer("env_keys", params, False)
+    assert answer["proven"] and holds(answer) == [[NEW, OLD]] * 4
+    assert (host.record()["counter"], host.record()["step"]) == (3, "promote")
+
+
+def test_9_the_two_looks_of_a_proof_are_settle_apart(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.proven(OLD, NEW)
+    host.variables["settle"] = "0.7s"
+    real, times = visit.look_once, []
+
+    def looked(*arguments: Any) -> Any:
+        times.append(time.monotonic())
+        return real(*arguments)
+
+    monkeypatch.setattr(visit, "look_once", looked)
+    answer = host.visit()
+    assert answer["proven"] and times[-1] - times[-2] >= 0.7
+    assert answer["did"]["took"] >= 0.7
+
+
 def test_8_the_next_visit_finds_nothing_to_do(host: Host) -> None:
     host.proven(OLD, NEW)
     host.visit()
@@ -47,6 +79,7 @@ def test_8_the_next_visit_finds_nothing_to_do(host: Host) -> None:
     assert (answer["proven"], answer["changed"], answer["needed"]) == (True, False, False)
     assert answer["did"] == NOTHING
     assert (host.pids(), host.file(), host.restarts()) == (pids, text, 1)
+    assert answer["evidence"]["visit"] is None, "its own lock is nobody else's visit"
     assert answer["diff"]["before"] == answer["diff"]["after"] == f"{host.env}: signs {NEW}, accepts {NEW} {OLD}\n"
 
 

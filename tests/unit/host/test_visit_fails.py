@@ -486,7 +486,7 @@ def hanging(monkeypatch: Any, module: Any, name: str, when: Callable[..., bool])
 
     def hangs(*arguments: Any, **options: Any) -> Any:
         if when(*arguments, **options):
-            time.sleep(60)
+            time.sleep(15)
         return real(*arguments, **options)
 
     monkeypatch.setattr(module, name, hangs)

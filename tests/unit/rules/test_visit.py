@@ -226,8 +226,7 @@ def test_6_a_file_that_cannot_be_read_with_certainty_is_not_written(kind, conver
 def test_2_a_worker_that_could_not_be_proven_afterwards_stops_the_visit_before(kind, converge):
     decided = plan("promote", seen(at("promote"), workers=[worker(7, problem=kind)]), converge)
     assert f"the text for {kind}. Nothing was changed" in decided.refuse
-    assert "pid 7" in decided.refuse
-    assert proof.PROBLEMS[kind] in decided.refuse
+    assert "pid 7" in decided.refuse and proof.PROBLEMS[kind] in decided.refuse
     assert decided[:2] == (False, False)
 
 
@@ -303,6 +302,10 @@ def test_9_a_host_that_does_what_the_step_asks_is_proven(name, converge):
 )  # fmt: skip
 def test_9_what_keeps_a_host_from_being_proven(changes, before, said):
     assert said in " | ".join(unproven("promote", seen(at("promote"), **changes), before))
+
+
+def test_9_what_is_gone_is_said_once():
+    assert unproven("promote", seen(at("promote"), workers=[]), 2) == ["0 main processes last, and before there were 2"]
 
 
 def test_9_more_workers_than_before_are_as_good():
@@ -503,7 +506,9 @@ OVER = [{"setting": "SECRET_KEY", "source": "/etc/local.env (EnvironmentFile= of
 @pytest.mark.parametrize("keys", [[OLD, NEW], [NEW, OLD]], ids=["to be changed", "right today"])
 def test_16_a_host_on_which_something_wins_over_the_env_file_is_not_changed(keys):
     look = seen(at("promote"), *keys, units=[unit(sources=OVER)])
-    refuse = plan("promote", look).refuse
+    decided = plan("promote", look)
+    refuse = decided.refuse
+    assert decided[:2] == (False, False)
     assert refuse.startswith(
         "shop.service takes SECRET_KEY from /etc/local.env (EnvironmentFile= of shop.service), which wins"
     )
@@ -543,6 +548,8 @@ def test_12_what_wins_does_not_stop_a_visit_that_takes_a_rollout_back():
         ("one is new", 2, {"workers": [worker(1, OLD), worker(9, OLD)]}, False, f"workers run with {OLD}, accepting {OLD}"),
         ("two kinds", 2, {"workers": [worker(8, FP[2], FP[1]), worker(9, FP[1])]}, False,
          f"workers run with {FP[1]}, accepting {FP[1]}; others with {FP[2]}, accepting {FP[2]}, {FP[1]}"),
+        ("one cannot be read", 1, {"workers": [worker(8, OLD), worker(9, problem="unreadable")]}, False,
+         f"workers run with {OLD}, accepting {OLD}; others with keys that cannot be seen"),
         ("they cannot be read", 1, {"workers": [worker(9, problem="unreadable")]}, False, "workers run with keys that cannot be seen"),
         ("nothing ran, nothing runs", 0, {"workers": [], "units": [unit("failed")]}, False, "nothing of the application runs, as before"),
         ("nothing ran, something does", 0, {"workers": [worker(9, OLD)]}, False, f"workers run with {OLD}, accepting {OLD}"),
