@@ -82,7 +82,7 @@ def test_a_value_is_read(name, raw, value):
         *[("env_mode", raw) for raw in ("rw-------", 384, 640, "0o600", "0888", "06400", "")],
         *[("service", raw) for raw in ("", [""], {"unit": "x"}, 5)],
         *[("restart_command", raw) for raw in ("", [""], 5, {"cmd": "x"})],
-        *[("processes", raw) for raw in ("shop.service", {}, [{}], {"unit": ""}, {"unit": "a", "pattern": "b"}, {"pid": 5}, {"pattern": "("}, {"pid_file": 5})],
+        *[("processes", raw) for raw in ("shop.service", {}, [{}], {"unit": ""}, {"unit": "a", "pattern": "b"}, {"pid": 5}, {"pid": "5"}, [["unit"]], {"pattern": "("}, {"pid_file": 5})],
         *[("proof", raw) for raw in ("http", "", True)],
         *[("app_check", raw) for raw in ("", True, {"python": "x"}, {"python": "x", "manage": "y", "more": "z"}, {"python": "x", "manage": ""})],
         *[(name, raw) for name in ("timeout", "settle", "soak", "wait", "max_age", "evidence_max_age") for raw in ("soon", "", -1, True, [], "5 min")],
