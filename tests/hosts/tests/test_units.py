@@ -279,7 +279,7 @@ def test_units_of_a_user(fleet: Played) -> None:
     app.user, app.systemctl = "seller", "systemctl --user"
     app.files.append(env)
     app.write(env, f"SECRET_KEY={app.key}\n")
-    app.run("adopt").ended(-1).says("loginctl enable-linger")
+    app.run("adopt").ended(-1).lists("web1", "loginctl enable-linger")
     fleet.sh("web1", "touch /var/lib/systemd/linger/seller; systemctl start user@$(id -u seller).service")
     for unit in app.units:
         app.write(f"/home/seller/.config/systemd/user/{unit}", sleeping(env))

@@ -174,10 +174,51 @@ def test_hosts_that_sign_with_different_keys_that_all_accept_go_where_most_are_o
     assert "some hosts sign with" in adoption.standing(plan)
 
 
+def test_where_nothing_else_tells_the_newest_file_does_and_not_that_of_the_other_key():
+    """On each host the file was written anew, and the workers run on with the key of before."""
+    plan = judge(default=lambda: both(NEW, OLD, workers=[worker(1, OLD, NEW)]))
+    assert (plan.findings, plan.accepts) == ({}, [NEW, OLD])
+    plan = judge(("web-1", "web-2"), web_1=both(NEW, OLD), web_2=both(OLD, NEW))
+    assert plan.accepts[0] == min(OLD, NEW), "two runs that see the same decide the same"
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({}, ""),
+        ({"signing": [OLD]}, ""),
+        ({"signing": [OLD, NEW, NEXT]}, f"some hosts sign with {NEW}, {NEXT}, and will sign with {OLD}"),
+        ({"spreading": [NEW, NEXT]}, f"some hosts do not accept {NEW}, {NEXT} yet, and will"),
+        ({"gone": [NEW]}, f"some hosts still accept {NEW}, and will not any more"),
+        (
+            {"signing": [NEW, OLD], "spreading": [NEXT], "gone": [FP[4]]},
+            f"some hosts sign with {NEW}, and will sign with {OLD}; some hosts do not accept {NEXT} yet, and will; "
+            f"some hosts still accept {FP[4]}, and will not any more",
+        ),
+    ],
+)
+def test_it_is_said_in_what_state_a_fleet_is_taken_over(changes, said):
+    assert adoption.standing(adoption.Adoption(accepts=[OLD], **changes)) == said
+
+
+def test_what_a_takeover_lists_stands_in_one_order():
+    keys = [FP[number] for number in (7, 6, 5, 4, 3)]
+    plan = judge(web_1=host(OLD, *keys))
+    assert (plan.accepts, plan.spreading) == ([OLD, *sorted(keys)], sorted(keys))
+    everywhere = [both(key, OLD) for key in (OLD, *keys)]
+    for entry in everywhere:
+        for holder in [*entry["files"], *entry["workers"]]:
+            holder["accepts"] = [OLD, *keys]
+    fleet = [f"web-{number}" for number in range(len(everywhere))]
+    assert adoption.judge(fleet, dict(zip(fleet, everywhere)), survey()).signing == sorted([OLD, *keys])
+
+
 def test_keys_that_no_single_host_holds_cannot_be_read():
     plan = judge(web_1=host(OLD, NEW), web_2=host(OLD, NEXT))
     assert set(plan.findings) == set(FLEET)
     assert "give one host all of" in plan.findings["web-1"][0].do
+    assert texts(plan.findings, "web-1") == [f"signs with {OLD} and accepts {NEW}"]
+    assert texts(plan.findings, "web-3") == [f"signs with {OLD}"]
 
 
 def start(plan, secrets):
@@ -240,6 +281,31 @@ def test_7_a_lost_keyring_is_rebuilt_from_what_the_hosts_hold_a_step_later():
 def test_7_in_the_middle_of_a_step_the_fleet_goes_on_with_what_the_last_step_proved(one, two, accepts, gone):
     for plan in (recover(web_1=one, web_2=two), recover(web_1=two, web_2=one)):
         assert (plan.findings, plan.accepts, plan.gone) == ({}, accepts, gone)
+
+
+@pytest.mark.parametrize(
+    "one, two, accepts, gone",
+    [
+        # What somebody taught one host by hand is not what the last step let go of: it was a promote.
+        (lost("promoted"), lost("promoted", NEW, OLD, NEXT), [NEW, *sorted([OLD, NEXT])], []),
+        # Retire was cut off before its first host was proven: nobody knows that it may let go.
+        (lost("retire", record=record(at("retire"), state="visiting")), lost("promoted"), [NEW, OLD], []),
+        (lost("retire"), lost("promoted", NEW, OLD, NEXT), [NEW], sorted([OLD, NEXT])),
+        # A host that came in between has nothing, and no record.
+        (lost("promoted"), nothing(), [NEW, OLD], []),
+        (nothing(), lost("promoted"), [NEW, OLD], []),
+    ],
+)
+def test_7_only_what_a_proven_host_has_let_go_of_is_gone(one, two, accepts, gone):
+    plan = recover(web_1=one, web_2=two)
+    assert (plan.findings, plan.accepts, plan.gone) == ({}, accepts, gone)
+
+
+def test_7_the_file_of_the_host_that_the_last_step_proved_tells_and_not_its_workers():
+    """Its workers were started with an older one since; and the others have not been promoted."""
+    last = lost("promoted", files=[env_file(NEW, OLD)], workers=[worker(1, OLD, NEW)])
+    plan = recover(web_1=lost("prepared"), web_2=lost("prepared"), web_3=last)
+    assert (plan.findings, plan.accepts) == ({}, [NEW, OLD])
 
 
 def test_7_a_key_that_was_being_let_go_of_is_not_taught_again():

@@ -39,6 +39,13 @@ def test_1_whoever_is_in_the_inventory_or_misspelt_is_not_released(name, said):
         members.release(at("promoted"), [name], FLEET[:2], NOW)
 
 
+def test_1_only_who_was_released_before_may_be_named_again():
+    ring = at("promoted")
+    ring["journal"].append({"at": "2023-11-14T22:13:20Z", "event": "something else", "members": ["web-33"]})
+    with pytest.raises(RingError, match="is no member"):
+        members.release(ring, ["web-33"], FLEET[:2], NOW)
+
+
 def test_1_the_last_members_are_not_released_since_nobody_could_vouch_for_the_keyring_then():
     ring = members.release(at("promoted"), ["web-3", "web-2"], [], NOW)
     for gone in (["web-1"], ["web-2", "web-1"]):
@@ -129,6 +136,34 @@ def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
     assert proofs.visits(opened(ring, "retire", NOW), FLEET, fleet_of(ring, web_2=None), look) == ["web-1", "web-3"]
 
 
+def test_whoever_is_released_takes_only_its_own_waiver_along():
+    ring = members.release(waived(names=["web-2", "web-3"]), ["web-3"], FLEET[:2], NOW)
+    assert [waiver["member"] for waiver in ring["waivers"]] == ["web-2"]
+
+
+def test_whoever_answers_ends_only_its_own_waiver():
+    ring = waived(names=["web-2", "web-3"])
+    ended = members.end_waivers(ring, ["web-1", "web-2"], NOW)
+    assert [waiver["member"] for waiver in ended["waivers"]] == ["web-3"]
+    assert ended["journal"][-1]["members"] == ["web-2"]
+    assert members.end_waivers(ring, ["web-1"], NOW) is ring
+
+
+def test_only_a_waiver_of_before_keeps_the_same_reason_from_opening_one():
+    ring = at("promoted")
+    ring["journal"].append(
+        {"at": "2023-11-14T22:13:20Z", "event": "something else", "members": ["web-2"], "reason": WHY}
+    )
+    assert [waiver["member"] for waiver in waived(ring)["waivers"]] == ["web-2"]
+
+
+def test_the_members_are_listed_in_the_order_of_their_names():
+    ring = at("promoted", ["web-3", "web-1", "web-2"])
+    for refused in (lambda: members.release(ring, ["web-33"], [], NOW), lambda: waived(ring, names=["web-33"])):
+        with pytest.raises(RingError, match="which is no member; members are web-1, web-2, web-3"):
+            refused()
+
+
 # --- joining --------------------------------------------------------------------
 
 
@@ -158,6 +193,9 @@ def test_11_with_a_new_keyring_the_first_member_goes_first():
     assert not vouch(nobody_yet, adopt(), "web-2").ok
     assert vouch({"web-1": record(adopt())}, adopt(), "web-2").ok
     assert not vouch({}, at("adopted"), "web-1").ok, "once hosts are proven they can be asked"
+    one = at("adopted")
+    one["members"]["web-1"]["proven"] = None
+    assert not vouch({}, one, "web-1").ok, "one of them is enough"
 
 
 def test_11_a_copy_from_when_the_keyring_began_is_told_from_a_keyring_that_begins():
@@ -185,6 +223,15 @@ def test_an_excerpt_says_what_the_keyring_says(step):
     assert len(small["members"]) <= 2
     with pytest.raises(RingError, match="no usable journal"):
         rings.check(small)
+
+
+def test_an_excerpt_keeps_one_that_was_proven_wherever_it_stands():
+    ring = at("adopted", [f"web-{number}" for number in range(9)])
+    for member, entry in ring["members"].items():
+        entry["proven"] = 1 if member == "web-7" else None
+    small = members.excerpt(ring)
+    assert sorted(small["members"]) == ["web-0", "web-7"]
+    assert members.vouched(small, "web-0", {}) == members.vouched(ring, "web-0", {}) == (False, None)
 
 
 def test_11_those_that_were_proven_last_are_asked_first():

@@ -85,7 +85,7 @@ def test_a_value_is_read(name, raw, value):
         *[("service", raw) for raw in ("", [""], {"unit": "x"}, 5)],
         *[("restart_command", raw) for raw in ("", [""], 5, {"cmd": "x"})],
         *[("processes", raw) for raw in ("shop.service", {}, [{}], {"unit": ""}, {"unit": "a", "pattern": "b"}, {"pid": 5}, {"pattern": "("}, {"pid_file": 5})],
-        *[("processes", raw) for raw in ({"idle": True}, {"unit": "a", "idle": "perhaps"}, {"unit": "a", "lazy": True}, [["unit"]])],
+        *[("processes", raw) for raw in ({"idle": True}, {"unit": "a", "idle": "perhaps"}, {"unit": "a", "lazy": True}, {"pid": "5"}, [["unit"]])],
         *[("proof", raw) for raw in ("http", "", True)],
         *[("app_check", raw) for raw in ("", True, {"python": "x"}, {"python": "x", "manage": "y", "more": "z"}, {"python": "x", "manage": ""})],
         *[(name, raw) for name in ("timeout", "settle", "soak", "wait", "max_age", "evidence_max_age", "bake") for raw in ("soon", "", -1, True, [], "5 min")],
