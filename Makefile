@@ -116,7 +116,14 @@ demo: $(VENV)/.runtime ## Roll a key under load: the naive way, then ours
 	$(BIN)/python tests/demo/demo.py
 
 .PHONY: test
-test: unit molecule ## Unit tests, then the Molecule scenario `default`
+test: units molecule ## Unit tests, then the Molecule scenario `default`
+
+# Whole playbooks wait for processes most of the time, and so do hosts in folders: the two go side by side.
+PLAYBOOKS := tests/unit/plugins
+.PHONY: units
+units: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow and not hosts" tests/unit --ignore=$(PLAYBOOKS) & others=$$!; \
+	$(BIN)/python -m pytest -m "not slow and not hosts" $(PLAYBOOKS) || { wait $$others; exit 1; }; wait $$others
 
 .PHONY: unit
 unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
