@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Says in `hosts:` and `serial:` what the run that is under way is about."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: run
-author: The phased.keys contributors
+author:
+  - The phased.keys contributors (@phased-keys)
 version_added: 0.1.0
 short_description: What the run of P(phased.keys.gate#module) that is under way is about
 description:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import sys
@@ -45,8 +46,7 @@ EXCERPTS = forks.Shared(8 * 1024 * 1024)
 HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
 # What Vault encrypts with. ansible-core takes it for granted, and says that it is missing only when it comes to that.
 try:
-    import cryptography.hazmat.primitives.ciphers  # noqa: F401
-
+    importlib.import_module("cryptography.hazmat.primitives.ciphers")
     CRYPTOGRAPHY = True
 except Exception:  # what a broken one raises is its own
     CRYPTOGRAPHY = False
@@ -234,6 +234,7 @@ class KeyringFile:
         return content
 
     def _opened(self, content: bytes, name: Optional[str]) -> Opened:
+        sealed_as = "default"
         try:
             sealed_as = parse_vaulttext_envelope(content)[3]
             plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(content)

@@ -107,7 +107,8 @@ def _execute(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True, close_fds=True, preexec_fn=become,
     )  # fmt: skip
-    assert child.stdout is not None
+    if child.stdout is None:
+        raise AssertionError("the child was started with a pipe")
     said, cut, ended = b"", False, False
     try:
         with child.stdout as pipe:

@@ -116,7 +116,8 @@ class Place(paths.Place):
 
     def _as_new(self, uid: Optional[int], gid: Optional[int], mode: int) -> Tuple[Optional[int], Optional[int], int]:
         """Return owner, group and mode of a file that is new here."""
-        assert self.folder is not None
+        if self.folder is None:
+            raise AssertionError("there is no folder to work in")
         found = os.fstat(self.folder)
         # Who is not root can give nothing away.
         its, theirs = (found.st_uid, found.st_gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())

@@ -89,7 +89,8 @@ class Place:
 
     def check(self, owner: int, readers: Set[Subject]) -> None:
         """Unsafe, if a file of this owner that these may read must not be here."""
-        assert self.folder is not None
+        if self.folder is None:
+            raise AssertionError("there is no folder to work in")
         everybody = [where for writer, where in self.writers if writer == EVERYBODY]
         if EVERYBODY in may(self.folder, _WRITE) and owner not in self.trusted:
             everybody.append(self._here())
@@ -164,7 +165,8 @@ class Place:
 
     def _opened(self, on_the_way: bool) -> Optional[int]:
         """Open the entry that is next, if it may be where it is; None if it is not there."""
-        assert self.folder is not None
+        if self.folder is None:
+            raise AssertionError("there is no folder to work in")
         folder = os.fstat(self.folder)
         self.real = os.path.join(self._here(), self.name)
         try:
@@ -185,7 +187,8 @@ class Place:
 
     def _passed(self, folder: os.stat_result, entry: os.stat_result) -> None:
         """Hold an entry against the folder that it is in, and note who may have put it there."""
-        assert self.folder is not None
+        if self.folder is None:
+            raise AssertionError("there is no folder to work in")
         self._decides(folder.st_uid)
         if stat.S_ISLNK(entry.st_mode):
             self._decides(entry.st_uid)
@@ -203,7 +206,8 @@ class Place:
 
     def _write_here(self, folder: os.stat_result, kept: bool) -> None:
         """Note who else than its owner may put something into the folder; but in a sticky one not in the place of what is `kept`."""
-        assert self.folder is not None
+        if self.folder is None:
+            raise AssertionError("there is no folder to work in")
         if not (folder.st_mode & stat.S_ISVTX and kept):
             writers = may(self.folder, _WRITE) - {("user", folder.st_uid)}
             self.writers += [(writer, self._here()) for writer in sorted(writers)]
@@ -213,7 +217,8 @@ class Place:
             self.deciders.add(uid)
 
     def _make(self, owner: int) -> None:
-        assert self.folder is not None
+        if self.folder is None:
+            raise AssertionError("there is no folder to work in")
         if self.safe and owner not in self.trusted:
             raise Unsafe(
                 f"{self.real} is not there, and is not made in a folder of {user(owner)}'s: name another place"
@@ -224,7 +229,8 @@ class Place:
     def _missing(self, todo: List[str]) -> None:
         self.real = os.path.join(self.real, *reversed(todo))
         if todo:
-            assert self.folder is not None
+            if self.folder is None:
+                raise AssertionError("there is no folder to work in")
             os.close(self.folder)
             self.folder = None
 

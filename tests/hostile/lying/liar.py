@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host that lies: does what it is asked, and answers something else. `liar.py FOLDER COMMAND`, in place of the host's shell.

@@ -38,7 +38,9 @@ def full_pipe() -> None:
         os.write(into, b"x" * 65536)
 
 
-@pytest.mark.parametrize("hangs", [lambda: time.sleep(60), slow_pattern, full_pipe, lambda: [0 for _ in iter(int, 1)]])
+@pytest.mark.parametrize(
+    "hangs", [lambda: time.sleep(60), slow_pattern, full_pipe, lambda: [0 for _round in iter(int, 1)]]
+)
 def test_whatever_hangs_is_cut_off(hangs: Any) -> None:
     began = time.monotonic()
     with pytest.raises(Over, match=r"it took longer than 0\.2 s, and was cut off"), limit.within(0.2, "it"):

@@ -49,7 +49,7 @@ def people(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(grp, "getgrgid", group)
     monkeypatch.setattr(pwd, "getpwall", lambda: users)
-    monkeypatch.setattr(pwd, "getpwuid", lambda uid: known(uid))
+    monkeypatch.setattr(pwd, "getpwuid", known)
 
 
 # --- where it leads -------------------------------------------------------------

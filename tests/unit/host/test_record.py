@@ -109,7 +109,7 @@ def damaged(folder: Path, what: str) -> None:
     with pytest.raises(record.RecordError) as caught:
         record.load(str(folder), "shop")
     assert str(caught.value).startswith(f"{path}, this host's record of its visits, is damaged (")
-    assert what in str(caught.value).split(")")[0]
+    assert what in str(caught.value).partition(")")[0]
     assert f"remove it (rm {path}) and run again" in str(caught.value)
     assert isinstance(caught.value, ValueError)
 

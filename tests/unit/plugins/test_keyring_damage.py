@@ -135,9 +135,11 @@ def test_however_the_text_in_the_envelope_is_damaged_it_is_refused_in_our_words(
     journal = plain.index(b"\njournal:")
     for label, spoiled in how(plain):
         # Not sealed and opened again each time, which takes most of the time and adds nothing.
-        monkeypatch.setattr(VaultLib, "decrypt_and_get_vault_id", lambda *_given, text=spoiled: (text, "default", None))
+        opened = (spoiled, "default", None)
         try:
-            file._opened(HEADER + b"3030\n", "shop")
+            with monkeypatch.context() as patch:
+                here_alone(patch, VaultLib, "decrypt_and_get_vault_id", lambda *_given, opened=opened: opened)
+                file._opened(HEADER + b"3030\n", "shop")
         except KeyringFileError as error:
             assert not [secret for secret in SECRETS if secret in str(error)], label
             assert how is not markers or "is decrypted, and holds the markers of a merge conflict" in str(error), label
@@ -235,7 +237,7 @@ def test_what_an_editor_does_to_line_ends_does_no_harm(file: KeyringFile, harmle
     ("place", "said"),
     [
         (lambda path: path.mkdir(), "cannot be read: Is a directory (it is a folder: app_keys_keyring is the path of"),
-        (lambda path: os.mkfifo(path), "cannot be read: Invalid argument (app_keys_keyring is the path of an ordinary"),
+        (os.mkfifo, "cannot be read: Invalid argument (app_keys_keyring is the path of an ordinary"),
         (lambda path: path.symlink_to("gone.yml"), "gone.yml, which is not there: mount it, fetch it, or set"),
         (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
     ],
@@ -254,9 +256,11 @@ def test_something_else_in_the_keyrings_place_is_named(
 def here_alone(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, fail: Callable[..., Any]) -> None:
     """Have a function fail for this test, and not for those beside it."""
     real, mine = getattr(place, name), threading.get_ident()
-    monkeypatch.setattr(
-        place, name, lambda *given, **more: (fail if threading.get_ident() == mine else real)(*given, **more)
-    )
+
+    def either(*given: Any, **more: Any) -> Any:
+        return fail(*given, **more) if threading.get_ident() == mine else real(*given, **more)
+
+    monkeypatch.setattr(place, name, either)
 
 
 def raising(number: int) -> Callable[..., Any]:

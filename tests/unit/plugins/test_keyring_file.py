@@ -244,7 +244,11 @@ def test_a_keyring_that_was_opened_once_is_not_decrypted_again(fleet: Fleet, mon
     file = fleet.keyring_file()
     first = file.load()
 
-    def nobody(*arguments: Any) -> None:
+    real, here = VaultLib.decrypt_and_get_vault_id, threading.get_ident()
+
+    def nobody(*arguments: Any) -> Any:
+        if threading.get_ident() != here:  # a test beside this one
+            return real(*arguments)
         raise AssertionError("decrypted once more")
 
     monkeypatch.setattr(VaultLib, "decrypt_and_get_vault_id", nobody)
@@ -264,7 +268,11 @@ def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: 
         False
     ] * 4
 
-    def nobody(*arguments: Any) -> None:
+    real, here = files.read_text, threading.get_ident()
+
+    def nobody(*arguments: Any, **more: Any) -> Any:
+        if threading.get_ident() != here:  # a test beside this one
+            return real(*arguments, **more)
         raise AssertionError("read once more")
 
     monkeypatch.setattr(files, "read_text", nobody)

@@ -138,7 +138,7 @@ def test_a_first_key_of_an_adoption_that_is_killed_is_the_key_of_the_next_run(ne
 
 
 @pytest.mark.parametrize("moment", ["the keyring is written", "a host is being visited"])
-@pytest.mark.parametrize("again", [("adopt", *RECOVER), ("adopt",), ("rollout",)], ids=lambda again: " ".join(again))
+@pytest.mark.parametrize("again", [("adopt", *RECOVER), ("adopt",), ("rollout",)], ids=" ".join)
 def test_a_recovery_that_is_killed_is_finished_by_the_next_run(after: After, moment: str, again: Any) -> None:
     fleet = after("prepare", ("web1", "web2", "web3"))
     fleet.vars.update(LONG)

@@ -278,7 +278,7 @@ def test_an_excerpt_is_small_and_has_whom_it_needs() -> None:
 
 def test_11_whoever_refuses_says_no_and_not_nothing() -> None:
     ring = at("promoted")
-    verdict = members.vouched(ring, "web-9", {"web-1": record(ring), "web-2": record(ring, ring="ring-2")})
+    verdict = members.vouched(ring, "web-9", {"web-1": record(ring), "web-2": {**record(ring), "ring": "ring-2"}})
     assert verdict == Voucher(
         False,
         "web-9 has no record, and web-2 its record is of another keyring (ring-2). Nothing was changed: use the keyring that this fleet was "

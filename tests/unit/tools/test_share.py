@@ -52,7 +52,7 @@ def test_everything_is_in_a_share_and_none_is_empty(length: int, number: int) ->
 def cases() -> dict[str, list[tuple[str, str]]]:
     """The faults with their phases by share, as `make faults` orders them."""
     told = json.loads(ran(sys.executable, "-c", CASES))
-    return {share: [(fault, phase) for fault, phase in ones] for share, ones in told.items()}
+    return {share: list(map(tuple, ones)) for share, ones in told.items()}
 
 
 @pytest.mark.parametrize("full", [False, True])
