@@ -164,7 +164,8 @@ def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, An
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
     """
     if seen["lasting"]:
-        return {"workers": seen["lasting"], "pools": pools.remembered(seen["pools"])}
+        # Of a pool that is still filling not all are in both looks.
+        return {"workers": len(seen["workers"]), "pools": pools.remembered(seen["pools"])}
     record = look["record"] or {}
     return {"workers": record.get("workers", 0), "pools": record.get("pools")}
 

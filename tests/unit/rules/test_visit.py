@@ -567,3 +567,9 @@ def test_8_a_unit_that_was_stopped_before_says_nothing_about_the_rest():
     look = seen(at("promote"), workers=[worker(1, OLD)], units=earlier["units"])
     assert visit.standing(earlier, look).down is False
     assert visit.unproven(rings.order(at("promote")), look, True, earlier)[0].seen.startswith("pid 1")
+
+
+def test_a_record_counts_the_workers_that_there_were_and_not_those_that_had_lasted():
+    """Of a pool that is still filling not all are in both looks."""
+    look = seen(at("promote"), workers=[worker(1), worker(2, parent=1), worker(3, parent=1)], lasting=2)
+    assert visit.remembered(seen(at("promote")), look)["workers"] == 3
