@@ -65,7 +65,7 @@ MUTATIONS = [
        (PROOF, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
     _m("a batch begins whatever was lost", "restarts",
        (EVIDENCE, "found = list(lost.get(member, ())) or unknown_state", "found = unknown_state"),
-       (EVIDENCE, 'found = judge(ring, asked, {**seen, "others": []}, claimed)', "found = []")),
+       (EVIDENCE, 'found = judge(ring, asked, {**seen, "others": []}, set())', "found = []")),
     _m("a batch begins beside a host that is not safe beside it", "harm",
        (EVIDENCE, "[] if mending or member in batch else inadmissible(asked, seen)", "[]"),
        (EVIDENCE, "return not (member in evidence and inadmissible(asked, evidence[member])), member != first",
