@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ..plugin_utils import run_folder
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction
 from ..plugin_utils.fleet import FleetError, Inventory
 
@@ -23,6 +24,9 @@ class ActionModule(HostAction):
         for option in ("reveal", "reveal_pad"):
             if option in arguments:
                 raise FleetError(f"{option} is for phased.keys.keyring alone, which adopts a key")
+        if self.nonce and arguments.get("known") is None:
+            # What the gate of this run wants to be searched for.
+            arguments["known"] = run_folder.current().get("known", [])
         arguments["host"] = str(arguments.pop("member", None) or task_vars["inventory_hostname"])
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]

@@ -12,6 +12,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.common.validation import check_type_list
 
 from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
@@ -29,8 +30,10 @@ FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
 TRIES = 20
 # So many hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
 VOUCHERS = 3
-# Under this name the role registers that they were asked.
-ASKED = "__app_keys_vouchers"
+NOT_BEGUN = (
+    "this batch waits for looks at members whose evidence has grown old, and {host} is not visited before: take them (query('phased.keys.run', "
+    "'looks')), then ask phased.keys.gate with do=batch once more. Nothing was changed"
+)
 NOBODY_VOUCHES = (
     "{host} has no record, and no host that has one vouches for this keyring, which may be a copy or a backup. Nothing was changed: "
     "see that a member that was rolled with it can be reached, or finish phased.keys.adopt first. If no host has its record any more "
@@ -55,11 +58,11 @@ class ActionModule(HostAction):
 
     def shown(self) -> List[str]:
         """Return which parts of an answer the result has: those too that the role goes by."""
-        return [*super().shown(), "first", "vouchers", "warnings"]
+        return [*super().shown(), "waits_for", "vouchers", "warnings"]
 
     def keep(self, task_vars: Mapping[str, Any], said: Mapping[str, Any]) -> None:
-        """Keep what a visit ended with; one that something has to come before has not been."""
-        if not self._task.args.get("first"):
+        """Keep what a visit ended with; one that waits for something has not been."""
+        if "waits_for" not in said:
             super().keep(task_vars, said)
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
@@ -69,9 +72,12 @@ class ActionModule(HostAction):
             raise FleetError(
                 f"{', '.join(given)} cannot be given: a visit writes what the keyring's open step says, and nothing else"
             )
-        if self._task.args.get("first"):
-            return {"changed": False, "first": self._task.args["first"]}
         self.task_vars, self.host = task_vars, str(task_vars["inventory_hostname"])
+        self.wait_for: List[str] = check_type_list(self._task.args.get("wait_for") or [])
+        if self.nonce and run_folder.current().get("looks"):
+            if "looks" not in self.wait_for:
+                raise FleetError(NOT_BEGUN.format(host=self.host))
+            return {"changed": False, "waits_for": "looks"}
         raw = self.raw_variables(task_vars)
         self.values = read(raw, self.host)
         self.given = self.arguments(raw, APPLICATION_OPTIONS + FILE_OPTIONS)
@@ -98,9 +104,14 @@ class ActionModule(HostAction):
         warnings: List[str] = []
         joins = self.host not in self.members
         waived = any(waiver["member"] == self.host for waiver in ring["waivers"])
-        if self._task.check_mode or joins or waived or not self.recorded(ring):
+        drains = "drain" in self.wait_for and bool(self.values["before_tasks"] or self.values["after_tasks"])
+        if self._task.check_mode or joins or waived or drains or not self.recorded(ring):
             foreseen = self.foreseen(ring)
-            if self._task.check_mode or foreseen.get("failed") or foreseen.get("first") or self.done(foreseen):
+            if foreseen.get("failed") or "waits_for" in foreseen:
+                return foreseen
+            if drains and foreseen.get("needed"):
+                return {**foreseen, "changed": False, "waits_for": "drain"}
+            if self._task.check_mode or self.done(foreseen):
                 return foreseen
             warnings = self.brought_back(ring, foreseen)
         if joins:
@@ -160,10 +171,11 @@ class ActionModule(HostAction):
             # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
             raise AnsibleConnectionFailure(f"{error}{CUT_OFF.format(host=self.host)}") from None
         if answer.get("joining"):
-            answer["first"] = "join"
             whole = self.file.load(ring["name"])
-            answer["vouchers"] = members.vouchers(whole, self.host, self.task_vars["groups"]["all"])[:VOUCHERS]
-            if ASKED in self.task_vars or not answer["vouchers"]:
+            vouchers = members.vouchers(whole, self.host, self.task_vars["groups"]["all"])[:VOUCHERS]
+            if "vouchers" in self.wait_for and vouchers:
+                answer.update(waits_for="vouchers", vouchers=vouchers)
+            else:
                 answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=self.host))
         return answer
 

@@ -9,6 +9,7 @@ import time
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..module_utils.rules import emergency, gate, members, next_step, slices, soak, steady, steps, variables, wording
 from ..module_utils.rules import evidence as proofs
@@ -26,8 +27,8 @@ from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
 PATIENCE = 120
-# What the playbooks ask of every answer.
-NOTHING: Dict[str, Any] = {"go": False, "look": False, "known": []}
+# What a playbook may ask of every answer.
+ANSWER: Dict[str, Any] = {"needs_look": False, "visits_only": False}
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
@@ -41,12 +42,15 @@ class ActionModule(FleetAction):
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Do what `do` says."""
         do = self._task.args.get("do")
+        self.final = boolean(self._task.args.get("final", True))
         self.phase: str = self._task.args.get("step", "current")
-        self.goal: str = self._task.args.get("goal", "rollout")
+        # What the run is to reach is said once, as it begins.
+        said = self._task.args if do == "fleet" else run_folder.current()
+        self.goal: str = said.get("goal", "rollout")
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
-            raise FleetError(f"do is {do!r}; it is one of fleet, ask, open, batch, count, close and status")
-        if do not in ("count", "status") and (do, self.goal) != ("fleet", "status"):
+            raise FleetError(f"do is {do!r}; it is one of fleet, open, batch, close and status")
+        if do != "status" and (do, self.goal) != ("fleet", "status"):
             self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         try:
             answer: Dict[str, Any] = operation()
@@ -76,8 +80,9 @@ class ActionModule(FleetAction):
             begin = next_step.may_begin(ring, self.fleet.values["wait"], time.time())
         run = {
             "name": self.fleet.name,
+            "goal": self.goal,
             "members": self.fleet.members,
-            "visits": self.fleet.members,
+            "visits": [],
             "serial": proofs.batch_sizes(self.fleet.values["serial"]),
             "begin": begin,
             "keyring": self.file.path,
@@ -87,7 +92,13 @@ class ActionModule(FleetAction):
         self.keep_fleet(str(run["nonce"]), self.fleet)
         return run
 
-    def do_ask(self) -> Dict[str, Any]:
+    def do_open(self) -> Dict[str, Any]:
+        """Open the step if every member is proven, or go on with one that is open; asked first, say whether that takes a look."""
+        if not self.final:
+            return self.asked()
+        return self.opened(self.told(self.load()) if self.checking else self.load())
+
+    def asked(self) -> Dict[str, Any]:
         """Open the step of a phase that has anything to do, after waiting for a short soak, unless the fleet has to be looked at first."""
         if self.checking and self.goal == "adopt" and not self.file.exists():
             return {**self.visits(()), "text": "the keyring that adopt would write is not there"}
@@ -109,7 +120,7 @@ class ActionModule(FleetAction):
                 self.say(f"{self.phase}: {decision.text}")
             return {**self.visits(()), "text": decision.text}
         asked = self.look(ring)
-        return asked if asked["look"] else self.opened(ring)
+        return asked if asked["needs_look"] else self.opened(ring)
 
     @property
     def first_phase(self) -> bool:
@@ -153,7 +164,7 @@ class ActionModule(FleetAction):
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
-        if self.checking and not (self.first_phase and self._task.args.get("do") == "ask"):
+        if self.checking and (self.final or not self.first_phase):
             return
         self.say(cost)
         confirmed = self.fleet.values["confirm"]
@@ -200,10 +211,6 @@ class ActionModule(FleetAction):
             checking=self.checking,
         )
 
-    def do_count(self) -> Dict[str, Any]:
-        """Say whether fresh evidence proves the fleet, and what a look at it is to search for."""
-        return self.look(self.load())
-
     def look(self, ring: Ring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         evidence = self.evidence()
@@ -211,11 +218,16 @@ class ActionModule(FleetAction):
         soaked = self.phase != "retire" or len(gate.soaked(ring, evidence, time.time())) == len(
             soak.due(ring, time.time())
         )
-        return {**NOTHING, "look": not proven or not soaked, "known": rings.order(ring).known}
+        return self.told_to_look(ring) if not proven or not soaked else ANSWER
 
-    def do_open(self) -> Dict[str, Any]:
-        """Open the step if every member is proven, or go on with one that is open."""
-        return self.opened(self.told(self.load()) if self.checking else self.load())
+    def told_to_look(self, ring: Ring) -> Dict[str, Any]:
+        """Ask for a survey, and say to it which keys it is to search for."""
+        self.run_has(known=rings.order(ring).known)
+        return {**ANSWER, "needs_look": True}
+
+    def run_has(self, **more: Any) -> None:
+        """Write down what the plays, looks and visits that follow go by."""
+        run_folder.begin({**run_folder.current(), **more})
 
     def opened(self, ring: Ring) -> Dict[str, Any]:
         """Open the step by the evidence that there is."""
@@ -231,13 +243,13 @@ class ActionModule(FleetAction):
         """Let a batch begin only if nothing was lost in those before it; first say who has to be looked at again."""
         ring = self.load()
         visits = self.visited(ring)
-        if not self._task.args.get("final", True):
+        if not self.final:
             # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
             stale = [*proofs.stale(self.fleet.members, self.evidence(), self.survey()), *self.baked(ring, visits)]
             if stale:
                 batch = list(self.task_vars["ansible_play_batch"])
-                shares = {host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
-                return {"look": True, "plain": False, "stale": shares, "known": rings.order(ring).known}
+                self.run_has(looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)})
+                return self.told_to_look(ring)
         evidence, survey = self.evidence(), self.survey()
         batch = self.task_vars["ansible_play_batch"]
         findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visits, batch)
@@ -251,11 +263,12 @@ class ActionModule(FleetAction):
             raise Refused(
                 wording.refusal(ring, f"{ring['step']['name']} stops here", count, findings, gate.stopped(ring))
             )
-        # Who has no record yet is held against others first; and drained is whoever has something around its visit.
+        self.run_has(looks={})
+        # A visit of a host without a record waits for others to vouch for the keyring; one with task files around it may wait for them.
         known = all((evidence.get(member) or {}).get("record") for member in batch)
         # In the inventory, or where a task sees them too: a play's own variables, say.
         around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
-        return {"look": False, "plain": known and not around, "stale": {}}
+        return {**ANSWER, "visits_only": known and not around}
 
     def baked(self, ring: Ring, visits: Mapping[str, Any]) -> List[str]:
         """Wait, once in a step, for as long as the hosts that were restarted first have to run steadily, and return them."""
@@ -263,7 +276,7 @@ class ActionModule(FleetAction):
         pause = steady.pause(visits, self.fleet.values["bake"])
         if run.get("baked") == counter or not pause.seconds:
             return []
-        run_folder.begin({**run, "baked": counter})
+        self.run_has(baked=counter)
         left = pause.seconds - (boot_time() - max(visit["asked"] for visit in visits.values()))
         if left > 0:
             self.say(
@@ -288,9 +301,9 @@ class ActionModule(FleetAction):
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven; first say whether that takes another look."""
         ring = self.load()
-        if not self._task.args.get("final", True):
+        if not self.final:
             asked = self.look(ring)
-            if asked["look"]:
+            if asked["needs_look"]:
                 return asked
         ring = self.answering(ring)
         proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
@@ -299,12 +312,14 @@ class ActionModule(FleetAction):
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""
         ring = self.load()
+        if not self.final:
+            return self.told_to_look(ring)
         count = proofs.count(ring, self.fleet.members, self.evidence(), self.survey())
         text = wording.status(ring, count, self.evidence(), time.time(), self.fleet.values["max_age"])
         part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
         text += f"\nno step opens: {part}" if part else ""
         self.say(text)
-        return {"status": text, "proven": count.proven, "keyring": rings.public(ring)}
+        return {**ANSWER, "status": text, "proven": count.proven, "keyring": rings.public(ring)}
 
     def carry_out(self, ring: Ring, verdict: Verdict) -> Dict[str, Any]:
         """Write the keyring as the gate says, then tell."""
@@ -319,8 +334,8 @@ class ActionModule(FleetAction):
 
     def visits(self, hosts: Sequence[str]) -> Dict[str, Any]:
         """Say who is to be visited, to the plays that follow (the lookup phased.keys.run) and in the answer."""
-        run_folder.begin({**run_folder.current(), "visits": list(hosts)})
-        return {**NOTHING, "go": bool(hosts)}
+        self.run_has(visits=list(hosts))
+        return {**ANSWER, "visit": bool(hosts)}
 
     def lost(self) -> Dict[str, List[Finding]]:
         """The hosts that have dropped out of the play, with what Ansible said."""

@@ -48,7 +48,7 @@ class ActionModule(FleetAction, AskingAction):
                 self.say(
                     f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {next_step.next_text(ring, time.time())}"
                 )
-            return {"go": False, "source": task_vars["inventory_hostname"]}
+            return {"adoptable": False, "source": task_vars["inventory_hostname"]}
         plan = adoption.judge(self.fleet.members, self.evidence(), self.survey(), self.fleet.values["recover"])
         findings = plan.findings
         if not findings and self.app_check() != "trust":
@@ -64,13 +64,13 @@ class ActionModule(FleetAction, AskingAction):
         length = self.soak()
         what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
         if state == "planned":
-            return {"go": True, "source": plan.source or task_vars["inventory_hostname"]}
+            return {"adoptable": True, "source": plan.source or task_vars["inventory_hostname"]}
         standing = f"; {adoption.standing(plan)}" if adoption.standing(plan) else ""
         if self.checking:
             self.say(
                 f"adopt: a keyring would be written to {self.file.path}, with {what}{standing}; whether a key is weak is seen when it is read"
             )
-            return {"go": False}
+            return {}
         ring = self.file.create(self.first(plan, length, task_vars))
         self.say(
             f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts{standing}"
@@ -78,7 +78,7 @@ class ActionModule(FleetAction, AskingAction):
         weak = [key["fingerprint"] for key in ring["keys"] if "weak" in key["marks"]]
         if weak:
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
-        return {"changed": True, "go": True}
+        return {"changed": True}
 
     def needs_nonce(self) -> bool:
         """All but what only shows."""

@@ -20,7 +20,9 @@ options:
   _terms:
     description:
       - V(members) are the members of the fleet; V(visits) those that the gate has said are to be visited, in their order; V(serial) the batches;
-        V(nonce) the run's nonce.
+        V(nonce) the run's nonce; V(looks) the members that the task's host is to look at before its batch begins.
+      - V(open), V(status) and V(close) are the hosts for a play that asks the gate so. They are all members, and for V(close) nobody where
+        the gate said that nobody is to be visited.
     type: list
     elements: str
     required: true
@@ -39,19 +41,37 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _list:
-  description: The hosts, the batches, or the nonce as its one entry.
+  description: The hosts or batches, or the nonce as its one entry.
   type: list
   elements: raw
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import run_folder
 
-WITHOUT_A_RUN: Dict[str, Any] = {"members": ["localhost"], "visits": ["localhost"], "serial": [1], "nonce": [""]}
+# By term; where no run is under way, or the task that begins one was stepped over.
+WITHOUT_A_RUN: Dict[str, List[Any]] = {
+    **dict.fromkeys(("members", "visits", "open", "status", "close"), ["localhost"]), "serial": [1], "nonce": [""], "looks": []
+}  # fmt: skip
+
+
+def answers(run: Mapping[str, Any], host: str) -> Dict[str, List[Any]]:
+    """Return the answer to every term, for a task on this host."""
+    members = run["members"]
+    return {
+        "members": members,
+        "open": members,
+        "status": members,
+        "close": members if run["visits"] else [],
+        "visits": run["visits"],
+        "serial": run["serial"],
+        "nonce": [run["nonce"]],
+        "looks": run.get("looks", {}).get(host, []),
+    }
 
 
 class LookupModule(LookupBase):
@@ -63,5 +83,6 @@ class LookupModule(LookupBase):
         unknown = [term for term in terms if term not in WITHOUT_A_RUN]
         if unknown:
             raise AnsibleError(f"{', '.join(unknown)}: the run has {', '.join(WITHOUT_A_RUN)}")
-        run = {**WITHOUT_A_RUN, **run_folder.current()}
-        return [one for term in terms for one in run[term]]
+        run = run_folder.current()
+        found = answers(run, str((variables or {}).get("inventory_hostname"))) if run else WITHOUT_A_RUN
+        return [one for term in terms for one in found[term]]

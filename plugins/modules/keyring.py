@@ -61,8 +61,8 @@ source:
   description: The member that the key is read from.
   returned: for O(state=planned)
   type: str
-go:
-  description: Whether there is anything to write.
-  returned: for O(state=planned) and O(state=adopted)
+adoptable:
+  description: Whether there is a keyring to write.
+  returned: for O(state=planned)
   type: bool
 """

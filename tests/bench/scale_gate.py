@@ -49,7 +49,7 @@ class Gate:
 
     def ask(self, do: str, **arguments: Any) -> Dict[str, Any]:
         """Ask the gate once, and keep how long it took."""
-        return self.run("gate", do, {"do": do, "step": STEP, "goal": "rollout", **arguments})
+        return self.run("gate", " ".join([do, *(["asked"] if not arguments.get("final", True) else [])]), {"do": do, **({"goal": "rollout"} if do == "fleet" else {"step": STEP}), **arguments})
 
     def visit(self, nonce: str) -> None:
         """Visit one host, and keep how long it took."""
@@ -96,12 +96,12 @@ def cycle(folder: Path, size: int) -> Dict[str, float]:
     """Take the gate through one step, and return how long each of its tasks took in seconds."""
     gate = begun(folder, size)
     nonce = gate.ask("fleet")["nonce"]
-    gate.ask("ask", nonce=nonce)
+    gate.ask("open", nonce=nonce, final=False)
     gate.shown(LOOK, nonce)
     gate.ask("open", nonce=nonce)
     gate.shown(VISIT, nonce)
     gate.ask("batch", nonce=nonce)
-    gate.ask("count", nonce=nonce)
+    gate.ask("close", nonce=nonce, final=False)
     gate.ask("close", nonce=nonce)
     return gate.seconds
 

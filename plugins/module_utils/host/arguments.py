@@ -44,7 +44,7 @@ ENV_KEYS: Dict[str, Dict[str, Any]] = {
     **APPLICATION,
     "host": {"type": "str", "default": ""},
     "converge": {"type": "bool", "default": False},
-    "first": {"type": "str"},
+    "wait_for": {"type": "list", "elements": "str", "choices": ["looks", "vouchers", "drain"], "default": []},
     "keyring": {"type": "path", "no_log": False},
     "env_owner": {"type": "str"},
     "env_group": {"type": "str"},

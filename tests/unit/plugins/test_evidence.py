@@ -97,9 +97,14 @@ def test_what_comes_before_a_visit_does_not_take_the_evidence_of_the_last_one(
 ) -> None:
     monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
     run_folder.keep("n1", run_folder.VISIT, "web1", seen(10))
+    run_folder.begin({"looks": {"web1": ["web2"]}})
     action = object.__new__(env_keys.ActionModule)
-    action._task = SimpleNamespace(args={"first": "look_again", "nonce": "n1"})
-    said = action.answer({})
+    action._task = SimpleNamespace(args={"nonce": "n1", "wait_for": ["looks"]})
+    said = action.answer({"inventory_hostname": "web1"})
     action.keep({"inventory_hostname": "web1"}, said)
-    assert said == {"changed": False, "first": "look_again"}
+    assert said == {"changed": False, "waits_for": "looks"}
     assert run_folder.one("n1", run_folder.VISIT, "web1") == seen(10)
+    # Whoever does not take the looks is not let in.
+    action._task = SimpleNamespace(args={"nonce": "n1"})
+    with pytest.raises(FleetError, match="web1 is not visited before"):
+        action.answer({"inventory_hostname": "web1"})

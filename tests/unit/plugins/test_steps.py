@@ -98,7 +98,7 @@ def test_a_key_without_a_soak_is_let_go_of_without_another_survey(after: After, 
     fleet = after("adopt", ("web1",))
     fleet.vars.update(app_keys_soak=soak)
     run = fleet.run("rollout").ended(0).says("retire: 1 of 1 host", "have let go of", "nothing is in flight")
-    assert run.text.count("TASK [Open the gate]") == surveys
+    assert run.text.count("TASK [Bring what was seen to the gate]") == surveys
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
