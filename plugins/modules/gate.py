@@ -18,41 +18,41 @@ description:
     another survey or too old, are not proven. A refusal counts the proven members and names each other with what was seen and what to do.
   - What the operator says about hosts and keys (C(app_keys_release), C(app_keys_waive), C(app_keys_compromised)) goes into the keyring first,
     and into its journal.
-  - It is written for the playbooks of this collection. Evidence is what their tasks registered in the same run.
+  - Evidence is what M(phased.keys.active_fingerprint) and M(phased.keys.env_keys) brought back in the same run of C(ansible-playbook), given
+    the run's nonce. It lies in a folder of that run, which no variable, fact or registered result can speak for.
 options:
   do:
     description:
-      - V(fleet) says which hosts the fleet is, and gives the run its nonce.
-      - V(ask) opens a step that has anything to do, after waiting for a soak that is shorter than C(app_keys_wait); where the fleet has
-        to be looked at first it says so and opens nothing.
-      - V(open) opens the step after that look, or goes on with one that is open.
-      - V(batch) lets a batch begin only if nothing was lost in those before it.
-      - V(count) says whether evidence proves the fleet, and what a look at it is to search for.
+      - V(fleet) begins a run and finds the fleet. It is the first task of a playbook, in a play on C(all).
+      - V(open) opens the step, after waiting for a soak that is shorter than C(app_keys_wait), or goes on with one that is open.
+      - V(batch) lets a batch of visits begin only if nothing was lost in those before it.
       - V(close) counts the fleet and closes the step.
       - V(status) shows who signs with what, who accepts what, and what is next.
     type: str
     required: true
-    choices: [fleet, ask, open, batch, count, close, status]
+    choices: [fleet, open, batch, close, status]
   step:
     description:
-      - The phase that is meant. V(current) is the step that the keyring is at; V(retire) and V(rollback) may open a withdraw.
+      - The phase that is meant by O(do=open). V(current) is the step that the keyring is at; V(retire) and V(rollback) may open a withdraw.
     type: str
     default: current
     choices: [current, prepare, promote, retire, rollback]
   goal:
     description:
-      - What the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.
+      - For O(do=fleet), what the playbook is to reach. With V(rollout) a step that is not due is passed over; with the name of a step it is refused.
     type: str
     default: rollout
   final:
     description:
-      - With O(do=batch) and V(false), evidence that has only grown old is not refused yet; C(stale) says who looks at whom again.
-      - With O(do=close) and V(false), a fleet that is not proven yet is not refused; C(look) says that it is to be looked at once more.
+      - With V(false) the gate is asked first. It decides where fresh evidence is enough for that, and else returns RV(needs_look) and decides nothing.
+        Then the hosts are looked at, and it is asked again.
+      - With O(do=open), O(do=close) and O(do=status) all members are looked at (P(phased.keys.run#lookup) names the play's hosts), with
+        O(do=batch) those that C(looks) of that lookup has for each host of the batch.
     type: bool
     default: true
   nonce:
     description:
-      - Nonce of the run, as O(do=fleet) returned it. Evidence with another is not counted.
+      - Nonce of the run, from P(phased.keys.run#lookup). Required for all but O(do=fleet).
     type: str
 attributes:
   check_mode:
@@ -71,36 +71,85 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Say who signs with what
-  phased.keys.gate:
-    do: status
-    nonce: "{{ survey_nonce }}"
+# A playbook of one's own that prepares, with nothing around its visits. The playbooks of the collection do the same with more care.
+- name: Find the fleet
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Begin a run
+      phased.keys.gate:
+        do: fleet
+        goal: prepare
+      run_once: true
+
+- name: Open the step
+  hosts: "{{ query('phased.keys.run', 'open') }}"
+  gather_facts: false
+  tasks:
+    - name: Look at every worker of every member
+      phased.keys.active_fingerprint:
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+      ignore_unreachable: true
+
+    - name: Open the step, or say who is not ready
+      phased.keys.gate:
+        do: open
+        step: prepare
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+      run_once: true
+
+- name: Visit the hosts
+  hosts: "{{ query('phased.keys.run', 'visits') }}"
+  serial: "{{ query('phased.keys.run', 'serial') }}"
+  gather_facts: false
+  tasks:
+    - name: See that nothing was lost before this batch
+      phased.keys.gate:
+        do: batch
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+      run_once: true
+
+    - name: Bring the host to the keys that it should have
+      phased.keys.env_keys:
+        converge: true
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+
+- name: Close the step
+  hosts: "{{ query('phased.keys.run', 'close') }}"
+  gather_facts: false
+  tasks:
+    - name: Look at every worker of every member
+      phased.keys.active_fingerprint:
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+      ignore_unreachable: true
+
+    - name: Count the fleet
+      phased.keys.gate:
+        do: close
+        nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
+      run_once: true
 """
 
 RETURN = r"""
-go:
-  description: Whether a step is open and there are hosts to visit.
-  returned: for O(do=ask) and O(do=open)
+needs_look:
+  description: Whether hosts have to be looked at before the gate decides.
+  returned: always
   type: bool
-look:
-  description: Whether the fleet has to be looked at first.
-  returned: for O(do=ask), O(do=count) and O(do=close)
+visit:
+  description: Whether there are hosts to visit. P(phased.keys.run#lookup) names them.
+  returned: for O(do=open) and O(do=close) when the gate has decided
   type: bool
-known:
-  description: Fingerprints of the keyring, for the look.
-  returned: for O(do=ask), O(do=count) and O(do=close)
-  type: list
-  elements: str
-stale:
-  description: Members to look at again, by the host of the batch that does it.
-  returned: for O(do=batch)
-  type: dict
-plain:
-  description: Whether nothing has to come before the visits of the batch, neither task files nor a look at others for a host without a record.
-  returned: for O(do=batch)
+visits_only:
+  description:
+    - Whether the visits of this batch wait for nothing. With V(false) M(phased.keys.env_keys) may return C(waits_for) for some.
+  returned: always
   type: bool
+text:
+  description: What the gate said.
+  returned: for O(do=open) and O(do=close) when the gate has decided
+  type: str
 members:
-  description: The hosts of the fleet. Who is to be visited says P(phased.keys.run#lookup).
+  description: The hosts of the fleet.
   returned: for O(do=fleet)
   type: list
   elements: str
@@ -110,11 +159,11 @@ nonce:
   type: str
 status:
   description: What was shown.
-  returned: for O(do=status)
+  returned: for O(do=status) when hosts were looked at
   type: str
 proven:
   description: The members that are proven at the open step.
-  returned: for O(do=status)
+  returned: for O(do=status) when hosts were looked at
   type: list
   elements: str
 """
