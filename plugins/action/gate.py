@@ -14,6 +14,7 @@ from ..module_utils.rules import emergency, gate, members, next_step, slices, so
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.durations import words
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.proof import Finding
 from ..module_utils.rules.ring import Ring
@@ -31,7 +32,7 @@ NOTHING: Dict[str, Any] = {"go": False, "look": False, "known": []}
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
-class Refused(Exception):
+class Refused(PhasedKeysError):
     """The gate does not open, and why."""
 
 
