@@ -207,12 +207,9 @@ class ActionModule(FleetAction):
 
     def look(self, ring: Ring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
-        evidence = self.evidence()
-        proven = proofs.count(ring, self.fleet.members, evidence, self.survey()).complete
-        soaked = self.phase != "retire" or len(gate.soaked(ring, evidence, time.time())) == len(
-            soak.due(ring, time.time())
-        )
-        return {**NOTHING, "look": not proven or not soaked, "known": rings.order(ring).known}
+        survey = self.survey(ring)
+        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(ring, survey.conditions.clock))
+        return {**NOTHING, "look": not survey.count.complete or not soaked, "known": rings.order(ring).known}
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open."""
@@ -222,7 +219,7 @@ class ActionModule(FleetAction):
         """Open the step by the evidence that there is."""
         ring = self.answering(ring)
         wish = self.wish(opening=True)
-        return self.carry_out(ring, gate.opening(ring, wish, self.fleet.members, self.evidence(), self.survey()))
+        return self.carry_out(ring, gate.opening(self.survey(ring), wish))
 
     def answering(self, ring: Ring) -> Ring:
         """End the waivers of hosts that answer, whatever the gate will say."""
@@ -234,24 +231,22 @@ class ActionModule(FleetAction):
         visits = self.visited(ring)
         if not self._task.args.get("final", True):
             # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
-            stale = [*proofs.stale(self.fleet.members, self.evidence(), self.survey()), *self.baked(ring, visits)]
+            stale = [*proofs.stale(self.looks()), *self.baked(ring, visits)]
             if stale:
                 batch = list(self.task_vars["ansible_play_batch"])
                 shares = {host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
                 return {"look": True, "plain": False, "stale": shares, "known": rings.order(ring).known}
-        evidence, survey = self.evidence(), self.survey()
+        survey = self.survey(ring)
+        evidence = survey.evidence
         batch = self.task_vars["ansible_play_batch"]
-        findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visits, batch)
+        findings = proofs.batch_findings(survey, self.lost(), visits, batch)
         for member, visit in visits.items():
             # One that was down before its visit and after it, where that holds up nobody, is not steady either.
             if visit.get("proven") and member in evidence:
                 findings.setdefault(member, steady.unsteady(visit["evidence"], evidence[member]))
         findings = {member: found for member, found in findings.items() if found}
         if findings:
-            count = proofs.count(ring, self.fleet.members, evidence, survey)
-            raise Refused(
-                wording.refusal(ring, f"{ring['step']['name']} stops here", count, findings, gate.stopped(ring))
-            )
+            raise Refused(wording.refusal(survey, f"{ring['step']['name']} stops here", findings, gate.stopped(ring)))
         # Who has no record yet is held against others first; and drained is whoever has something around its visit.
         known = all((evidence.get(member) or {}).get("record") for member in batch)
         # In the inventory, or where a task sees them too: a play's own variables, say.
@@ -295,17 +290,17 @@ class ActionModule(FleetAction):
                 return asked
         ring = self.answering(ring)
         proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
-        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved))
+        return self.carry_out(ring, gate.closing(self.survey(ring), proved))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""
         ring = self.load()
-        count = proofs.count(ring, self.fleet.members, self.evidence(), self.survey())
-        text = wording.status(ring, count, self.evidence(), time.time(), self.fleet.values["max_age"])
+        survey = self.survey(ring)
+        text = wording.status(survey, self.fleet.values["max_age"])
         part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
         text += f"\nno step opens: {part}" if part else ""
         self.say(text)
-        return {"status": text, "proven": count.proven, "keyring": rings.public(ring)}
+        return {"status": text, "proven": survey.count.proven, "keyring": rings.public(ring)}
 
     def carry_out(self, ring: Ring, verdict: Verdict) -> Dict[str, Any]:
         """Write the keyring as the gate says, then tell."""

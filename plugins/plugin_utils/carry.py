@@ -58,6 +58,7 @@ CONTROLLERS = frozenset(
         "soak",
         "steady",
         "steps",
+        "survey",
         "wording",
     ]
 )
