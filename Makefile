@@ -219,9 +219,7 @@ lint-python: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	mkdir -p build/mypy/ansible_collections/phased
 	ln -sfn ../../../.. build/mypy/ansible_collections/phased/keys
-	MYPYPATH=build/mypy $(BIN)/mypy \
-	  -p ansible_collections.phased.keys.plugins.module_utils \
-	  -p ansible_collections.phased.keys.plugins.plugin_utils
+	MYPYPATH=build/mypy $(BIN)/mypy -p ansible_collections.phased.keys.plugins
 	MYPYPATH=tests/tools $(BIN)/mypy tests/tools
 
 .PHONY: lint-ansible

@@ -15,6 +15,7 @@ from ..module_utils.rules import emergency, gate, members, next_step, slices, so
 from ..module_utils.rules import evidence as proofs
 from ..module_utils.rules import ring as rings
 from ..module_utils.rules.durations import words
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.gate import Verdict, Wish
 from ..module_utils.rules.proof import Finding
 from ..module_utils.rules.ring import Ring
@@ -32,7 +33,7 @@ ANSWER: Dict[str, Any] = {"needs_look": False, "visits_only": False}
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
-class Refused(Exception):
+class Refused(PhasedKeysError):
     """The gate does not open, and why."""
 
 
@@ -213,12 +214,9 @@ class ActionModule(FleetAction):
 
     def look(self, ring: Ring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
-        evidence = self.evidence()
-        proven = proofs.count(ring, self.fleet.members, evidence, self.survey()).complete
-        soaked = self.phase != "retire" or len(gate.soaked(ring, evidence, time.time())) == len(
-            soak.due(ring, time.time())
-        )
-        return self.told_to_look(ring) if not proven or not soaked else ANSWER
+        survey = self.survey(ring)
+        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(ring, survey.conditions.clock))
+        return self.told_to_look(ring) if not survey.count.complete or not soaked else ANSWER
 
     def told_to_look(self, ring: Ring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""
@@ -233,7 +231,7 @@ class ActionModule(FleetAction):
         """Open the step by the evidence that there is."""
         ring = self.answering(ring)
         wish = self.wish(opening=True)
-        return self.carry_out(ring, gate.opening(ring, wish, self.fleet.members, self.evidence(), self.survey()))
+        return self.carry_out(ring, gate.opening(self.survey(ring), wish))
 
     def answering(self, ring: Ring) -> Ring:
         """End the waivers of hosts that answer, whatever the gate will say."""
@@ -245,24 +243,22 @@ class ActionModule(FleetAction):
         visits = self.visited(ring)
         if not self.final:
             # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
-            stale = [*proofs.stale(self.fleet.members, self.evidence(), self.survey()), *self.baked(ring, visits)]
+            stale = [*proofs.stale(self.looks()), *self.baked(ring, visits)]
             if stale:
                 batch = list(self.task_vars["ansible_play_batch"])
                 self.run_has(looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)})
                 return self.told_to_look(ring)
-        evidence, survey = self.evidence(), self.survey()
+        survey = self.survey(ring)
+        evidence = survey.evidence
         batch = self.task_vars["ansible_play_batch"]
-        findings = proofs.batch_findings(ring, self.fleet.members, evidence, survey, self.lost(), visits, batch)
+        findings = proofs.batch_findings(survey, self.lost(), visits, batch)
         for member, visit in visits.items():
             # One that was down before its visit and after it, where that holds up nobody, is not steady either.
             if visit.get("proven") and member in evidence:
                 findings.setdefault(member, steady.unsteady(visit["evidence"], evidence[member]))
         findings = {member: found for member, found in findings.items() if found}
         if findings:
-            count = proofs.count(ring, self.fleet.members, evidence, survey)
-            raise Refused(
-                wording.refusal(ring, f"{ring['step']['name']} stops here", count, findings, gate.stopped(ring))
-            )
+            raise Refused(wording.refusal(survey, f"{ring['step']['name']} stops here", findings, gate.stopped(ring)))
         self.run_has(looks={})
         # A visit of a host without a record waits for others to vouch for the keyring; one with task files around it may wait for them.
         known = all((evidence.get(member) or {}).get("record") for member in batch)
@@ -307,19 +303,19 @@ class ActionModule(FleetAction):
                 return asked
         ring = self.answering(ring)
         proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
-        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved))
+        return self.carry_out(ring, gate.closing(self.survey(ring), proved))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""
         ring = self.load()
         if not self.final:
             return self.told_to_look(ring)
-        count = proofs.count(ring, self.fleet.members, self.evidence(), self.survey())
-        text = wording.status(ring, count, self.evidence(), time.time(), self.fleet.values["max_age"])
+        survey = self.survey(ring)
+        text = wording.status(survey, self.fleet.values["max_age"])
         part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
         text += f"\nno step opens: {part}" if part else ""
         self.say(text)
-        return {**ANSWER, "status": text, "proven": count.proven, "keyring": rings.public(ring)}
+        return {**ANSWER, "status": text, "proven": survey.count.proven, "keyring": rings.public(ring)}
 
     def carry_out(self, ring: Ring, verdict: Verdict) -> Dict[str, Any]:
         """Write the keyring as the gate says, then tell."""

@@ -49,7 +49,7 @@ class ActionModule(FleetAction, AskingAction):
                     f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {next_step.next_text(ring, time.time())}"
                 )
             return {"adoptable": False, "source": task_vars["inventory_hostname"]}
-        plan = adoption.judge(self.fleet.members, self.evidence(), self.survey(), self.fleet.values["recover"])
+        plan = adoption.judge(self.looks(), self.fleet.values["recover"])
         findings = plan.findings
         if not findings and self.app_check() != "trust":
             looks = self.said[run_folder.LOOK]

@@ -124,7 +124,9 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ACTIVE_FINGERPRINT, required_together=TOGETHER, supports_check_mode=True)
     result = answer("active_fingerprint", module.params, module.check_mode)
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,9 @@ def main() -> None:
     result = masked(
         answer("env_keys", module.params, module.check_mode), list((module.params["secrets"] or {}).values())
     )
-    (module.fail_json if result.get("failed") else module.exit_json)(**result)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

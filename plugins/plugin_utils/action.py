@@ -11,9 +11,10 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.host.arguments import APPLICATION
 from ..module_utils.rules import variables
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.ring import Ring
 from . import fleet, run_folder
-from .asking import GRACE, AskingAction, HostTrouble, boot_time
+from .asking import GRACE, AskingAction, boot_time
 from .fleet import PREFIX, FleetError, Inventory
 from .keyring_file import KeyringFile, KeyringFileError
 
@@ -38,7 +39,7 @@ class HostAction(AskingAction):
             if why:
                 raise FleetError(why)
             said = self.answer(task_vars)
-        except (FleetError, KeyringFileError, HostTrouble) as error:
+        except PhasedKeysError as error:
             said = {"failed": True, "msg": str(error)}
         except AnsibleConnectionFailure as error:
             self.keep(task_vars, {"unreachable": True, "msg": str(error)})

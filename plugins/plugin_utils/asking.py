@@ -24,6 +24,7 @@ from ansible.executor.interpreter_discovery import discover_interpreter
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.rules.durations import words
+from ..module_utils.rules.errors import PhasedKeysError
 from . import carry, door
 
 DISCOVERED = "discovered_interpreter_python"
@@ -42,7 +43,7 @@ SU = "Ansible has no pipelining with su: become with sudo (ansible_become_method
 OTHER = "The connection {connection} has none{become}: use one that has it, like ssh with sudo"
 
 
-class HostTrouble(Exception):
+class HostTrouble(PhasedKeysError):
     """A host cannot be asked; the text says why and what to do."""
 
 

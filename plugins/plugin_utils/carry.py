@@ -21,6 +21,7 @@ from ansible.module_utils.errors import UnsupportedError
 from ..module_utils.host import answers, carried
 from ..module_utils.host import arguments as options
 from ..module_utils.rules import shapes
+from ..module_utils.rules.errors import PhasedKeysError
 from . import door
 from .fleet import plain
 
@@ -57,6 +58,7 @@ CONTROLLERS = frozenset(
         "soak",
         "steady",
         "steps",
+        "survey",
         "wording",
     ]
 )
@@ -68,7 +70,7 @@ _NO_PYTHON = ("SyntaxError", "ImportError", "ModuleNotFoundError", "Unknown opti
 _KILLED = (137, -9)
 
 
-class ArgumentsError(Exception):
+class ArgumentsError(PhasedKeysError):
     """The arguments of a call cannot be used; the text says which."""
 
 

@@ -14,6 +14,7 @@ import math
 import typing
 from typing import Any, Dict, FrozenSet, List, Literal, Mapping, Tuple, Union, get_args, get_origin
 
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.fingerprint import PATTERN
 
 # Far beyond what an honest host says: one with 2,000 workers says half a megabyte.
@@ -32,7 +33,7 @@ HOLDER = {"signs", "accepts", "problem"}  # the fields of a worker and of a file
 REPLACED = "\ufffd"
 
 
-class Unreadable(ValueError):
+class Unreadable(PhasedKeysError):
     """An answer that cannot be let in; the text says where and why, and shows nothing of it."""
 
 

@@ -18,6 +18,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
 
 from ..module_utils.rules import variables
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.variables import PREFIX, VARIABLES, VariableError
 
 AROUND = ("app_keys_before_tasks", "app_keys_after_tasks")
@@ -28,7 +29,7 @@ FACTS = (
 )
 
 
-class FleetError(Exception):
+class FleetError(PhasedKeysError):
     """The inventory does not say which hosts are the fleet, or what it says cannot be used."""
 
 

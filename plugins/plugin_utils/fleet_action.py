@@ -15,14 +15,14 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__
 
 from ..module_utils.rules import slices
-from ..module_utils.rules.evidence import Survey
-from ..module_utils.rules.frameworks import SettingsError
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.gate import NOTHING_CHANGED
-from ..module_utils.rules.ring import Ring, RingError
+from ..module_utils.rules.ring import Ring
+from ..module_utils.rules.survey import Conditions, Looks, Survey
 from . import action, fleet, run_folder
-from .asking import HostTrouble, boot_time
+from .asking import boot_time
 from .fleet import Fleet, FleetError
-from .keyring_file import KeyringFile, KeyringFileError
+from .keyring_file import KeyringFile
 
 # Before 2.19 ansible-core shows a failure as one line of JSON, which nobody can read at night.
 SHOWS_FAILURES = tuple(int(part) for part in __version__.split(".")[:2]) >= (2, 19)
@@ -69,7 +69,7 @@ class FleetAction(ActionBase):
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
             self.file = KeyringFile(path, self._loader)
             result.update(self.answer(self.task_vars))
-        except (FleetError, HostTrouble, KeyringFileError, RingError, SettingsError) as error:
+        except PhasedKeysError as error:
             result.update(failed=True, msg=str(error))
         if result.get("failed") and not SHOWS_FAILURES:
             self.say(str(result["msg"]))
@@ -140,9 +140,9 @@ class FleetAction(ActionBase):
         found = {member: self.last(member).get("evidence") for member in self.fleet.members}
         return {member: seen for member, seen in found.items() if seen and member not in self.fleet.refused}
 
-    def survey(self) -> Survey:
-        """Return the survey that evidence has to be of."""
-        return Survey(
+    def looks(self) -> Looks:
+        """Return the fleet as this run has seen it until this moment."""
+        conditions = Conditions(
             nonce=self.nonce,
             now=boot_time(),
             max_age=self.fleet.values["evidence_max_age"],
@@ -150,6 +150,11 @@ class FleetAction(ActionBase):
             clock=time.time(),
             cut_off={member for member in self.fleet.members if self.unreachable(member)},
         )
+        return Looks(self.fleet.members, self.evidence(), conditions)
+
+    def survey(self, ring: Ring) -> Survey:
+        """Return the same, held against a keyring."""
+        return Survey(ring, self.looks())
 
     @functools.cached_property
     def in_play(self) -> FrozenSet[str]:

@@ -31,6 +31,7 @@ from ansible.parsing.vault import (
 from ..module_utils.host import files
 from ..module_utils.rules import members
 from ..module_utils.rules import ring as rings
+from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.ring import Ring
 from . import forks, keyring_damage
 from .keyring_damage import Damage
@@ -57,7 +58,7 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 WITHOUT_IT = "No step opens and no host is visited without the keyring"
 
 
-class KeyringFileError(Exception):
+class KeyringFileError(PhasedKeysError):
     """The keyring could not be read or written; the text says why and what to do."""
 
 
@@ -214,7 +215,7 @@ class KeyringFile:
         """Return the vault envelope."""
         try:
             text = files.read_text(self.path, LARGEST)
-        except (OSError, ValueError) as error:
+        except (OSError, PhasedKeysError) as error:
             said = keyring_damage.why(error, keyring_damage.READ_ADVICE)
             raise KeyringFileError(f"{self.path} cannot be read: {said}. {WITHOUT_IT}") from None
         if text is None and self.exists():

@@ -8,7 +8,7 @@ from typing import Dict, Optional, Sequence
 
 from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Conditions, Looks
 
 from .looks import evidence, look
 from .runs import book_of
@@ -32,8 +32,8 @@ def recover(state: State, who: int, lost: bool = True) -> State:
     fleet = [host.name for host in state.hosts if host.listed]
     seen: Dict[str, Seen] = {h.name: look(state, h, "adopt") for h in state.hosts if h.listed and h.reached}
     looks = {name: evidence(one) for name, one in seen.items()}
-    survey = Survey("adopt", state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state))
-    plan = adoption.judge(fleet, looks, survey, recover=lost)
+    conditions = Conditions("adopt", state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state))
+    plan = adoption.judge(Looks(fleet, looks, conditions), recover=lost)
     if plan.findings or not plan.accepts:
         return state
     _adopts(fleet, state, plan.ring)

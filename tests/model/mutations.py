@@ -26,6 +26,7 @@ def _m(name: str, profiles: str, *edits: Edit) -> Mutation:
 
 
 EVIDENCE, PROOF, VISIT, ORDER, RING, STEPS = "evidence.py", "proof.py", "visit.py", "order.py", "ring.py", "steps.py"
+SURVEY = "survey.py"
 NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
     "next_step.py",
     "gate.py",
@@ -38,15 +39,15 @@ NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
 MUTATIONS = [
     # --- evidence ---
     _m("evidence of another survey counts", "facts",
-       (EVIDENCE, 'if not survey.nonce or evidence["nonce"] != survey.nonce:', "if False:")),
-    _m("old evidence counts", "rewrites", (EVIDENCE, "if not 0 <= age <= survey.max_age:", "if False:")),
+       (SURVEY, 'if not conditions.nonce or evidence["nonce"] != conditions.nonce:', "if False:")),
+    _m("old evidence counts", "rewrites", (SURVEY, "if not 0 <= age <= conditions.max_age:", "if False:")),
     _m("a host with a visit in flight is taken as it is", "deploys",
-       (EVIDENCE, 'if evidence["visit"] is not None:', "if False:")),
+       (SURVEY, 'if evidence["visit"] is not None:', "if False:")),
     _m("a member without evidence is left out", "outages",
-       (EVIDENCE, "if found and member in who.waived and member not in evidence:\n            aside.append(member)",
-        "if found and member not in evidence:")),
+       (SURVEY, "if found and member in self.standing.waived and member not in self.evidence:\n                aside.append(member)",
+        "if found and member not in self.evidence:")),
     _m("a member that vanished from the inventory is forgotten", "leavers",
-       (EVIDENCE, 'return sorted(set(fleet) | set(ring["members"]))', "return sorted(set(fleet))")),
+       (SURVEY, 'return sorted(set(self.fleet) | set(self.ring["members"]))', "return sorted(set(self.fleet))")),
     _m("a record later than the keyring is no matter", "copied",
        (PROOF, 'if record["counter"] < step["counter"] or', "if True or")),
     _m("a record of another keyring is no matter", "strangers",
@@ -64,8 +65,8 @@ MUTATIONS = [
     _m("workers that come and go are enough", "restarts",
        (PROOF, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
     _m("a batch begins whatever was lost", "restarts",
-       (EVIDENCE, "found = list(lost.get(member, ())) or unknown_state", "found = unknown_state"),
-       (EVIDENCE, 'found = judge(ring, asked, {**seen, "others": []}, set())', "found = []")),
+       (EVIDENCE, "found = list(lost.get(member, ())) or survey.unknown", "found = survey.unknown"),
+       (EVIDENCE, 'found = judge(survey.ring, asked, {**seen, "others": []}, set())', "found = []")),
     _m("a batch begins beside a host that is not safe beside it", "harm",
        (EVIDENCE, "[] if mending or member in batch else inadmissible(asked, seen)", "[]"),
        (EVIDENCE, "return not (member in evidence and inadmissible(asked, evidence[member])), member != first",
@@ -76,8 +77,8 @@ MUTATIONS = [
     _m("the first batch is as large as any", "race",
        (EVIDENCE, 'return list(serial) if str(serial[0]) == "1" else [1, *serial]', "return list(serial)")),
     _m("a waiver stands in for evidence that is there", "set aside",
-       (EVIDENCE, "if found and member in who.waived and member not in evidence:",
-        "found = found or judge(ring, asked, evidence[member], claimed)\n        if found and member in who.waived:"),
+       (SURVEY, "if found and member in self.standing.waived and member not in self.evidence:",
+        "found = found or judge(self.ring, self.order, self.evidence[member], claimed)\n            if found and member in self.standing.waived:"),
        (MEMBERS, 'ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]', "ended = []")),
     _m("a waiver goes on when the host answers again", "waived twice",
        (MEMBERS, 'ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]', "ended = []")),
@@ -163,7 +164,7 @@ MUTATIONS = [
     # --- adoption ---
     _m("adopt takes a fleet that has a keyring", "recovery", (ADOPTION, "if record is None or recover:", "if True:")),
     _m("adopt takes hosts of which nothing is known", "recovery",
-       (ADOPTION, "found = usable(member, evidence.get(member), survey)", "found = []")),
+       (ADOPTION, "found = looks.unusable(member)", "found = []")),
     _m("adopt takes hosts that refuse what others sign", "takeover", (ADOPTION, "for key in sorted(signing - set(holder[\"accepts\"])):", "for key in ():")),
     _m("recovery leaves no room for steps that no host has seen", "recovery", (ADOPTION, "UNSEEN = 2", "UNSEEN = 0")),
     _m("recovery forgets which key has leaked", "found again",

@@ -14,10 +14,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
 from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
 from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Conditions, Looks, Survey
 
 from . import invariants, visits
 from .looks import evidence, look
@@ -138,8 +138,9 @@ def _looks(run: Run) -> Dict[str, Any]:
     return {name: evidence(seen) for name, seen in run.evidence if name in run.fleet}
 
 
-def _survey(state: State, run: Run) -> Survey:
-    return Survey(run.nonce, state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state), run.cut)
+def _survey(state: State, run: Run, ring: Ring) -> Survey:
+    conditions = Conditions(run.nonce, state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state), run.cut)
+    return Survey(ring, Looks(run.fleet, _looks(run), conditions))
 
 
 def _see(state: State, run: Run, names: Sequence[str]) -> Run:
@@ -170,7 +171,7 @@ def _ask(state: State, who: int, run: Run) -> State:
     if decision.do in ("skip", "wait"):
         return _next(state, who, run)
     seen = _looks(run)
-    complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
+    complete = _survey(state, run, ring).count.complete
     if not complete or _short(state, ring, phase, seen):
         run = _all(state, run)
     return _run(state, who, run._replace(stage="open"))
@@ -186,7 +187,7 @@ def _open(state: State, who: int, run: Run) -> State:
     ring = _ring(state, who)
     wish = _wish(state, who, run, PHASES[run.playbook][run.phase])
     try:
-        verdict = gate.opening(ring, wish, run.fleet, _looks(run), _survey(state, run))
+        verdict = gate.opening(_survey(state, run, ring), wish)
     except rings.RingError:
         return end(state, who)
     if verdict.do == "refuse":
@@ -215,13 +216,13 @@ def _batches(names: List[str]) -> Tuple[Tuple[str, ...], ...]:
 def _batch(state: State, who: int, run: Run) -> State:
     ring = _ring(state, who)
     batch = [name for name in run.queue[0] if name not in run.lost]
-    old = proofs.stale(run.fleet, _looks(run), _survey(state, run))
+    old = proofs.stale(_survey(state, run, ring).looks)
     run = _see(state, run, old) if old else run
     seen = _looks(run)
     lost = {name: [Finding("lost", "")] for name in run.lost}
     counter = ring["step"]["counter"]
     visited = [name for name in run.visited if (seen.get(name, {}).get("record") or {}).get("counter") == counter]
-    if proofs.batch_findings(ring, run.fleet, seen, _survey(state, run), lost, visited, batch):
+    if proofs.batch_findings(_survey(state, run, ring), lost, visited, batch):
         return end(state, who)
     flying = [name for name, seen_ in run.evidence if seen_.visiting and name not in batch]
     if flying:
@@ -288,7 +289,7 @@ def _count(state: State, who: int, run: Run) -> State:
     ring = _ring(state, who)
     phase = PHASES[run.playbook][run.phase]
     seen = _looks(run)
-    complete = proofs.count(ring, run.fleet, seen, _survey(state, run)).complete
+    complete = _survey(state, run, ring).count.complete
     if complete and not _short(state, ring, phase, seen):
         return _close(state, who, run)
     return _run(state, who, _all(state, run)._replace(stage="close"))
@@ -301,7 +302,7 @@ def _short(state: State, ring: Ring, phase: str, seen: Dict[str, Any]) -> bool:
 
 def _close(state: State, who: int, run: Run) -> State:
     state = answering(state, who, list(_looks(run)))
-    verdict = gate.closing(_ring(state, who), run.fleet, _looks(run), _survey(state, run))
+    verdict = gate.closing(_survey(state, run, _ring(state, who)))
     if verdict.do == "refuse":
         return end(state, who)
     if verdict.ring is not _ring(state, who):

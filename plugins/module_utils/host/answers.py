@@ -9,13 +9,9 @@ import re
 import sys
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
-from ..rules.variables import VariableError
-from . import files, limit, units
-from .trouble import words
+from .trouble import EXPECTED, REPORT, traceback_of, words
 
 Answer = Dict[str, Any]
-# What a person can mend: its words are the answer. Anything else is a fault of ours.
-TROUBLE = (VariableError, files.Locked, units.UnitsUnavailable, OSError, ValueError, limit.Over)
 OLDEST = (3, 8)
 TOO_OLD = "this host's Python is %d.%d, and 3.8 or later is needed: set ansible_python_interpreter to one that is"
 _QUOTING = "\\'\"`"
@@ -30,14 +26,11 @@ def answer(module: str, arguments: Mapping[str, Any], check: bool) -> Answer:
         return {"failed": True, "msg": TOO_OLD % sys.version_info[:2]}
     try:
         return _command(module)(arguments, check)
-    except TROUBLE as error:
+    except EXPECTED as error:
         return {"failed": True, "msg": words(error)}
-    except (
-        Exception
-    ) as error:  # whatever it is, the text of it must not reach anybody before it was searched for secrets
-        import traceback
-
-        return {"failed": True, "msg": f"{type(error).__name__}: {error}", "exception": traceback.format_exc()}
+    except Exception as error:
+        # Whatever it is, the text of it must not reach anybody before it was searched for secrets.
+        return {"failed": True, "msg": f"{words(error)}. {REPORT}", "exception": traceback_of(error)}
 
 
 def hidden(answer: Answer, secrets: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def _run_as(person: Person, app: Mapping[str, Any], check: Check) -> Dict[str, A
         command = ["/bin/sh", "-c", check] if isinstance(check, str) else list(check)
     try:
         code, said = _execute(command, environment, _become(person, folder), app["timeout"])
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         return {"ok": False, "text": f"the check could not be started: {error}"}
     if code is None:
         return {"ok": False, "text": f"the check did not end within {app['timeout']:.0f} s"}

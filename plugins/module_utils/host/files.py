@@ -18,8 +18,10 @@ import stat
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
 
+from ..rules.errors import PhasedKeysError
 from . import paths
 from .processes import start_ticks
+from .trouble import Unusable
 
 LARGEST = 1024 * 1024
 UNKNOWN_HOLDER = -1
@@ -38,6 +40,7 @@ _ADVICE = {
     errno.EBUSY: "it is a mount point of its own, as containers have for single files: mount its folder instead",
 }
 _LOCK_PAUSE, _LOCK_LEAST = 0.02, 0.2
+_LARGEST_ID = 2**32 - 2  # uids and gids; the one after says that nothing changes. (chown(2))
 
 Who = Union[str, int, None]
 
@@ -90,11 +93,11 @@ class Place(paths.Place):
         return f"leads to {self.real}, and nothing is there: a link that dangles" if away else "there is no such file"
 
     def replace(self, text: str, *, mode: Optional[int] = None, owner: Who = None, group: Who = None) -> None:
-        """Put `text` in place of the file's content, whole or not at all; OSError or ValueError if it cannot be.
+        """Put `text` in place of the file's content, whole or not at all; OSError or Unusable if it cannot be.
 
         Mode, owner, group, access list and SELinux label stay; mode and group become what is given. A new file gets 0600,
         and its folder's owner and group. A symbolic link stays, and its target is replaced. An existing file is given
-        to nobody: ValueError where `owner` is another, and for an owner or a group that this host does not know. Only the
+        to nobody: Unusable where `owner` is another, and for an owner or a group that this host does not know. Only the
         fsync of the folder at the very end, and the look at what is there then, can fail with the new file in place already.
         """
         uid, gid = _number("user", owner, pwd.getpwnam), _number("group", group, grp.getgrnam)
@@ -105,7 +108,7 @@ class Place(paths.Place):
             uid, gid, mode = self._as_new(uid, gid, 0o600 if mode is None else mode)
         elif uid not in (None, os.fstat(self.file).st_uid):
             has, wants = paths.user(os.fstat(self.file).st_uid), paths.user(int(uid or 0))
-            raise ValueError(
+            raise Unusable(
                 f"{self.path} belongs to {has}, and app_keys_env_owner is {wants}: a file that exists is given to nobody. If it is the right "
                 f"file: chown {paths.argument(int(uid or 0))} {self.real}; else correct app_keys_env_owner"
             )
@@ -184,7 +187,7 @@ def replace_text(
         place.replace(text, mode=mode, owner=owner, group=group)
 
 
-class Locked(Exception):
+class Locked(PhasedKeysError):
     """Somebody else holds the lock: `pid`, since `since` in epoch seconds, as far as the holder could write that."""
 
     def __init__(self, path: str, pid: int, since: Optional[float]) -> None:
@@ -384,7 +387,9 @@ def _regular(found: os.stat_result, path: str) -> None:
 def _number(kind: str, who: Who, lookup: Callable[[str], Sequence[Any]]) -> Optional[int]:
     if who is None or isinstance(who, int):
         return who
-    try:
-        return int(who) if who.isdigit() else int(lookup(who)[2])
-    except KeyError:
-        raise ValueError(f"there is no {kind} {who!r} on this host") from None
+    number = int(who) if who.isdecimal() else None
+    with contextlib.suppress(KeyError):
+        number = int(lookup(who)[2]) if number is None else number
+    if number is None or number > _LARGEST_ID:
+        raise Unusable(f"there is no {kind} {who!r} on this host")
+    return number

@@ -12,6 +12,7 @@ import re
 import time
 from typing import Collection, Dict, Iterable, Iterator, Optional, Tuple, Union
 
+from ..rules.errors import PhasedKeysError
 from .proc import Process, opened, read, same
 
 # execve gives a program at most this much of arguments and environment together (fs/exec.c: three quarters of _STK_LIM): what is
@@ -26,7 +27,7 @@ _TOO_LARGE = (
 )
 
 
-class EnvironmentUnknown(Exception):
+class EnvironmentUnknown(PhasedKeysError):
     """What a process was given cannot be known; `kind` is one of "gone", "unreadable" and "overwritten"."""
 
     def __init__(self, kind: str, text: str) -> None:

@@ -21,6 +21,8 @@ import stat
 import struct
 from typing import List, Optional, Set, Tuple
 
+from ..rules.errors import PhasedKeysError
+
 ACL = "system.posix_acl_access"
 _LINKS = 40  # as the kernel's own limit
 _READ, _WRITE = 4, 2
@@ -31,7 +33,7 @@ Subject = Tuple[str, int]  # ("user", uid), ("group", gid) or this:
 EVERYBODY = ("others", 0)
 
 
-class Unsafe(ValueError):
+class Unsafe(PhasedKeysError):
     """A path leads where somebody else than root could have led it; the text says who, and what to do."""
 
 

@@ -14,6 +14,7 @@ from typing import List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from ..rules.durations import words
 from .processes import Process, below, whole
+from .trouble import Unusable
 
 # A process that started this much later than its pid file was written may be another one: pids are used again. Or the wall clock
 # was set in between, which nobody can tell from here.
@@ -31,7 +32,7 @@ class Named(NamedTuple):
 def read(table: Mapping[int, Process], path: str) -> Named:
     """Return the process that the pid file names, and its descendants; none if the file is absent or nothing runs by that pid.
 
-    The first line counts (PostgreSQL writes more). ValueError if that is not a pid, if the file is none that root should read,
+    The first line counts (PostgreSQL writes more). Unusable if that is not a pid, if the file is none that root should read,
     and if a user who may write it names somebody else's process.
     """
     try:
@@ -43,13 +44,13 @@ def read(table: Mapping[int, Process], path: str) -> Named:
     first = content.strip().split(b"\n")[0].strip()
     if not re.fullmatch(rb"0*[1-9][0-9]{0,9}", first):
         # What it holds is not shown: a path that is wrong by one line may be that of the env file.
-        raise ValueError(f"{path} should hold a pid, and {'holds something else' if first else 'is empty'}")
+        raise Unusable(f"{path} should hold a pid, and {'holds something else' if first else 'is empty'}")
     known = table.get(int(first))
     process = whole(known) if known else None
     if not process:
         return Named([])
     if owners and not any(set(process.uids) == {owner} for owner in owners):
-        raise ValueError(
+        raise Unusable(
             f"{path} is in the hands of uid {_listed(owners)} and names pid {process.pid}, which runs as uid {_listed(set(process.uids))}: a "
             "pid file that others than root may write names only processes of theirs. Let root alone write it, in a folder of root's, or "
             "name the workers in another way"
@@ -71,9 +72,9 @@ def _content(path: str) -> Tuple[bytes, float, Set[int]]:
         try:
             found, around = os.fstat(place), os.fstat(folder)
             if stat.S_ISLNK(found.st_mode):
-                raise ValueError(f"{path} is a link: give app_keys_processes the path of the pid file itself")
+                raise Unusable(f"{path} is a link: give app_keys_processes the path of the pid file itself")
             if not stat.S_ISREG(found.st_mode):
-                raise ValueError(f"{path} should be a pid file, and is no regular file")
+                raise Unusable(f"{path} should be a pid file, and is no regular file")
             content = _beginning(place)
         finally:
             os.close(place)

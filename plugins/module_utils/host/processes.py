@@ -14,6 +14,7 @@ from typing import Collection, Dict, List, Mapping, Optional
 
 from .given import EnvironmentUnknown, environment
 from .proc import HERTZ, Process, opened, process_of, stat_of
+from .trouble import Unusable
 
 __all__ = ["EnvironmentUnknown", "Process", "environment"]
 EVERYTHING = ("ids", "command", "cgroups")
@@ -62,7 +63,7 @@ def matching(table: Mapping[int, Process], pattern: str, but: Collection[int]) -
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        raise Unusable(f"{pattern!r} is not a regular expression: {error}") from None
     others = [table[pid] for pid in sorted(table) if pid not in but]
     called = {command for command in {process.command for process in others} if expression.search(command)}
     return [process for process in others if process.command in called]

@@ -25,13 +25,15 @@ import os
 import time
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
+from ..rules.errors import PhasedKeysError
 from ..rules.order import Token
 from . import files, processes
 
 SCHEMA = 1
+_YEARS = -62_135_596_800.0, 253_402_300_799.0  # 1 to 9999: what has a date
 
 
-class RecordError(ValueError):
+class RecordError(PhasedKeysError):
     """A record that is there and cannot be used."""
 
 
@@ -53,20 +55,26 @@ def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
         return None
     try:
         record = json.loads(text)
-        if record["schema"] > SCHEMA:
-            raise RecordError(f"{where} was written by a newer release of phased.keys: use that one")
-        for field, right in _FIELDS.items():
-            if not right(record[field]):
-                raise TypeError(field)
-        for field, right in _MORE.items():
-            if not right(record.get(field)):
-                raise TypeError(field)
-    except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
-        raise RecordError(
-            f"{where}, this host's record of its visits, is damaged ({error}). It tells late visits and copies of the keyring from the right "
-            f"ones: if no other keyring than this one is in use, remove it (rm {where}) and run again, and the host joins like a new one"
-        ) from None
-    return dict(record)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(where, str(error)) from None
+    if not isinstance(record, dict) or not _whole(record.get("schema")):
+        raise _damaged(where, "schema")
+    if record["schema"] > SCHEMA:
+        raise RecordError(f"{where} was written by a newer release of phased.keys: use that one")
+    for field, right in _FIELDS.items():
+        if not right(record.get(field)):
+            raise _damaged(where, field)
+    for field, right in _MORE.items():
+        if not right(record.get(field)):
+            raise _damaged(where, field)
+    return record
+
+
+def _damaged(where: str, what: str) -> RecordError:
+    return RecordError(
+        f"{where}, this host's record of its visits, is damaged ({what}). It tells late visits and copies of the keyring from the right "
+        f"ones: if no other keyring than this one is in use, remove it (rm {where}) and run again, and the host joins like a new one"
+    )
 
 
 def own(state_dir: str, name: str, member: str) -> Tuple[Optional[Dict[str, Any]], Optional[str]]:
@@ -126,6 +134,10 @@ def _number(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+def _moment(value: Any) -> bool:
+    return _number(value) and bool(_YEARS[0] <= value <= _YEARS[1])
+
+
 def _text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -160,7 +172,7 @@ _FIELDS: Dict[str, Callable[[Any], bool]] = {
     "nonce": _text,
     "step": _text,
     "state": _text,
-    "at": _number,
+    "at": _moment,
 }
 _MORE: Dict[str, Callable[[Any], bool]] = {
     "member": lambda value: value is None or _text(value),

@@ -17,24 +17,31 @@ from ..rules import env_text
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import SettingsError, decode
 from . import files
+from .trouble import Unusable
 
 PAD_LENGTH = 16384
 
 
 def seal(app: Mapping[str, Any], wanted: Sequence[str], pad: str) -> str:
-    """Return the keys with these fingerprints from the env files, sealed; ValueError where one is not there."""
+    """Return the keys with these fingerprints from the env files, sealed; Unusable where one is not there."""
     by_name = {fingerprint(key): key for path in app["env_file"] for key in _keys(app, path)}
     missing = [name for name in wanted if name not in by_name]
     if missing:
-        raise ValueError(f"the env file holds {', '.join(missing)} no longer: somebody changed it meanwhile")
+        raise Unusable(f"the env file holds {', '.join(missing)} no longer: somebody changed it meanwhile")
     plain = json.dumps([by_name[name] for name in wanted]).encode()
     return base64.b64encode(_mask(plain, pad)).decode()
 
 
 def unseal(sealed: str, pad: str) -> List[str]:
-    """Return what `seal` sealed with the same pad."""
-    plain = _mask(base64.b64decode(sealed), pad)
-    return [str(key) for key in json.loads(plain.decode())]
+    """Return what `seal` sealed with the same pad; Unusable where that is something else."""
+    try:
+        found = json.loads(_mask(base64.b64decode(sealed), pad).decode())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(key, str) and key for key in found):
+        # Not shown: it may be a key all the same.
+        raise Unusable("what came back under the pad are no keys")
+    return found
 
 
 def _keys(app: Mapping[str, Any], path: str) -> List[str]:
@@ -48,5 +55,5 @@ def _keys(app: Mapping[str, Any], path: str) -> List[str]:
 def _mask(data: bytes, pad: str) -> bytes:
     mask = base64.b64decode(pad)
     if len(data) > len(mask):
-        raise ValueError("the keys are longer than the pad that should seal them")
+        raise Unusable("the keys are longer than the pad that should seal them")
     return bytes(left ^ right for left, right in zip(data, mask))

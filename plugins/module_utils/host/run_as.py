@@ -19,6 +19,7 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..rules import env_text
+from ..rules.errors import PhasedKeysError
 from . import files, given, paths, proc, processes, units
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # systemd's own
@@ -29,7 +30,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 INSTEAD = "or set app_keys_app_check: trust, if you know that the application reads its fallbacks"
 
 
-class Refused(Exception):
+class Refused(PhasedKeysError):
     """Nothing says as whom, so that it could be believed; the text says what would."""
 
 
@@ -212,7 +213,7 @@ def _env_file(path: str, form: str, owners: Optional[Set[int]]) -> Dict[str, str
     try:
         with files.Place(path) as place:
             text, owner = place.text(), place.owner()
-    except (OSError, ValueError) as error:
+    except (OSError, PhasedKeysError) as error:
         raise Refused(f"{path} cannot be used: {error}") from None
     if text is not None and owners is not None and owner not in owners:
         raise Refused(

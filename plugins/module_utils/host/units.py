@@ -17,7 +17,9 @@ import sys
 import time
 from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
+from ..rules.errors import PhasedKeysError
 from .processes import start_ticks
+from .trouble import Unusable
 
 QUERY_TIMEOUT = 15.0
 # systemd.unit(5)
@@ -51,11 +53,11 @@ _NO_MANAGER = (
 _GRACE = 2.0  # between SIGTERM and SIGKILL, and after
 
 
-class UnitsUnavailable(Exception):
+class UnitsUnavailable(PhasedKeysError):
     """There is no systemd to ask, or it does not answer; the text is systemctl's own where it has one."""
 
 
-class RestartFailed(Exception):
+class RestartFailed(PhasedKeysError):
     """A restart did not end well. The text may hold what the command printed."""
 
 
@@ -84,10 +86,10 @@ class Unit(NamedTuple):
 
 
 def full_name(name: str) -> str:
-    """Return the unit's name as systemctl completes it; ValueError for a pattern and for what is no name."""
+    """Return the unit's name as systemctl completes it; Unusable for a pattern and for what is no name."""
     # systemctl takes a pattern for the units that are loaded just now: one that is stopped would be passed over.
     if not name or name.startswith("-") or set(name) & set("*?[/ \t\n"):
-        raise ValueError(f"{name!r} is not the name of a unit")
+        raise Unusable(f"{name!r} is not the name of a unit")
     return name if name.endswith(_SUFFIXES) else name + ".service"
 
 
@@ -140,6 +142,8 @@ def run(command: Union[str, Sequence[str]], timeout: float) -> None:
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else [str(word) for word in command]
     if not argv or not argv[-1].strip():
         raise RestartFailed("the restart command is empty")
+    if "\0" in "".join(argv):
+        raise RestartFailed("the restart command cannot be run: it holds a NUL")
     # ANSIBLE_* may name, or hold, the passwords of the vault and of become: with `connection: local` the module has
     # all that the controller has.
     environment = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("ANSIBLE_")}
@@ -150,7 +154,7 @@ def run(command: Union[str, Sequence[str]], timeout: float) -> None:
         except subprocess.TimeoutExpired:
             text = f"{what} did not end within {timeout:g} s; it and what it started in its session were killed"
             raise RestartFailed(_with_tail(text, output)) from None
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise RestartFailed(f"{what} cannot be run: {error}") from None
         if code:
             raise RestartFailed(_with_tail(f"{what}: {_ended(code)}", output))
@@ -165,7 +169,7 @@ def _nameless() -> IO[bytes]:
 
 def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[int, str, str]:
     if scope not in ("system", "user"):
-        raise ValueError(f"{scope!r} is not a scope: system or user")
+        raise Unusable(f"{scope!r} is not a scope: system or user")
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     runtime = f"/run/user/{os.getuid()}"
     if scope == "user" and os.path.isdir(runtime):

@@ -20,15 +20,15 @@ from ..rules.order import Order, Token
 from ..rules.proof import Finding
 from . import age, arguments, files, limit, record, settings, units
 from .look import compared, look, look_once
-from .trouble import words
+from .trouble import EXPECTED, REPORT, Unusable, traceback_of, words
 
 PAUSE = 0.1
 AGAIN = "mend what is named here, and run again: the next visit finishes"
 IN_FLIGHT = (
     "another visit is under way, of a run that was killed maybe. Nothing was changed: run again when it has ended"
 )
-# What may go wrong once something was written: after any of it the visit falls back.
-TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable, limit.Over)
+# What may go wrong once something was written. After any of it the visit falls back, and after a bug of ours too.
+ANYTHING = (Exception, limit.Over)
 Evidence = Dict[str, Any]
 
 
@@ -111,6 +111,7 @@ class _Visit:
         self.was_down = bool(rules.down(self.before))
         self.linked: Dict[str, int] = {}
         self.begun = 0.0  # the last restart
+        self.bugs: List[str] = []  # their tracebacks
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
 
     def refusal(self) -> Optional[str]:
@@ -181,9 +182,15 @@ class _Visit:
                     self.write(dict.fromkeys(self.app["env_file"], ours), looked)
                 self.stamp()
                 after, lacking = self.restart_and_prove(plan.restart)
-        except TROUBLE as error:
-            return [words(error)], self.before
-        return rules.said(lacking), after
+            return rules.said(lacking), after
+        except ANYTHING as error:
+            return [self.why(error)], self.before
+
+    def why(self, error: BaseException) -> str:
+        """Say what went wrong; of a bug the traceback is kept for the answer."""
+        if not isinstance(error, EXPECTED):
+            self.bugs.append(traceback_of(error))
+        return words(error)
 
     def write(
         self, values: Mapping[str, Mapping[str, Optional[str]]], looked: Optional[Mapping[str, Any]] = None
@@ -192,7 +199,7 @@ class _Visit:
         for path, ours in values.items():
             with files.Place(path) as place:
                 if looked is not None and place.identity() != looked[path]:
-                    raise ValueError(f"{path} was written by somebody else during the visit: it was left as it is")
+                    raise Unusable(f"{path} was written by somebody else during the visit: it was left as it is")
                 text = place.text()
                 self.see_nothing_unknown(path, text or "")
                 rewritten = env_text.rewrite(text or "", self.app["env_format"], ours)
@@ -224,13 +231,11 @@ class _Visit:
         self.note("visiting", self.before["record"] or {})
 
     def see_nothing_unknown(self, path: str, text: str) -> None:
-        """Refuse to rewrite a file that somebody else has given another key meanwhile; ValueError names it."""
+        """Refuse to rewrite a file that somebody else has given another key meanwhile; Unusable names it."""
         held = settings.keys_of(self.app, text)
         unknown = [key for key in held.accepts if key not in self.known] if held else []
         if unknown:
-            raise ValueError(
-                f"{path} holds {', '.join(unknown)} now, which is not in the keyring: it was left as it is"
-            )
+            raise Unusable(f"{path} holds {', '.join(unknown)} now, which is not in the keyring: it was left as it is")
 
     def restart_and_prove(self, restart: bool) -> Tuple[Evidence, List[Finding]]:
         """Restart the application if asked, and see it proven: return the last look, and what is lacking in it."""
@@ -352,10 +357,10 @@ class _Visit:
                     self.put_back(old_texts)
                 back = True
                 found.append("the settings of before were put back, and the application runs with them")
-            except TROUBLE as error:
-                found.append(f"the settings of before could not be put back into effect either ({words(error)})")
+            except ANYTHING as error:
+                found.append(f"the settings of before could not be put back into effect either ({self.why(error)})")
         seen = self.end(found, say=not back)
-        found.append(AGAIN)
+        found.append(REPORT if self.bugs else AGAIN)
         return self.result(seen, found)
 
     def end(self, found: List[str], say: bool) -> Evidence:
@@ -364,15 +369,16 @@ class _Visit:
             with limit.within(self.app["settle"] + limit.MARGIN, "the host's record and a last look"):
                 try:
                     self.note("unproven", self.before["record"] or {})
-                except (OSError, ValueError) as error:
-                    found += [f"the host's record cannot be written: {words(error)}"] * (words(error) not in found)
+                except Exception as error:
+                    why = self.why(error)
+                    found += [f"the host's record cannot be written: {why}"] * (why not in found)
                 seen = self.look_twice(self.look_again())
-        except TROUBLE as error:
-            found.append(f"the host cannot be looked at: {words(error)}")
+            stands = rules.standing(self.before, seen)
+        except ANYTHING as error:
+            found.append(f"the host cannot be looked at: {self.why(error)}")
             self.did["down"] = say and self.did["restarted"]
             found += [f"what runs is not known: {rules.MAY_BE_DOWN}"] * self.did["down"]
             return {**self.before, "settled": False}
-        stands = rules.standing(self.before, seen)
         self.did["down"] = stands.down
         found += [stands.text] * (say or stands.down)
         return seen
@@ -385,7 +391,7 @@ class _Visit:
         for path in self.did["written"]:
             held = settings.keys_of(app, old_texts[path] or "")
             if not held or not self.request.order.may_restore(held.signs, held.accepts):
-                raise ValueError(f"{path} held settings that this step does not admit")
+                raise Unusable(f"{path} held settings that this step does not admit")
             old = env_text.read(old_texts[path] or "", app["env_format"], names)
             values[path] = {name: old.get(name) for name in names}
         self.write(values)
@@ -398,7 +404,7 @@ class _Visit:
         order, before = self.request.order, self.before
         lacking = self.look_until(deadline, lambda seen: rules.unproven(order, seen, False, before, restarted=True))[1]
         if lacking:
-            raise ValueError("; ".join(rules.said(lacking)))
+            raise Unusable("; ".join(rules.said(lacking)))
 
     def result(self, seen: Mapping[str, Any], found: List[str]) -> Dict[str, Any]:
         """Return what the module returns."""
@@ -423,4 +429,6 @@ class _Visit:
         if found:
             # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
             outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
+        if self.bugs:
+            outcome.update(failed=True, exception="\n".join(self.bugs))
         return outcome

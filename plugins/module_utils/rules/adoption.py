@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 from . import folders
 from . import ring as rings
 from .durations import stamp
-from .evidence import Survey, claimed_workers, usable
 from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings, source_findings
+from .survey import Looks
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2
@@ -52,20 +52,19 @@ class Adoption(NamedTuple):
 Holders = Dict[str, List[Mapping[str, Any]]]
 
 
-def judge(fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey, recover: bool = False) -> Adoption:
+def judge(looks: Looks, recover: bool = False) -> Adoption:
     """Say what the fleet's keyring would begin with, or host by host why there can be none.
 
     The fleet may be in the middle of somebody's rotation: it is taken over where it stands if every worker accepts every
     key that another one signs with. With `recover` the fleet has been rolled with a keyring that is lost.
     """
+    fleet, evidence = looks.fleet, looks.evidence
     if not fleet:
         return Adoption(findings={"(nobody)": [Finding("the fleet has no hosts", "give the inventory with -i")]})
-    claimed = claimed_workers(evidence)
-    shared = folders.sharing(evidence)
     findings: Dict[str, List[Finding]] = {}
     for member in fleet:
-        found = usable(member, evidence.get(member), survey) or shared.get(member, [])
-        found = found or _records(evidence[member], recover) + _trouble(evidence[member], claimed)
+        found = looks.unusable(member) or looks.sharing.get(member, [])
+        found = found or _records(evidence[member], recover) + _trouble(evidence[member], looks.claimed)
         if found:
             findings[member] = found
     findings = findings or (_rings(fleet, evidence) if recover else {})

@@ -8,6 +8,8 @@ import math
 import re
 from typing import Any
 
+from .errors import PhasedKeysError
+
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 WRITTEN = re.compile(r"\d+(\.\d+)?|(\d+(\.\d+)?[smhdw])+")
@@ -15,21 +17,25 @@ PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 LONGEST = 100 * 365 * 86400.0  # longer ones are a mistake, and no date can be told of their end
 
 
+class DurationError(PhasedKeysError):
+    """A text that is no duration, or one that nobody means."""
+
+
 def seconds(value: Any, name: str) -> float:
     """Return the seconds of a duration such as `14d`, `1h30m`, `0.5s` or a bare number of seconds.
 
-    `name` is the variable that held it, for the ValueError of what is none.
+    `name` is the variable that held it, for the DurationError of what is none.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         found = float(value)
     else:
         text = str(value).strip()
         if isinstance(value, bool) or not WRITTEN.fullmatch(text):
-            raise ValueError(f"{name} is {value!r}; a duration is written like 14d, 90m, 1h30m or 45s")
+            raise DurationError(f"{name} is {value!r}; a duration is written like 14d, 90m, 1h30m or 45s")
         parts = PART.findall(text)
         found = sum(float(number) * UNITS[unit or "s"] for number, unit in parts)
     if not 0 <= found <= LONGEST:
-        raise ValueError(
+        raise DurationError(
             f"{name} is {value!r}; a duration is between 0s and 100 years, and written like 14d, 90m, 1h30m or 45s"
         )
     return found

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .errors import PhasedKeysError
+
 
 class _Pattern:
     """A regular expression that is compiled when it is used first: a host reads one format, and pays for no other."""
@@ -26,7 +28,7 @@ class _Pattern:
 FORMATS = ("systemd", "dotenv", "docker", "compose", "shell")
 
 
-class EnvTextError(ValueError):
+class EnvTextError(PhasedKeysError):
     """What a file says about our settings cannot be used; `kind` tells the cases apart, no message holds a value.
 
     twice: a setting of ours stands more than once.

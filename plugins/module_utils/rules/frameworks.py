@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
-from .durations import seconds
+from .durations import DurationError, seconds
+from .errors import PhasedKeysError
 
 DEFAULT_FRAMEWORK = "django"
 
@@ -74,7 +75,7 @@ KEY_FORMS: Dict[str, Set[str]] = {
 MOST_KEYS = 256
 
 
-class SettingsError(ValueError):
+class SettingsError(PhasedKeysError):
     """What a set of settings says about keys cannot be used; `kind` tells the cases apart.
 
     absent, empty: the signing setting is not there, or has no key in it.
@@ -131,7 +132,7 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     try:
         if fields["soak"] is not None:
             seconds(fields["soak"], "app_keys_settings.soak")
-    except ValueError as error:
+    except DurationError as error:
         raise SettingsError("profile", str(error)) from None
     if fields["separator"] != "json" and set(fields["separator"]) & KEY_FORMS[fields["key"]]:
         raise SettingsError(

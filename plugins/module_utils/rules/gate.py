@@ -14,10 +14,10 @@ from . import evidence as proofs
 from . import members, next_step, soak, steady, steps, wording
 from . import ring as rings
 from .durations import words
-from .evidence import Count, Survey
 from .next_step import Decision
 from .proof import Evidence
 from .ring import Ring
+from .survey import Survey
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
 STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is mended."
@@ -61,69 +61,66 @@ def ask(ring: Ring, wish: Wish, now: float) -> Decision:
     return next_step.decide(ring, wish.phase, wish.goal, now, wish.max_age, wish.new)
 
 
-def opening(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
+def opening(survey: Survey, wish: Wish) -> Verdict:
     """Open the phase's step if it is next and every member is proven, or go on with one that is open."""
-    count = proofs.count(ring, fleet, evidence, survey)
-    decision = ask(ring, wish, survey.clock)
+    ring, now = survey.ring, survey.conditions.clock
+    decision = ask(ring, wish, now)
     if decision.do == "resume":
-        return _go_on(ring, wish, count, fleet, evidence, survey)
+        return _go_on(survey, wish)
     if decision.do == "open" and next_step.opens_unproven(ring, decision.step):
-        return _open(ring, decision.step, wish, fleet, evidence, survey)
-    if not count.complete and wish.checking and wish.goal == "rollout" and visitable(ring, fleet, evidence, survey):
+        return _open(survey, decision.step, wish)
+    count = survey.count
+    if not count.complete and wish.checking and wish.goal == "rollout" and visitable(survey):
         # The run itself would have visited the others before: the phase `current` says whom.
         return Verdict("stay", ring, f"{wish.phase}: after these visits")
     if not count.complete:
-        text = wording.refusal(ring, f"{wish.phase} is not safe yet", count, count.findings, NOTHING_CHANGED)
+        text = wording.refusal(survey, f"{wish.phase} is not safe yet", count.findings, NOTHING_CHANGED)
         return Verdict("refuse", ring, text)
-    closed = closed_ring(ring, count, survey.clock)
-    decision = ask(closed, wish, survey.clock)
+    closed = closed_ring(survey)
+    decision = ask(closed, wish, now)
     if decision.do == "open" and wish.phase == "retire":
-        return _let_go(closed, wish, fleet, evidence, survey)
+        return _let_go(survey.with_keyring(closed), wish)
     if decision.do == "open":
-        return _open(closed, decision.step, wish, fleet, evidence, survey)
+        return _open(survey.with_keyring(closed), decision.step, wish)
     return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
 
 
-def closing(
-    ring: Ring,
-    fleet: Sequence[str],
-    evidence: Mapping[str, Evidence],
-    survey: Survey,
-    proved: Optional[Mapping[str, Evidence]] = None,
-) -> Verdict:
+def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None) -> Verdict:
     """Count the fleet after the last batch, and close the step if every member is proven.
 
     `proved` is the evidence of this run's visits: what was restarted since is said.
     """
-    count = proofs.count(ring, fleet, evidence, survey)
+    ring, count = survey.ring, survey.count
     if count.complete:
-        verdict = _finished(ring, count, evidence, survey.clock)
-        since = [f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, evidence).items()]
+        verdict = _finished(survey)
+        since = [
+            f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, survey.evidence).items()
+        ]
         return verdict._replace(text="\n".join([verdict.text, *since]))
     name = ring["step"]["name"]
-    return Verdict(
-        "refuse", ring, wording.refusal(ring, f"{name} is not complete", count, count.findings, stopped(ring))
-    )
+    return Verdict("refuse", ring, wording.refusal(survey, f"{name} is not complete", count.findings, stopped(ring)))
 
 
-def visitable(ring: Ring, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> bool:
+def visitable(survey: Survey) -> bool:
     """Whether visits are all that members that are not proven need."""
-    return not proofs.not_visitable(ring, fleet, evidence, survey)
+    return not proofs.not_visitable(survey)
 
 
-def closed_ring(ring: Ring, count: Count, now: float) -> Ring:
+def closed_ring(survey: Survey) -> Ring:
     """Return the keyring after a complete count; the same object where nothing changes by it."""
+    ring, count = survey.ring, survey.count
     counter = ring["step"]["counter"]
     counted = [ring["members"][member]["proven"] for member in count.proven if member in ring["members"]]
     sealed = [key for key in rings.in_state(ring, *rings.ENDED) if key["secret"] is not None]
     if not rings.is_open(ring) and set(counted) <= {counter} and not (sealed and not count.waived):
         return ring
-    return steps.close_step(ring, now)
+    return steps.close_step(ring, survey.conditions.clock)
 
 
-def soaked(ring: Ring, evidence: Mapping[str, Evidence], now: float) -> List[str]:
+def soaked(survey: Survey) -> List[str]:
     """Return the keys that have soaked long enough by the clocks of all hosts too."""
-    return [key["fingerprint"] for key in soak.due(ring, now) if not proofs.soak_findings(evidence, [key])]
+    due = soak.due(survey.ring, survey.conditions.clock)
+    return [key["fingerprint"] for key in due if not proofs.soak_findings(survey.evidence, [key])]
 
 
 def unwritten(ring: Ring, after: Ring) -> str:
@@ -145,83 +142,67 @@ def stopped(ring: Ring) -> str:
     return STOPPED.format(playbook="adopt" if ring["step"]["name"] == "adopt" else "rollout")
 
 
-def _let_go(ring: Ring, wish: Wish, fleet: Sequence[str], evidence: Mapping[str, Evidence], survey: Survey) -> Verdict:
+def _let_go(survey: Survey, wish: Wish) -> Verdict:
     """Let go of the keys that have soaked on every host; one that has not does not hold up the others."""
-    go = soaked(ring, evidence, survey.clock)
-    keys = soak.due(ring, survey.clock)
+    go = soaked(survey)
+    keys = soak.due(survey.ring, survey.conditions.clock)
     if go:
         step = next_step.letting_go([key for key in keys if key["fingerprint"] in go])
-        return _open(ring, step, wish, fleet, evidence, survey, go)
-    short = proofs.soak_findings(evidence, keys)
-    head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(fleet)} hosts"
-    return Verdict("stay", ring, "\n".join([head, *wording.table(short)]))
+        return _open(survey, step, wish, go)
+    short = proofs.soak_findings(survey.evidence, keys)
+    head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(survey.fleet)} hosts"
+    return Verdict("stay", survey.ring, "\n".join([head, *wording.table(short)]))
 
 
-def _open(
-    ring: Ring,
-    step: str,
-    wish: Wish,
-    fleet: Sequence[str],
-    evidence: Mapping[str, Evidence],
-    survey: Survey,
-    go: Optional[Sequence[str]] = None,
-) -> Verdict:
-    ring = members.register(ring, fleet, survey.clock)
-    opened = steps.open_step(ring, step, survey.clock, wish.nonce, wish.new_key, wish.soak, go)
-    count = proofs.count(ring, fleet, evidence, survey)
+def _open(survey: Survey, step: str, wish: Wish, go: Optional[Sequence[str]] = None) -> Verdict:
+    now, evidence = survey.conditions.clock, survey.evidence
+    survey = survey.with_keyring(members.register(survey.ring, survey.fleet, now))
+    opened = survey.with_keyring(steps.open_step(survey.ring, step, now, wish.nonce, wish.new_key, wish.soak, go))
     # Where the whole fleet was proven there is none; what takes a rollout back does not ask for that.
-    blocked = proofs.not_visitable(opened, fleet, evidence, survey) or proofs.ahead(ring, evidence)
-    visit = proofs.visits(opened, fleet, evidence, survey)
+    blocked = proofs.not_visitable(opened) or proofs.ahead(survey)
+    visit = proofs.visits(opened)
     if blocked or not visit:
         head = f"{step} is not safe yet" if blocked else f"{step}: no host can be visited"
-        return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
-    proven = wording.counted(ring, count)
-    if next_step.takes_back(opened):
-        everybody = proofs.everybody(opened, fleet)
-        left = wording.later(set(everybody) - set(visit))
-        proven = f"{len(visit)} of {len(everybody)} hosts can be visited now{left}"
+        text = wording.refusal(survey, head, blocked or survey.count.findings, NOTHING_CHANGED)
+        return Verdict("refuse", survey.ring, text)
+    if next_step.takes_back(opened.ring):
+        left = wording.later(set(opened.everybody) - set(visit))
+        proven = f"{len(visit)} of {len(opened.everybody)} hosts can be visited now{left}"
+    else:
+        proven = wording.counted(survey)
     if wish.checking:
-        fresh = {opened["step"]["key"]: "a new key"} if step == "prepare" else {}
+        fresh = {opened.ring["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
-        return Verdict("stay", ring, "\n".join([head, *wording.plan(opened, visit, evidence, fresh)]))
-    keys = rings.step_keys(opened)
-    text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened)}"
-    return Verdict("visit", opened, "\n".join([text, *wording.beside(evidence)]), visit)
+        return Verdict("stay", survey.ring, "\n".join([head, *wording.plan(opened, visit, fresh)]))
+    keys = rings.step_keys(opened.ring)
+    text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened.ring)}"
+    return Verdict("visit", opened.ring, "\n".join([text, *wording.beside(evidence)]), visit)
 
 
-def _go_on(
-    ring: Ring,
-    wish: Wish,
-    count: Count,
-    fleet: Sequence[str],
-    evidence: Mapping[str, Evidence],
-    survey: Survey,
-) -> Verdict:
+def _go_on(survey: Survey, wish: Wish) -> Verdict:
     """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
+    ring, count = survey.ring, survey.count
     if count.complete:
-        return _finished(ring, count, evidence, survey.clock)
+        return _finished(survey)
     name = ring["step"]["name"]
-    blocked = proofs.not_visitable(ring, fleet, evidence, survey)
-    visit = proofs.visits(ring, fleet, evidence, survey)
+    blocked = proofs.not_visitable(survey)
+    visit = proofs.visits(survey)
     if blocked or not visit:
         # Whoever is not proven and holds up nobody cannot be visited either: only the closing count waits for it.
         head = f"{name} cannot go on" if blocked else f"{name} is not complete"
-        return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
-    text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"
+        return Verdict("refuse", ring, wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED))
+    text = f"{name}: {wording.counted(survey)}; {len(count.findings)} to go"
     if wish.checking:
-        lines = [
-            f"{text}. They would be visited:",
-            *wording.table(count.findings),
-            *wording.plan(ring, visit, evidence),
-        ]
+        lines = [f"{text}. They would be visited:", *wording.table(count.findings), *wording.plan(survey, visit)]
         return Verdict("stay", ring, "\n".join(lines))
-    return Verdict("visit", members.register(ring, fleet, survey.clock), text, visit)
+    return Verdict("visit", members.register(ring, survey.fleet, survey.conditions.clock), text, visit)
 
 
-def _finished(ring: Ring, count: Count, evidence: Mapping[str, Evidence], now: float) -> Verdict:
-    closed = closed_ring(ring, count, now)
-    text = f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}"
-    return Verdict("stay", closed, "\n".join([text, *wording.beside(evidence)]))
+def _finished(survey: Survey) -> Verdict:
+    now = survey.conditions.clock
+    closed = closed_ring(survey)
+    text = f"{survey.ring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now)}"
+    return Verdict("stay", closed, "\n".join([text, *wording.beside(survey.evidence)]))
 
 
 def _soak_text(ring: Ring) -> str:

@@ -12,6 +12,7 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from .durations import LONGEST, epoch, stamp
+from .errors import PhasedKeysError
 from .fingerprint import PATTERN, fingerprint
 from .order import Order, Token
 
@@ -46,7 +47,7 @@ Kind = Callable[[Any], bool]
 Fields = Mapping[str, Kind]
 
 
-class RingError(ValueError):
+class RingError(PhasedKeysError):
     """A keyring that cannot be used; the text says why, without a secret."""
 
 
@@ -191,9 +192,11 @@ def _count(value: Any) -> bool:
 
 
 def _moment(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
     try:
         epoch(value)
-    except (TypeError, ValueError):
+    except ValueError:
         return False
     return True
 

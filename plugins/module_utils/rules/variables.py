@@ -12,7 +12,8 @@ import re
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from . import env_text
-from .durations import seconds
+from .durations import DurationError, seconds
+from .errors import PhasedKeysError
 from .fingerprint import PATTERN
 from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
 
@@ -24,7 +25,7 @@ EMPTY = (
 )
 
 
-class VariableError(ValueError):
+class VariableError(PhasedKeysError):
     """A variable that is missing, unknown, or has a value that cannot be used; the text names it."""
 
 
@@ -124,6 +125,10 @@ def agree(by_host: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise VariableError(f"{name} must be a text that is not empty, not {value!r}")
+    if "\0" in value:
+        raise VariableError(
+            f"{name} is {value!r}, with a NUL in it: no path, name or argument of a program can hold one"
+        )
     return str(value)
 
 
@@ -161,7 +166,7 @@ def _mapping(value: Any, name: str) -> Dict[str, Any]:
 def _duration(value: Any, name: str) -> float:
     try:
         return seconds(value, name)
-    except ValueError as error:
+    except DurationError as error:
         raise VariableError(str(error)) from None
 
 
@@ -246,8 +251,8 @@ VARIABLES: Dict[str, Variable] = {
     "settings": Variable({}, _mapping, fleet=True),
     "env_file": Variable([], _texts),
     "env_format": Variable("systemd", _one_of(*env_text.FORMATS)),
-    "env_owner": Variable(None, lambda value, name: str(value)),
-    "env_group": Variable(None, lambda value, name: str(value)),
+    "env_owner": Variable(None, lambda value, name: _text(str(value), name)),
+    "env_group": Variable(None, lambda value, name: _text(str(value), name)),
     "env_mode": Variable(None, _mode),
     "service": Variable([], _texts),
     "service_scope": Variable("system", _one_of("system", "user")),

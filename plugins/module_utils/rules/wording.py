@@ -10,12 +10,11 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
 from . import folders, members, soak, visit
 from . import ring as rings
 from .durations import stamp, words
-from .evidence import Count
 from .history import clock
 from .next_step import next_text
 from .order import Order
 from .proof import Finding
-from .ring import Ring
+from .survey import Survey
 
 SEEN_WIDTH = 52
 DO_WIDTH = 52
@@ -31,12 +30,13 @@ DOES = {
 }
 
 
-def counted(ring: Ring, count: Count) -> str:
+def counted(survey: Survey) -> str:
     """Say how many members do what the open step asks, and what else is to be known of them."""
-    return _proven(ring, count) + _noted(count)
+    return _proven(survey) + _noted(survey)
 
 
-def _proven(ring: Ring, count: Count) -> str:
+def _proven(survey: Survey) -> str:
+    ring, count = survey.ring, survey.count
     step = ring["step"]
     total = len(count.proven) + len(count.findings) + len(count.waived)
     does = DOES[step["name"]].format(key=", ".join(rings.step_keys(ring)))
@@ -50,9 +50,11 @@ def _proven(ring: Ring, count: Count) -> str:
     return text
 
 
-def _noted(count: Count) -> str:
+def _noted(survey: Survey) -> str:
     """Say what is to be known and stands in nobody's way; `status` has all of it."""
-    parts = [f"{member}: {finding.seen} ({finding.do})" for member, found in count.noted.items() for finding in found]
+    parts = [
+        f"{member}: {finding.seen} ({finding.do})" for member, found in survey.count.noted.items() for finding in found
+    ]
     more = f", and {len(parts) - NOTED} more" if len(parts) > NOTED else ""
     return f"; noted: {'; '.join(parts[:NOTED])}{more}" if parts else ""
 
@@ -62,9 +64,9 @@ def later(hosts: Collection[str]) -> str:
     return f"; left out, and to be visited by a later run: {', '.join(sorted(hosts))}" if hosts else ""
 
 
-def refusal(ring: Ring, headline: str, count: Count, findings: Mapping[str, Sequence[Finding]], tail: str) -> str:
+def refusal(survey: Survey, headline: str, findings: Mapping[str, Sequence[Finding]], tail: str) -> str:
     """Return the whole refusal: what is refused, the count, each member in the way with what was seen and what to do."""
-    return "\n".join([f"{headline}: {counted(ring, count)}", *table(findings), tail])
+    return "\n".join([f"{headline}: {counted(survey)}", *table(findings), tail])
 
 
 def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
@@ -92,14 +94,9 @@ def beside(evidence: Mapping[str, Mapping[str, Any]]) -> List[str]:
     return ["to be cleared away, for old keys stay there", *lines] if lines else []
 
 
-def plan(
-    ring: Ring,
-    hosts: Sequence[str],
-    evidence: Mapping[str, Mapping[str, Any]],
-    names: Optional[Mapping[str, str]] = None,
-) -> List[str]:
+def plan(survey: Survey, hosts: Sequence[str], names: Optional[Mapping[str, str]] = None) -> List[str]:
     """Say line by line what a visit of the open step would change on each of these hosts; `names` stand for fingerprints."""
-    asked = rings.order(ring)
+    asked, evidence = survey.order, survey.evidence
     width = max((len(host) for host in hosts), default=0)
     return [f"  {host:<{width}}  {change(asked, evidence[host], names or {})}" for host in hosts if host in evidence]
 
@@ -126,13 +123,12 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
     return "; ".join(parts) or "nothing to change"
 
 
-def status(
-    ring: Ring, count: Count, evidence: Mapping[str, Mapping[str, Any]], now: float, max_age: Optional[float] = None
-) -> str:
+def status(survey: Survey, max_age: Optional[float] = None) -> str:
     """Return the state of the fleet: the keys, who signs with what and accepts what, what would change, and what is next."""
+    ring, count, evidence, now = survey.ring, survey.count, survey.evidence, survey.conditions.clock
     step = ring["step"]
     state = f"open since {step['opened']}" if rings.is_open(ring) else f"closed at {step['closed']}"
-    lines = [f"{ring['name']}: {step['name']} {state}; {_proven(ring, count)}", "", "keys"]
+    lines = [f"{ring['name']}: {step['name']} {state}; {_proven(survey)}", "", "keys"]
     lines += [
         f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}" for key in rings.in_state(ring, *rings.STATES)
     ]
@@ -147,7 +143,7 @@ def status(
         lines += [
             "",
             f"what phased.keys.rollout would change for {step['name']}",
-            *plan(ring, unproven, evidence),
+            *plan(survey, unproven),
         ] * bool(unproven)
     left = beside(evidence)
     lines += ["", *left] * bool(left)

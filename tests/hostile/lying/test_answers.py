@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, gate, soak, wording
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
 from ansible_collections.phased.keys.plugins.plugin_utils import carry
 from lies import Lie, lies
 
@@ -72,21 +73,23 @@ class World:
         """What is decided and said of the honest members while the liar says this (None: nothing that can be used)."""
         evidence = {**self.honest, LIAR: seen} if seen else {m: e for m, e in self.honest.items() if m != LIAR}
         ring, fleet, survey = self.ring, builders.FLEET, self.survey
-        count = proofs.count(ring, fleet, evidence, survey)
-        wordings: List[str] = [wording.status(ring, count, evidence, NOW, 86400.0)]
+        count = builders.surveyed(ring, fleet, evidence, survey).count
+        wordings: List[str] = [wording.status(builders.counting(ring, count, evidence, NOW), 86400.0)]
         said: Dict[str, Any] = {"proven": sorted(set(count.proven) - {LIAR}), "findings": _others(count.findings)}
-        said["late"] = _others(proofs.not_visitable(ring, fleet, evidence, survey))
-        said["ahead"] = _others(proofs.ahead(ring, evidence))
-        said["batch"] = _others(proofs.batch_findings(ring, fleet, evidence, survey, {}, [], ["web-1"]))
-        said["visits"] = [m for m in proofs.visits(ring, fleet, evidence, survey) if m != LIAR]
+        said["late"] = _others(proofs.not_visitable(builders.surveyed(ring, fleet, evidence, survey)))
+        said["ahead"] = _others(proofs.ahead(builders.surveyed(ring, fleet, evidence)))
+        said["batch"] = _others(
+            proofs.batch_findings(builders.surveyed(ring, fleet, evidence, survey), {}, [], ["web-1"])
+        )
+        said["visits"] = [m for m in proofs.visits(builders.surveyed(ring, fleet, evidence, survey)) if m != LIAR]
         said["soak"] = _others(proofs.soak_findings(evidence, soak.due(ring, NOW + 30 * builders.DAY)))
         for phase in ("current", "prepare", "promote", "retire", "rollback"):
             for checking in (False, True):
                 wish = gate.Wish(phase, "rollout", "n", 0.0, True, builders.SOAK, "k" * 40 + "abcdef", checking)
                 wordings.append(_opened(ring, wish, fleet, evidence, survey))
-        wordings.append(gate.closing(ring, fleet, evidence, survey).text)
+        wordings.append(gate.closing(builders.surveyed(ring, fleet, evidence, survey)).text)
         for recover in (False, True):
-            plan = adoption.judge(fleet, evidence, survey, recover)
+            plan = adoption.judge(Looks(fleet, evidence, survey), recover)
             wordings += wording.table(plan.findings)
         said["waivers"] = rings.order(ring)
         for text in wordings:
@@ -101,7 +104,7 @@ def _others(findings: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _opened(ring: Any, wish: gate.Wish, fleet: Any, evidence: Any, survey: Any) -> str:
     try:
-        return gate.opening(ring, wish, fleet, evidence, survey).text
+        return gate.opening(builders.surveyed(ring, fleet, evidence, survey), wish).text
     except rings.RingError as error:
         return str(error)
 

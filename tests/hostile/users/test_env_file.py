@@ -12,6 +12,7 @@ from typing import Any, Dict, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import visit as visits
+from ansible_collections.phased.keys.plugins.module_utils.rules.errors import PhasedKeysError
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
 from attacker import NEW, OLD, OTHER, SECRET, USER, link, look, put, told, visit
@@ -115,7 +116,7 @@ def write(env: Path, key: str, fallback: str) -> None:
     }  # fmt: skip
     under = object.__new__(visits._Visit)
     under.app, under.known, under.did = app, [fingerprint(OLD), fingerprint(NEW)], {"written": []}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, PhasedKeysError):
         under.write({str(env): {"SECRET_KEY": key, "SECRET_KEY_FALLBACKS": fallback}})
 
 

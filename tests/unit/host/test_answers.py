@@ -14,6 +14,7 @@ from typing import Any, Callable, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import answers
 from ansible_collections.phased.keys.plugins.module_utils.rules import env_text, writable
+from ansible_collections.phased.keys.plugins.module_utils.rules.errors import PhasedKeysError
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import Keys, encode, profile
 
 PLAIN = "plain-key-abcdefghijklmnop"
@@ -75,7 +76,7 @@ def test_what_we_write_ourselves_is_masked_too(key: str, framework: str, form: s
         values = dict(encode(of, Keys(key, [key, PLAIN + "2"])))
         listed = dict(encode(of, Keys(PLAIN + "2", [PLAIN + "2", key])))
         texts = [env_text.rewrite("", form, values), env_text.rewrite("", form, listed)]
-    except ValueError:
+    except PhasedKeysError:
         # What is never written needs no mask; and it is the same that is refused at adopt.
         assert key != PLAIN and writable.why_not(of, form, key)
         return

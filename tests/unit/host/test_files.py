@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import files
+from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 OLD, NEW = "SECRET_KEY=old\n", "SECRET_KEY=new\nOTHER=1\n"
@@ -141,7 +142,7 @@ class TestReplace:
     @pytest.mark.parametrize("owner", ["nobody", 7, "7"])
     def test_a_file_that_exists_is_given_to_nobody(self, owner: Any, path: pathlib.Path) -> None:
         name = "7" if owner in (7, "7") else "nobody"
-        with pytest.raises(ValueError, match=f"belongs to root, and .* right file: chown (uid )?.*{path}"):
+        with pytest.raises(Unusable, match=f"belongs to root, and .* right file: chown (uid )?.*{path}"):
             files.replace_text(str(path), NEW, owner=owner)
         assert (path.read_text(), path.stat().st_uid) == (OLD, 0)
         os.chown(path, int(name) if name.isdigit() else 65534, 0)
@@ -163,9 +164,11 @@ class TestReplace:
         files.replace_text(str(path), NEW)
         assert path.stat().st_gid == 0
 
-    @pytest.mark.parametrize("who", [{"owner": "no-such-user-x"}, {"group": "no-such-group-x"}])
+    @pytest.mark.parametrize(
+        "who", [{"owner": "no-such-user-x"}, {"group": "no-such-group-x"}, {"owner": "\u00b2"}, {"group": str(2**32)}]
+    )
     def test_nobody_of_that_name(self, who: Dict[str, Any], path: pathlib.Path) -> None:
-        with pytest.raises(ValueError, match="there is no (user|group) 'no-such"):
+        with pytest.raises(Unusable, match="there is no (user|group) '"):
             files.replace_text(str(path), NEW, **who)
         assert path.read_text() == OLD
 

@@ -424,12 +424,12 @@ def test_a_plain_user_trusts_root_and_himself(tmp_path: Path, start: Any) -> Non
     """In a process of its own: the user's own folder, and one of root's, lead to what is the user's; another's do not."""
     tmp_path.chmod(0o755)
     code = (
-        "import os, sys\nfrom ansible_collections.phased.keys.plugins.module_utils.host import files\n"
+        "import os, sys\nfrom ansible_collections.phased.keys.plugins.module_utils.host import files, paths\n"
         f"os.setgroups([]); os.setgid({SHOP}); os.setuid({SHOP})\n"
         "os.chdir(sys.argv[1])\nprint('begun', flush=True)\n"
         "for name in ('mine/env', 'roots/env', 'theirs/env', 'theirs/mine'):\n"
         "    try: files.Place(name).replace('new', mode=0o644); print('written', flush=True)\n"
-        "    except (OSError, ValueError) as error: print(type(error).__name__, flush=True)\n"
+        "    except (OSError, paths.Unsafe) as error: print(type(error).__name__, flush=True)\n"
         "files.replace_text('mine/fresh', 'new'); print(os.stat('mine/fresh').st_uid, flush=True)\n"
     )
     for name, owner in (("mine", SHOP), ("roots", 0), ("theirs", OTHER)):
@@ -450,7 +450,7 @@ def test_a_plain_user_trusts_root_and_himself(tmp_path: Path, start: Any) -> Non
 def test_the_container_is_named_where_an_owner_is_not_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root of a user namespace that has one user."""
     code = (
-        "import sys\nfrom ansible_collections.phased.keys.plugins.module_utils.host import files\n"
+        "import sys\nfrom ansible_collections.phased.keys.plugins.module_utils.host import files, paths\n"
         "try: files.replace_text(sys.argv[1], 'new', group=7)\nexcept OSError as error: print(error)\n"
     )
     (tmp_path / "env").write_text("old")

@@ -12,6 +12,7 @@ from typing import Any, Iterator
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import pid_files, processes
+from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
 
 READY = "import time; print('ready', flush=True); time.sleep(60)"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
@@ -65,7 +66,7 @@ class TestPidFile:
         if content.strip() in ("12", "1"):
             assert pid_files.read({}, str(path)).processes == []
             return
-        with pytest.raises(ValueError, match="should hold a pid") as caught:
+        with pytest.raises(Unusable, match="should hold a pid") as caught:
             pid_files.read(processes.table(), str(path))
         assert str(path) in str(caught.value)
 
@@ -85,33 +86,33 @@ class TestWhatIsNoPidFile:
 
     def test_a_pipe(self, path: pathlib.Path) -> None:
         os.mkfifo(path)
-        with pytest.raises(ValueError, match="no regular file"):
+        with pytest.raises(Unusable, match="no regular file"):
             pid_files.read({}, str(path))
 
     def test_a_folder(self, path: pathlib.Path) -> None:
         path.mkdir()
-        with pytest.raises(ValueError, match="no regular file"):
+        with pytest.raises(Unusable, match="no regular file"):
             pid_files.read({}, str(path))
 
     @root
     def test_a_device_is_not_even_opened(self, path: pathlib.Path) -> None:
         # Nothing has this driver: to open it would fail with another error.
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(250, 250))
-        with pytest.raises(ValueError, match="no regular file"):
+        with pytest.raises(Unusable, match="no regular file"):
             pid_files.read({}, str(path))
 
     @pytest.mark.parametrize("to", ["/dev/zero", "other.pid"])
     def test_a_link(self, to: str, path: pathlib.Path) -> None:
         (path.parent / "other.pid").write_text("1")
         path.symlink_to(to)
-        with pytest.raises(ValueError, match="is a link"):
+        with pytest.raises(Unusable, match="is a link"):
             pid_files.read({}, str(path))
 
     @pytest.mark.parametrize("begins", [b"", b"1"])
     def test_a_huge_one(self, begins: bytes, path: pathlib.Path) -> None:
         path.write_bytes(begins)
         os.truncate(path, 1 << 40)
-        with pytest.raises(ValueError, match="should hold a pid"):
+        with pytest.raises(Unusable, match="should hold a pid"):
             pid_files.read({}, str(path))
 
     def test_one_that_somebody_holds_a_lease_of(self, path: pathlib.Path, start: Any) -> None:
@@ -163,7 +164,7 @@ class TestWhomItMayName:
         if may:
             assert [one.pid for one in pid_files.read(processes.table(), str(path)).processes] == [child.pid]
         else:
-            with pytest.raises(ValueError, match=f"names pid {child.pid}, which runs as uid"):
+            with pytest.raises(Unusable, match=f"names pid {child.pid}, which runs as uid"):
                 pid_files.read(processes.table(), str(path))
 
     def test_the_rest_of_a_family_may_be_anybodys(self, tmp_path: pathlib.Path, start: Any) -> None:

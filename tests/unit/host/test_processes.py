@@ -13,6 +13,7 @@ from typing import Any, Tuple
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import proc, processes
 from ansible_collections.phased.keys.plugins.module_utils.host.processes import Process
+from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
 
 SLEEP = ["/bin/sleep", "60"]
 READY = "import time; print('ready', flush=True); time.sleep(60)"
@@ -204,7 +205,7 @@ class TestFamilies:
         assert [process.pid for process in processes.matching(table, "gunicorn.*shop", [])] == [2, 3]
         assert [process.pid for process in processes.matching(table, "gunicorn.*shop", [2])] == [3]
         assert [process.pid for process in processes.matching(table, "^python", [])] == [2]
-        with pytest.raises(ValueError, match="regular expression"):
+        with pytest.raises(Unusable, match="regular expression"):
             processes.matching(table, "(", [])
 
     def test_a_long_command_line_is_matched_in_no_time(self, start: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import processes, units
+from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
 from ansible_collections.phased.keys.plugins.module_utils.host.units import RestartFailed, Unit, UnitsUnavailable
 
 # As systemd 252 prints them (`systemctl show --property=... -- shop.service nope.service app.slice`): in an order of
@@ -107,7 +108,7 @@ class TestNames:
     @pytest.mark.parametrize("name", ["", "shop@*", "sho?", "sh[o]p", "-H", "--root=/", "a b", "/etc/x.service", "a\n"])
     def test_what_is_none(self, name: str, systemctl: Systemctl) -> None:
         for call in (units.full_name, lambda name: units.show([name]), lambda name: units.restart([name], 1)):
-            with pytest.raises(ValueError, match="not the name of a unit"):
+            with pytest.raises(Unusable, match="not the name of a unit"):
                 call(name)
 
 
@@ -166,7 +167,7 @@ class TestShow:
         assert units.show(["shop"], scope="user")
         assert systemctl.calls[0].startswith("--user ")
         assert systemctl.environ["XDG_RUNTIME_DIR"] == f"/run/user/{os.getuid()}"
-        with pytest.raises(ValueError, match="scope"):
+        with pytest.raises(Unusable, match="scope"):
             units.show(["shop"], scope="global")
 
     def test_a_user_without_a_manager(self, systemctl: Systemctl) -> None:

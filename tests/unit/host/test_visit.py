@@ -12,6 +12,7 @@ from typing import Any, Dict
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import answers, visit
+from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
 from visited import ALIEN, NEW, NEXT, OLD, PREPARE, PROMOTE, SECRET, Host, holds, order
 
 NOTHING = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
@@ -312,7 +313,7 @@ def test_several_env_files_are_written_in_one_visit(host: Host) -> None:
 def test_a_look_that_is_refused_by_the_world_is_an_error_in_words(host: Host) -> None:
     (host.folder / "pid").write_text("rubbish\n")
     host.write(OLD, NEW)
-    with pytest.raises(ValueError, match="should hold a pid"):
+    with pytest.raises(Unusable, match="should hold a pid"):
         host.visit()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.host import visit
+from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
 
@@ -39,7 +40,7 @@ def test_6_a_known_key_is_replaced(tmp_path: pathlib.Path) -> None:
 def test_6_an_unknown_key_is_named_and_left_alone(tmp_path: pathlib.Path, held: str) -> None:
     path = tmp_path / "env"
     path.write_text(held)
-    with pytest.raises(ValueError, match=fingerprint(ALIEN)) as error:
+    with pytest.raises(Unusable, match=fingerprint(ALIEN)) as error:
         under_way(path).write({str(path): {"SECRET_KEY": NEW, "SECRET_KEY_FALLBACKS": OLD}})
     assert path.read_text() == held
     assert ALIEN not in str(error.value)

@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, pools, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Survey
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Conditions, Count, Looks, Survey
 
 T0 = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -188,9 +188,21 @@ def fleet_of(
     return found
 
 
-def survey(now: float = 1010.0, nonce: str = NONCE, max_age: float = 300.0, **absent: str) -> Survey:
-    """One look at the fleet, ten seconds old."""
-    return Survey(nonce, now, max_age, {member.replace("_", "-"): text for member, text in absent.items()})
+def survey(now: float = 1010.0, nonce: str = NONCE, max_age: float = 300.0, **absent: str) -> Conditions:
+    """The conditions of one look at the fleet, ten seconds old."""
+    return Conditions(nonce, now, max_age, {member.replace("_", "-"): text for member, text in absent.items()})
+
+
+def surveyed(ring: Any, fleet: Sequence[str], evidence: Mapping[str, Any], look: Optional[Conditions] = None) -> Survey:
+    """A fleet as a run has seen it, held against a keyring."""
+    return Survey(ring, Looks(fleet, evidence, look or survey()))
+
+
+def counting(ring: Any, count: Count, evidence: Optional[Mapping[str, Any]] = None, now: float = T0) -> Survey:
+    """A survey that has counted this, whatever was seen."""
+    found = surveyed(ring, FLEET, evidence or {}, survey()._replace(clock=now))
+    found.count = count
+    return found
 
 
 def texts(findings: Mapping[str, Sequence[Any]], member: str = "web-2") -> List[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
 from builders import (
     DAY,
     FLEET,
@@ -49,7 +50,7 @@ def judge(fleet=FLEET, look=None, default=None, **odd):
     for member, entry in odd.items():
         evidence[member.replace("_", "-")] = entry
     return adoption.judge(
-        fleet, {member: entry for member, entry in evidence.items() if entry is not None}, look or survey()
+        Looks(fleet, {member: entry for member, entry in evidence.items() if entry is not None}, look or survey())
     )
 
 
@@ -91,7 +92,7 @@ def test_an_idle_host_with_a_file_is_as_good():
 
 
 def test_1_a_fleet_of_no_hosts_is_an_error():
-    assert adoption.judge([], {}, survey()).findings
+    assert adoption.judge(Looks([], {}, survey())).findings
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_what_a_takeover_lists_stands_in_one_order():
         for holder in [*entry["files"], *entry["workers"]]:
             holder["accepts"] = [OLD, *keys]
     fleet = [f"web-{number}" for number in range(len(everywhere))]
-    assert adoption.judge(fleet, dict(zip(fleet, everywhere)), survey()).signing == sorted([OLD, *keys])
+    assert adoption.judge(Looks(fleet, dict(zip(fleet, everywhere)), survey())).signing == sorted([OLD, *keys])
 
 
 def test_keys_that_no_single_host_holds_cannot_be_read():
@@ -259,7 +260,7 @@ def lost(name, *keys, **changes):
 
 def recover(**hosts):
     fleet = [member.replace("_", "-") for member in hosts]
-    return adoption.judge(fleet, dict(zip(fleet, hosts.values())), survey(), recover=True)
+    return adoption.judge(Looks(fleet, dict(zip(fleet, hosts.values())), survey()), recover=True)
 
 
 def test_7_a_lost_keyring_is_rebuilt_from_what_the_hosts_hold_a_step_later():

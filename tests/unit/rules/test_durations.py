@@ -5,7 +5,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch, seconds, stamp, words
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import (
+    DurationError,
+    epoch,
+    seconds,
+    stamp,
+    words,
+)
 
 HOUR, DAY = 3600, 86400
 
@@ -29,7 +35,7 @@ def test_a_duration_is_read(value, expected):
     ],
 )  # fmt: skip
 def test_what_is_no_duration_is_an_error_that_names_the_variable(value):
-    with pytest.raises(ValueError, match="app_keys_soak is .*; .*written like 14d"):
+    with pytest.raises(DurationError, match="app_keys_soak is .*; .*written like 14d"):
         seconds(value, "app_keys_soak")
 
 

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import members
 from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import AGAIN, SET_ASIDE, Count, Looks, unusable
 from builders import (
     DAY,
     FLEET,
@@ -26,6 +27,7 @@ from builders import (
     record,
     seen,
     survey,
+    surveyed,
     unit,
     worker,
 )
@@ -42,7 +44,7 @@ def batch(
     cut_off: Sequence[str] = (),
 ) -> List[str]:  # fmt: skip
     look = survey()._replace(clock=NOW, cut_off=cut_off)
-    return list(proofs.batch_findings(ring, fleet, evidence, look, lost or {}, visited, batch))
+    return list(proofs.batch_findings(surveyed(ring, fleet, evidence, look), lost or {}, visited, batch))
 
 
 def fleet(*odd: Any) -> Dict[str, Any]:
@@ -89,7 +91,7 @@ def test_1_whoever_is_excused_does_not_hide_those_behind_it() -> None:
 
 def test_1_a_host_that_was_lost_is_told_as_that_and_not_by_its_evidence() -> None:
     found = proofs.batch_findings(
-        at("promote"), FLEET, fleet(SAFE, SAFE, SAFE), survey(), {"web-2": LOST}, [], ["web-3"]
+        surveyed(at("promote"), FLEET, fleet(SAFE, SAFE, SAFE), survey()), {"web-2": LOST}, [], ["web-3"]
     )
     assert found == {"web-2": LOST}
 
@@ -117,7 +119,7 @@ def test_a_host_that_was_visited_may_have_strangers_beside_it_until_the_closing_
     ring = at("promote")
     crowded = seen(ring, others=[outsider()])
     assert batch(ring, fleet(DONE, crowded, SAFE), visited=["web-1", "web-2"], batch=["web-3"]) == []
-    assert list(proofs.count(ring, FLEET, fleet(DONE, crowded, DONE), survey()).findings) == ["web-2"]
+    assert list(surveyed(ring, FLEET, fleet(DONE, crowded, DONE), survey()).count.findings) == ["web-2"]
 
 
 def test_hosts_on_one_machine_do_not_accuse_each_other() -> None:
@@ -125,10 +127,10 @@ def test_hosts_on_one_machine_do_not_accuse_each_other() -> None:
     mine = {"pid": 101, "ticks": 1010, "started": T0, "command": "gunicorn: worker", "signs": NEW}
     for others, found in (([mine], []), ([{**mine, "ticks": 1}], ["web-2"]), ([{**mine, "pid": 7}], ["web-2"])):
         evidence = fleet(DONE, seen(ring, others=others, workers=[worker(201, NEW, OLD)]), DONE)
-        assert list(proofs.count(ring, FLEET, evidence, survey()).findings) == found
+        assert list(surveyed(ring, FLEET, evidence, survey()).count.findings) == found
     # Another machine's process of that number is somebody else.
     elsewhere = seen(ring, others=[mine], machine="boot-2/1", workers=[worker(201, NEW, OLD)])
-    assert list(proofs.count(ring, FLEET, fleet(DONE, elsewhere, DONE), survey()).findings) == ["web-2"]
+    assert list(surveyed(ring, FLEET, fleet(DONE, elsewhere, DONE), survey()).count.findings) == ["web-2"]
 
 
 # --- excuses ----------------------------------------------------------------------------
@@ -144,16 +146,16 @@ def test_12_whom_a_rollback_excuses(proven: Any, in_inventory: bool, excused: bo
     ring["members"]["web-2"]["proven"] = proven
     names = FLEET if in_inventory else ("web-1", "web-3")
     evidence = {"web-1": seen(ring), "web-3": seen(ring)}
-    assert (proofs.not_visitable(ring, names, evidence, survey()) == {}) is excused
+    assert (proofs.not_visitable(surveyed(ring, names, evidence, survey())) == {}) is excused
 
 
 def test_12_a_host_that_is_new_since_is_excused_by_no_step_but_one_that_takes_back_what_never_signed() -> None:
     evidence = {"web-1": SAFE, "web-2": SAFE, "web-3": SAFE}
     joined = [*FLEET, "web-9"]
-    assert list(proofs.not_visitable(BACK, joined, evidence, survey())) == ["web-9"]
+    assert list(proofs.not_visitable(surveyed(BACK, joined, evidence, survey()))) == ["web-9"]
     unstaged = opened(at("prepared"), "withdraw", NOW)
-    assert proofs.not_visitable(unstaged, joined, evidence, survey()) == {}
-    assert list(proofs.not_visitable(at("promote"), joined, evidence, survey())) == ["web-9"]
+    assert proofs.not_visitable(surveyed(unstaged, joined, evidence, survey())) == {}
+    assert list(proofs.not_visitable(surveyed(at("promote"), joined, evidence, survey()))) == ["web-9"]
 
 
 # --- order -----------------------------------------------------------------------------------
@@ -162,17 +164,21 @@ def test_12_a_host_that_is_new_since_is_excused_by_no_step_but_one_that_takes_ba
 def test_those_that_are_not_safe_come_first_then_the_first_member_then_as_the_inventory_has_them() -> None:
     ring, names = at("promote"), ("web-3", "web-2", "web-1")
     safe = {"web-1": SAFE, "web-2": SAFE, "web-3": SAFE}
-    assert proofs.visiting_order(ring, names, safe) == ["web-1", "web-3", "web-2"]
-    assert proofs.visiting_order(ring, names, {**safe, "web-2": UNSAFE}) == ["web-2", "web-1", "web-3"]
-    assert proofs.visiting_order(ring, names, {**safe, "web-2": UNSAFE, "web-1": UNSAFE}) == ["web-1", "web-2", "web-3"]
+    assert proofs.visiting_order(surveyed(ring, names, safe)) == ["web-1", "web-3", "web-2"]
+    assert proofs.visiting_order(surveyed(ring, names, {**safe, "web-2": UNSAFE})) == ["web-2", "web-1", "web-3"]
+    assert proofs.visiting_order(surveyed(ring, names, {**safe, "web-2": UNSAFE, "web-1": UNSAFE})) == [
+        "web-1",
+        "web-2",
+        "web-3",
+    ]
     # Of whom nothing is known is no reason to come first.
-    assert proofs.visiting_order(ring, names, {"web-1": SAFE, "web-3": SAFE}) == ["web-1", "web-3", "web-2"]
+    assert proofs.visiting_order(surveyed(ring, names, {"web-1": SAFE, "web-3": SAFE})) == ["web-1", "web-3", "web-2"]
 
 
 def test_who_is_visited_now() -> None:
     ring = at("promote")
-    assert proofs.visits(ring, FLEET, fleet(DONE, UNSAFE, SAFE), survey()) == ["web-2", "web-3"]
-    assert proofs.visits(ring, FLEET, {"web-3": SAFE, "web-2": DONE}, survey()) == ["web-3"]
+    assert proofs.visits(surveyed(ring, FLEET, fleet(DONE, UNSAFE, SAFE), survey())) == ["web-2", "web-3"]
+    assert proofs.visits(surveyed(ring, FLEET, {"web-3": SAFE, "web-2": DONE}, survey())) == ["web-3"]
 
 
 # --- what a count says ------------------------------------------------------------------------
@@ -181,9 +187,9 @@ def test_who_is_visited_now() -> None:
 def test_who_is_idle_and_who_is_set_aside_is_told_apart() -> None:
     ring = members.waive(at("promote"), ["web-3"], "its disk is dead", HOUR, NOW)
     look = survey()._replace(clock=NOW)
-    found = proofs.count(ring, FLEET, {"web-1": idle(ring), "web-2": DONE}, look)
-    assert found == proofs.Count(["web-1", "web-2"], {}, ["web-1"], ["web-3"])
-    found = proofs.count(ring, FLEET, {"web-1": DONE, "web-3": UNSAFE}, look)
+    found = surveyed(ring, FLEET, {"web-1": idle(ring), "web-2": DONE}, look).count
+    assert found == Count(["web-1", "web-2"], {}, ["web-1"], ["web-3"])
+    found = surveyed(ring, FLEET, {"web-1": DONE, "web-3": UNSAFE}, look).count
     assert (found.proven, list(found.findings), list(found.waived)) == (["web-1"], ["web-2", "web-3"], [])
 
 
@@ -191,18 +197,18 @@ def test_what_is_soon_too_old() -> None:
     look = survey()  # the evidence is 10 s old, and may be 300 s old
     old, other = seen(at("promote"), asked=1010.0 - 150.5), seen(at("promote"), asked=0.0, nonce="survey-0")
     half = seen(at("promote"), asked=1010.0 - 150)
-    assert proofs.stale(FLEET, fleet(half, old, other), look) == ["web-2"]
-    assert proofs.stale(["web-1"], fleet(half, old, other), look) == []
+    assert proofs.stale(Looks(FLEET, fleet(half, old, other), look)) == ["web-2"]
+    assert proofs.stale(Looks(["web-1"], fleet(half, old, other), look)) == []
 
 
 @pytest.mark.parametrize(("age", "usable"), [(0.0, True), (300.0, True), (300.5, False), (-0.5, False)])
 def test_how_old_evidence_may_be(age: float, usable: bool) -> None:
-    assert (proofs.usable("web-1", seen(at("promote"), asked=1010.0 - age), survey()) == []) is usable
+    assert (unusable("web-1", seen(at("promote"), asked=1010.0 - age), survey()) == []) is usable
 
 
 def test_a_survey_without_a_nonce_counts_nothing() -> None:
     assert (
-        proofs.usable("web-1", seen(at("promote"), nonce=""), survey(nonce=""))[0].seen
+        unusable("web-1", seen(at("promote"), nonce=""), survey(nonce=""))[0].seen
         == "the evidence is of another survey"
     )
 
@@ -211,18 +217,18 @@ def test_a_host_that_ansible_could_not_reach_is_told_how_to_set_it_aside_and_one
     None
 ):
     look = survey(web_2="unreachable (ssh: connection refused)")._replace(cut_off=["web-2"], clock=NOW)
-    found = proofs.count(at("promote"), FLEET, {"web-1": DONE}, look).findings
+    found = surveyed(at("promote"), FLEET, {"web-1": DONE}, look).count.findings
     assert [finding.seen for finding in found["web-2"] + found["web-3"]] == [
         "unreachable (ssh: connection refused)",
         "was not looked at",
     ]
-    assert found["web-2"][0].do == f"{proofs.AGAIN}; {proofs.SET_ASIDE.format(member='web-2')}"
-    assert found["web-3"][0].do == proofs.AGAIN
+    assert found["web-2"][0].do == f"{AGAIN}; {SET_ASIDE.format(member='web-2')}"
+    assert found["web-3"][0].do == AGAIN
     ring = members.waive(at("promote"), ["web-2"], "its disk is dead", HOUR, NOW - HOUR)
-    found = proofs.count(ring, FLEET, {"web-1": DONE}, look).findings
+    found = surveyed(ring, FLEET, {"web-1": DONE}, look).count.findings
     assert [(finding.seen, finding.do) for finding in found["web-2"]] == [
-        ("unreachable (ssh: connection refused)", proofs.AGAIN),
-        ("its waiver ran out at 2023-12-04T22:13:20Z", proofs.SET_ASIDE.format(member="web-2")),
+        ("unreachable (ssh: connection refused)", AGAIN),
+        ("its waiver ran out at 2023-12-04T22:13:20Z", SET_ASIDE.format(member="web-2")),
     ]
 
 

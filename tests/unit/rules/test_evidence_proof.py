@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import proof
 from builders import (
     ALIEN,
@@ -25,6 +24,7 @@ from builders import (
     record,
     seen,
     survey,
+    surveyed,
     texts,
     trouble,
     unit,
@@ -36,7 +36,7 @@ STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retir
 
 def findings(ring, entry):
     """What is found of web-2, the rest of the fleet being proven."""
-    return proofs.count(ring, FLEET, fleet_of(ring, web_2=entry), survey()).findings.get("web-2", [])
+    return surveyed(ring, FLEET, fleet_of(ring, web_2=entry), survey()).count.findings.get("web-2", [])
 
 
 def said(ring, entry):
@@ -269,7 +269,7 @@ def two_on_one_machine(ring, **others):
     )
     for member, changes in others.items():
         evidence[member.replace("_", "-")].update(changes)
-    return proofs.count(ring, FLEET, evidence, survey())
+    return surveyed(ring, FLEET, evidence, survey()).count
 
 
 def test_2_members_on_one_machine_do_not_accuse_each_other():

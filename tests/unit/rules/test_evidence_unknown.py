@@ -7,7 +7,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from builders import FLEET, NEW, NONCE, OLD, T0, at, fleet_of, idle, record, seen, survey, texts
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import unusable as found_unusable
+from builders import FLEET, NEW, NONCE, OLD, T0, at, fleet_of, idle, record, seen, survey, surveyed, texts
 
 RING = at("promote")
 STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
@@ -21,12 +23,12 @@ def stops_at(ring, fleet, evidence, look, lost):
         for member, seen in evidence.items()
         if seen["record"] and seen["record"]["counter"] == ring["step"]["counter"]
     ]
-    return proofs.batch_findings(ring, fleet, evidence, look, lost, visited, [])
+    return proofs.batch_findings(surveyed(ring, fleet, evidence, look), lost, visited, [])
 
 
 def count(ring=None, fleet=FLEET, look=None, **odd):
     ring = ring or RING
-    return proofs.count(ring, fleet, fleet_of(ring, fleet, **odd), look or survey())
+    return surveyed(ring, fleet, fleet_of(ring, fleet, **odd), look or survey()).count
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -37,7 +39,7 @@ def test_1_a_fleet_is_proven_when_every_member_is(name):
 
 
 def test_1_a_fleet_of_no_hosts_is_not_proven():
-    assert not proofs.count(NONE_YET, [], {}, survey()).complete
+    assert not surveyed(NONE_YET, [], {}, survey()).count.complete
 
 
 # What makes a member's evidence unusable, whatever it says; and what is said of it.
@@ -69,7 +71,7 @@ def test_1_evidence_that_cannot_be_used_proves_nothing(name, changes, said):
 @unusable
 def test_1_nor_does_a_step_go_on_beside_it(changes, said):
     evidence = fleet_of(RING, web_2=None if changes is None else seen(RING, **changes))
-    assert texts(proofs.not_visitable(RING, FLEET, evidence, survey())) == [said]
+    assert texts(proofs.not_visitable(surveyed(RING, FLEET, evidence, survey()))) == [said]
 
 
 @unusable
@@ -82,15 +84,15 @@ def test_1_nor_does_a_batch_begin(changes, said):
     "age, usable", [(0, True), (10, True), (300, True), (300.1, False), (9e9, False), (-0.1, False)]
 )
 def test_1_how_old_evidence_may_be(age, usable):
-    assert (proofs.usable("web-1", seen(RING), survey(now=1000.0 + age)) == []) is usable
+    assert (found_unusable("web-1", seen(RING), survey(now=1000.0 + age)) == []) is usable
 
 
 def test_1_the_limit_is_the_operators():
-    assert proofs.usable("web-1", seen(RING), survey(now=1031.0, max_age=30.0)) != []
+    assert found_unusable("web-1", seen(RING), survey(now=1031.0, max_age=30.0)) != []
 
 
 def test_1_evidence_of_no_survey_does_not_count_for_a_gate_without_one():
-    assert proofs.usable("web-1", seen(RING, nonce=""), survey(nonce="")) != []
+    assert found_unusable("web-1", seen(RING, nonce=""), survey(nonce="")) != []
 
 
 @pytest.mark.parametrize(
@@ -113,11 +115,13 @@ def test_1_a_member_that_has_vanished_from_the_inventory_refuses(fleet):
 
 
 def test_1_not_even_good_evidence_of_a_vanished_member_counts():
-    result = proofs.count(RING, FLEET[:2], fleet_of(RING), survey())
+    result = surveyed(RING, FLEET[:2], fleet_of(RING), survey()).count
     assert list(result.findings) == ["web-3"]
 
 
-@pytest.mark.parametrize("ask", [proofs.not_visitable, lambda *a: stops_at(*a, {})], ids=["visit", "batch"])
+@pytest.mark.parametrize(
+    "ask", [lambda *a: proofs.not_visitable(surveyed(*a)), lambda *a: stops_at(*a, {})], ids=["visit", "batch"]
+)
 def test_1_a_vanished_member_stops_visits_and_batches_too(ask):
     assert list(ask(RING, FLEET[:2], fleet_of(RING, FLEET[:2]), survey())) == ["web-3"]
 
@@ -136,7 +140,7 @@ def test_1_a_host_that_is_listed_twice_is_counted_once():
 def test_1_one_finding_is_enough_whatever_else_is_proven():
     members = [f"web-{number}" for number in range(120)]
     ring = at("promote", members)
-    result = proofs.count(ring, members, fleet_of(ring, members, web_17=None), survey())
+    result = surveyed(ring, members, fleet_of(ring, members, web_17=None), survey()).count
     assert (len(result.proven), list(result.findings), result.complete) == (119, ["web-17"], False)
 
 
@@ -189,7 +193,7 @@ def test_4_a_host_is_proven_only_by_a_visit_of_the_open_step(changes, said):
 )
 def test_4_a_step_goes_on_unless_a_host_has_seen_more_than_this_keyring(changes, stops):
     entry = seen(RING, record=None if changes is None else record(RING, **changes))
-    assert bool(proofs.not_visitable(RING, FLEET, fleet_of(RING, web_2=entry), survey())) is stops
+    assert bool(proofs.not_visitable(surveyed(RING, FLEET, fleet_of(RING, web_2=entry), survey()))) is stops
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_1_a_batch_begins_while_hosts_that_were_not_visited_are_still_at_the_ste
 @pytest.mark.parametrize("age, renew", [(0, []), (150, []), (150.1, ["web-1"]), (300, ["web-1"])])
 def test_1_evidence_is_renewed_before_it_is_too_old(age, renew):
     evidence = {"web-1": seen(RING), "web-2": seen(RING, asked=1000.0 + age), "web-3": seen(RING, nonce="survey-0")}
-    assert proofs.stale(FLEET, evidence, survey(now=1000.0 + age)) == renew
+    assert proofs.stale(Looks(FLEET, evidence, survey(now=1000.0 + age))) == renew
 
 
 # --- the soak, member by member ----------------------------------------------
@@ -260,7 +264,7 @@ def before_batch(*batch, visited=(), **odd):
     ring = at("promote")
     # Hosts that were not visited yet still do what prepare left them with.
     prepared = {member: seen(at("prepared")) for member in FLEET}
-    return proofs.batch_findings(ring, FLEET, {**prepared, **odd}, survey(), {}, visited, batch)
+    return proofs.batch_findings(surveyed(ring, FLEET, {**prepared, **odd}, survey()), {}, visited, batch)
 
 
 def test_2_a_batch_begins_while_every_other_host_is_admissible():
@@ -282,6 +286,6 @@ def test_2_a_host_that_was_visited_and_changed_since_stops_the_next_batch():
 
 def test_2_hosts_that_are_not_safe_are_mended_first():
     odd = {member: seen(at("prepared"), OLD) for member in ("web-2", "web-3")}
-    assert proofs.visiting_order(at("promote"), FLEET, odd) == ["web-2", "web-3", "web-1"]
+    assert proofs.visiting_order(surveyed(at("promote"), FLEET, odd)) == ["web-2", "web-3", "web-1"]
     assert before_batch("web-2", **odd) == {}
     assert list(before_batch("web-1", **odd)) == ["web-2", "web-3"]

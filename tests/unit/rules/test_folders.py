@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, evidence, folders, gate, wording
 from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
-from builders import FLEET, T0, at, env_file, fleet_of, record, seen, survey, texts
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
+from builders import FLEET, T0, at, counting, env_file, fleet_of, record, seen, survey, surveyed, texts
 
 SHARED = "keeps its record in the same folder, on the same machine, as web-3"
 
@@ -37,7 +38,7 @@ def test_where_it_is_not_known_nobody_is_named() -> None:
 
 
 def test_such_a_fleet_is_not_adopted() -> None:
-    plan = adoption.judge(FLEET, sharing(at("adopted"), record=None), survey())
+    plan = adoption.judge(Looks(FLEET, sharing(at("adopted"), record=None), survey()))
     assert set(plan.findings) == {"web-2", "web-3"} and texts(plan.findings) == [SHARED]
 
 
@@ -45,12 +46,12 @@ def test_such_a_fleet_is_not_adopted() -> None:
 def test_no_step_opens_or_closes_with_such_a_fleet(name: str) -> None:
     ring = at(name)
     both = sharing(ring)
-    assert set(evidence.count(ring, FLEET, both, survey()).findings) == {"web-2", "web-3"}
-    assert set(evidence.not_visitable(ring, FLEET, both, survey())) == {"web-2", "web-3"}
+    assert set(surveyed(ring, FLEET, both, survey()).count.findings) == {"web-2", "web-3"}
+    assert set(evidence.not_visitable(surveyed(ring, FLEET, both, survey()))) == {"web-2", "web-3"}
     for phase in ("current", "prepare", "promote"):
-        verdict = gate.opening(ring, Wish(phase, "rollout", nonce="n"), FLEET, both, survey(1010.0))
+        verdict = gate.opening(surveyed(ring, FLEET, both, survey(1010.0)), Wish(phase, "rollout", nonce="n"))
         assert verdict.do != "visit" and verdict.ring is ring
-    assert gate.closing(ring, FLEET, both, survey()).do == "refuse"
+    assert gate.closing(surveyed(ring, FLEET, both, survey())).do == "refuse"
 
 
 # --- second names ----------------------------------------------------------------
@@ -61,7 +62,7 @@ def test_a_file_with_a_second_name_is_not_adopted() -> None:
     looks = {member: {**look, "record": None} for member, look in fleet_of(ring).items()}
     looks["web-2"]["files"][0]["links"] = 3
     looks["web-1"]["files"][0]["links"] = 1
-    plan = adoption.judge(FLEET, looks, survey())
+    plan = adoption.judge(Looks(FLEET, looks, survey()))
     (finding,) = plan.findings["web-2"]
     assert finding.seen.startswith("/etc/shop.env has 3 names (hard links)")
     assert (
@@ -75,9 +76,9 @@ def test_later_it_is_reported_and_keeps_nobody_from_being_proven() -> None:
     looks = fleet_of(ring)
     looks["web-2"]["files"][0]["links"] = 2
     looks["web-3"]["record"]["linked"] = {"/etc/shop.env": 4711}
-    count = evidence.count(ring, FLEET, looks, survey())
+    count = surveyed(ring, FLEET, looks, survey()).count
     assert count.complete
-    said = wording.status(ring, count, looks, 0.0)
+    said = wording.status(counting(ring, count, looks, 0.0))
     for text in (said, "\n".join(wording.beside(looks))):
         flat = " ".join(text.split())
         assert (
@@ -85,14 +86,11 @@ def test_later_it_is_reported_and_keeps_nobody_from_being_proven() -> None:
         )
         assert "has 2 names" in flat
     opened = gate.opening(
-        ring,
+        surveyed(ring, FLEET, looks, survey()._replace(clock=T0)),
         Wish("promote", "rollout", nonce="n", soak={"seconds": 1.0, "source": "x"}),
-        FLEET,
-        looks,
-        survey()._replace(clock=T0),
     )
     assert opened.do == "visit" and "has 2 names" in opened.text
-    closed = gate.closing(ring, FLEET, looks, survey()._replace(clock=T0))
+    closed = gate.closing(surveyed(ring, FLEET, looks, survey()._replace(clock=T0)))
     assert closed.do == "stay" and "has 2 names" in closed.text
     assert wording.beside(fleet_of(ring)) == []
 
@@ -112,9 +110,9 @@ def test_what_an_earlier_release_saw_has_no_names_to_count() -> None:
 def test_a_host_with_an_images_record_has_none_and_that_is_said() -> None:
     ring = at("adopted")
     looks = fleet_of(ring, web_2=seen(ring, record=None, record_of="web-1"))
-    found = evidence.count(ring, FLEET, looks, survey()).findings
+    found = surveyed(ring, FLEET, looks, survey()).count.findings
     assert texts(found) == ["has no record of a visit, for the one there is web-1's: an image brought it"]
     looks["web-2"]["record_of"] = None
-    assert texts(evidence.count(ring, FLEET, looks, survey()).findings) == ["has no record of a visit"]
+    assert texts(surveyed(ring, FLEET, looks, survey()).count.findings) == ["has no record of a visit"]
     looks["web-2"]["record"] = record(ring, member="web-2")
-    assert evidence.count(ring, FLEET, looks, survey()).complete
+    assert surveyed(ring, FLEET, looks, survey()).count.complete

@@ -28,6 +28,7 @@ from builders import (
     seen,
     states,
     survey,
+    surveyed,
 )
 
 NOW = CLOSED["promote"] + DAY
@@ -45,7 +46,7 @@ def ask(ring, phase, now=NOW, goal="rollout", evidence=None, fleet=FLEET, **chan
     found = fleet_of(ring) if evidence is None else evidence
     for entry in found.values():
         entry["now"] = SOAKED
-    return gate.opening(ring, wish(phase, goal, **changes), fleet, found, survey()._replace(clock=now))
+    return gate.opening(surveyed(ring, fleet, found, survey()._replace(clock=now)), wish(phase, goal, **changes))
 
 
 @pytest.mark.parametrize(
@@ -151,9 +152,9 @@ def test_a_step_that_is_open_goes_on_with_those_that_are_not_proven():
 def test_the_closing_count_closes_once():
     ring = at("promote")
     look = survey()._replace(clock=NOW)
-    verdict = gate.closing(ring, FLEET, fleet_of(ring), look)
+    verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring), look))
     assert verdict.ring["step"]["closed"] is not None
-    again = gate.closing(verdict.ring, FLEET, fleet_of(verdict.ring), look)
+    again = gate.closing(surveyed(verdict.ring, FLEET, fleet_of(verdict.ring), look))
     assert (again.do, again.ring) == ("stay", verdict.ring)
 
 
@@ -161,7 +162,7 @@ def test_a_host_that_was_set_aside_and_answers_is_counted_like_any_other():
     ring = members.waive(at("promote"), ["web-2"], "dead disk", DAY, NOW - HOUR)
     ring = members.end_waivers(ring, fleet_of(ring), NOW)
     assert ring["waivers"] == []
-    verdict = gate.closing(ring, FLEET, fleet_of(ring), survey()._replace(clock=NOW))
+    verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring), survey()._replace(clock=NOW)))
     assert [entry["event"] for entry in verdict.ring["journal"][-2:]] == [
         "answers again: its waiver has ended", "promote closed: all 3 members are proven",
     ]  # fmt: skip
@@ -170,10 +171,10 @@ def test_a_host_that_was_set_aside_and_answers_is_counted_like_any_other():
 def test_a_sealed_secret_is_destroyed_by_the_first_count_without_a_waiver():
     ring = members.waive(at("retire"), ["web-2"], "dead disk", DAY, NOW - HOUR)
     look = survey()._replace(clock=NOW)
-    ring = gate.closing(ring, FLEET, fleet_of(ring, web_2=None), look).ring
+    ring = gate.closing(surveyed(ring, FLEET, fleet_of(ring, web_2=None), look)).ring
     assert rings.find(ring, OLD)["secret"]
     ring = members.end_waivers(ring, ["web-2"], NOW)
-    ring = gate.closing(ring, FLEET, fleet_of(ring), look).ring
+    ring = gate.closing(surveyed(ring, FLEET, fleet_of(ring), look)).ring
     assert rings.find(ring, OLD)["secret"] is None
 
 
@@ -193,7 +194,7 @@ def run(ring, now=NOW):
         ring = verdict.ring
         if verdict.do == "visit":
             taken.append(ring["step"]["name"])
-            ring = gate.closing(ring, FLEET, fleet_of(ring), survey()._replace(clock=now)).ring
+            ring = gate.closing(surveyed(ring, FLEET, fleet_of(ring), survey()._replace(clock=now))).ring
     return taken, ring
 
 
@@ -224,10 +225,12 @@ def test_14_a_leaked_key_is_let_go_of_with_the_evidence_that_closed_promote():
     evidence = {member: {**entry, "now": CLOSED["promote"]} for member, entry in fleet_of(ring).items()}
     for entry in evidence.values():
         entry["record"]["stopped"] = {OLD: CLOSED["promote"]}
-    verdict = gate.opening(ring, wish("retire"), FLEET, evidence, survey()._replace(clock=CLOSED["promote"]))
+    verdict = gate.opening(surveyed(ring, FLEET, evidence, survey()._replace(clock=CLOSED["promote"])), wish("retire"))
     assert (verdict.do, states(verdict.ring)) == ("visit", {OLD: "dropping", NEW: "primary"})
     # The same one without the mark waits.
-    waits = gate.opening(at("promoted"), wish("retire"), FLEET, evidence, survey()._replace(clock=CLOSED["promote"]))
+    waits = gate.opening(
+        surveyed(at("promoted"), FLEET, evidence, survey()._replace(clock=CLOSED["promote"])), wish("retire")
+    )
     assert waits.do == "stay"
 
 

@@ -25,6 +25,7 @@ from builders import (
     SOAK,
     T0,
     at,
+    counting,
     fleet_of,
     idle,
     opened,
@@ -33,6 +34,7 @@ from builders import (
     seen,
     states,
     survey,
+    surveyed,
 )
 
 NOW = CLOSED["promote"] + DAY
@@ -58,11 +60,11 @@ def ask(
     found = fleet_of(ring) if evidence is None else evidence
     for entry in found.values():
         entry["now"] = SOAKED
-    return gate.opening(ring, wish(phase, goal, **changes), fleet, found, survey()._replace(clock=now))
+    return gate.opening(surveyed(ring, fleet, found, survey()._replace(clock=now)), wish(phase, goal, **changes))
 
 
 def found_by(ring: Any, evidence: Any, now: float = NOW) -> proofs.Count:
-    return proofs.count(ring, FLEET, evidence, survey()._replace(clock=now))
+    return surveyed(ring, FLEET, evidence, survey()._replace(clock=now)).count
 
 
 @pytest.mark.parametrize(("name", "playbook"), [("promote", "rollout"), ("adopt", "adopt")])
@@ -70,17 +72,17 @@ def test_a_closing_count_that_is_not_complete(name: str, playbook: str) -> None:
     ring = at(name)
     evidence = fleet_of(ring, web_2=seen(ring, FP[7]), web_3=None)
     count = found_by(ring, evidence)
-    verdict = gate.closing(ring, FLEET, evidence, LOOK)
+    verdict = gate.closing(surveyed(ring, FLEET, evidence, LOOK))
     assert (verdict.do, verdict.ring, list(verdict.visit)) == ("refuse", ring, [])
     assert verdict.text.split("\n") == [
-        f"{name} is not complete: {wording.counted(ring, count)}", *wording.table(count.findings), GO_ON.format(playbook),
+        f"{name} is not complete: {wording.counted(counting(ring, count))}", *wording.table(count.findings), GO_ON.format(playbook),
     ]  # fmt: skip
     assert list(count.findings) == ["web-2", "web-3"]
 
 
 def test_a_closing_count_that_is_complete() -> None:
     ring = at("promote")
-    verdict = gate.closing(ring, FLEET, fleet_of(ring), LOOK)
+    verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring), LOOK))
     assert verdict == Verdict(
         "stay", steps.close_step(ring, NOW),
         f"promote: 3 of 3 hosts sign with {NEW} in every worker; retire is due in 14d, at 2023-11-30T00:23:20Z: run phased.keys.rollout again then",
@@ -93,7 +95,9 @@ def test_a_refusal_to_open() -> None:
     count = found_by(ring, evidence)
     verdict = ask(ring, "promote", evidence=evidence)
     assert verdict == Verdict(
-        "refuse", ring, wording.refusal(ring, "promote is not safe yet", count, count.findings, gate.NOTHING_CHANGED)
+        "refuse",
+        ring,
+        wording.refusal(counting(ring, count), "promote is not safe yet", count.findings, gate.NOTHING_CHANGED),
     )
     assert verdict.text.endswith(
         "\nNothing was changed: no step was opened, and every host keeps the keys that it has."
@@ -164,13 +168,13 @@ def test_what_keeps_it_from_going_on() -> None:
     assert (verdict.do, verdict.ring) == ("refuse", ring)
     # Those alone that hold up the others: a visit would put web-2 right.
     blocked = {"web-3": count.findings["web-3"]}
-    assert verdict.text == wording.refusal(ring, "promote cannot go on", count, blocked, gate.NOTHING_CHANGED)
+    assert verdict.text == wording.refusal(counting(ring, count), "promote cannot go on", blocked, gate.NOTHING_CHANGED)
 
 
 def test_going_on_where_all_is_well_closes() -> None:
     ring = at("promote")
     verdict = ask(ring, "current")
-    assert verdict == gate.closing(ring, FLEET, fleet_of(ring), LOOK)
+    assert verdict == gate.closing(surveyed(ring, FLEET, fleet_of(ring), LOOK))
     assert verdict.ring["step"]["closed"]
 
 
@@ -180,7 +184,9 @@ def test_a_rollback_that_waits_for_a_host_that_is_down() -> None:
     count = found_by(ring, evidence)
     verdict = ask(ring, "current", evidence=evidence)
     assert verdict == Verdict(
-        "refuse", ring, wording.refusal(ring, "rollback is not complete", count, count.findings, gate.NOTHING_CHANGED)
+        "refuse",
+        ring,
+        wording.refusal(counting(ring, count), "rollback is not complete", count.findings, gate.NOTHING_CHANGED),
     )
 
 
@@ -242,12 +248,14 @@ def test_what_keeps_a_rollback_from_opening() -> None:
     ring = at("promoted")
     evidence = fleet_of(ring, web_2=seen(ring, record=record(ring, counter=9)))
     verdict = ask(ring, "rollback", "rollback", evidence=evidence)
-    blocked = proofs.not_visitable(opened(ring, "rollback", NOW), FLEET, evidence, LOOK)
+    blocked = proofs.not_visitable(surveyed(opened(ring, "rollback", NOW), FLEET, evidence, LOOK))
     assert list(blocked) == ["web-2"]
     assert verdict == Verdict(
         "refuse",
         ring,
-        wording.refusal(ring, "rollback is not safe yet", found_by(ring, evidence), blocked, gate.NOTHING_CHANGED),
+        wording.refusal(
+            counting(ring, found_by(ring, evidence)), "rollback is not safe yet", blocked, gate.NOTHING_CHANGED
+        ),
     )
 
 
@@ -257,7 +265,9 @@ def test_a_rollback_without_a_host_in_reach() -> None:
     assert ask(ring, "rollback", "rollback", evidence={}) == Verdict(
         "refuse",
         ring,
-        wording.refusal(ring, "rollback: no host can be visited", count, count.findings, gate.NOTHING_CHANGED),
+        wording.refusal(
+            counting(ring, count), "rollback: no host can be visited", count.findings, gate.NOTHING_CHANGED
+        ),
     )
 
 
@@ -320,35 +330,35 @@ def test_of_two_keys_the_one_that_has_soaked_everywhere_goes() -> None:
 
 def test_a_count_that_changes_nothing_writes_nothing() -> None:
     ring = at("promoted")
-    assert gate.closed_ring(ring, found_by(ring, fleet_of(ring)), NOW) is ring
+    assert gate.closed_ring(counting(ring, found_by(ring, fleet_of(ring)), now=NOW)) is ring
 
 
 @pytest.mark.parametrize("proven", [2, None])
 def test_a_member_that_was_not_counted_before_is_written(proven: Optional[int]) -> None:
     ring = at("promoted")
     ring["members"]["web-3"]["proven"] = proven
-    closed = gate.closed_ring(ring, found_by(ring, fleet_of(ring)), NOW)
+    closed = gate.closed_ring(counting(ring, found_by(ring, fleet_of(ring)), now=NOW))
     assert closed["members"]["web-3"]["proven"] == 3
 
 
 def test_members_that_are_only_in_the_inventory_are_no_reason_to_write() -> None:
     ring = at("promoted")
     joined = {**fleet_of(ring), "web-9": seen(ring)}
-    count = proofs.count(ring, [*FLEET, "web-9"], joined, LOOK)
-    assert gate.closed_ring(ring, count, NOW) is ring
+    count = surveyed(ring, [*FLEET, "web-9"], joined, LOOK).count
+    assert gate.closed_ring(counting(ring, count, now=NOW)) is ring
 
 
 def test_a_sealed_secret_is_a_reason_to_write_once_nobody_is_set_aside() -> None:
     ring = at("retired")
     ring["keys"][0]["secret"] = SECRETS[1]
     count = found_by(ring, fleet_of(ring))
-    assert gate.closed_ring(ring, count, NOW)["keys"][0]["secret"] is None
-    assert gate.closed_ring(ring, count._replace(waived=["web-3"]), NOW) is ring
+    assert gate.closed_ring(counting(ring, count, now=NOW))["keys"][0]["secret"] is None
+    assert gate.closed_ring(counting(ring, count._replace(waived=["web-3"]), now=NOW)) is ring
 
 
 def test_what_the_hosts_that_do_not_run_are_worth_is_said() -> None:
     ring = at("promote")
-    verdict = gate.closing(ring, FLEET, fleet_of(ring, web_2=idle(ring)), LOOK)
+    verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring, web_2=idle(ring)), LOOK))
     assert (
         f"3 of 3 hosts sign with {NEW} in every worker (1 of them on disk alone: nothing runs there); retire"
         in verdict.text

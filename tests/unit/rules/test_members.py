@@ -9,7 +9,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import evidence 
 from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
-from builders import DAY, FLEET, HOUR, OLD, T0, adopt, at, fleet_of, opened, record, seen, survey, texts
+from builders import DAY, FLEET, HOUR, OLD, T0, adopt, at, fleet_of, opened, record, seen, survey, surveyed, texts
 
 NOW = T0 + 20 * DAY
 WHY = "its disk is dead"
@@ -57,7 +57,7 @@ def test_1_the_last_members_are_not_released_since_nobody_could_vouch_for_the_ke
 
 
 def count(ring, now=NOW, **odd):
-    return proofs.count(ring, FLEET, fleet_of(ring, **odd), survey()._replace(clock=now))
+    return surveyed(ring, FLEET, fleet_of(ring, **odd), survey()._replace(clock=now)).count
 
 
 def test_a_waiver_stands_in_for_evidence_that_is_not_there():
@@ -96,9 +96,9 @@ def test_a_waiver_that_has_ended_is_not_opened_again_by_the_same_command():
 
 
 def test_how_to_set_a_host_aside_is_said_where_it_is_unreachable():
-    found = proofs.count(
+    found = surveyed(
         at("promoted"), FLEET, fleet_of(at("promoted"), web_2=None), survey()._replace(cut_off=["web-2"])
-    )
+    ).count
     assert "set it aside with -e app_keys_waive=web-2" in found.findings["web-2"][0].do
 
 
@@ -131,9 +131,12 @@ def test_7_secrets_stay_sealed_while_a_waiver_is_open_and_are_destroyed_at_the_n
 def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
     ring = waived()
     look = survey()._replace(clock=NOW)
-    assert proofs.not_visitable(ring, FLEET, fleet_of(ring, web_2=None), look) == {}
-    assert proofs.batch_findings(ring, FLEET, fleet_of(ring, web_2=None), look, {}, [], ["web-1"]) == {}
-    assert proofs.visits(opened(ring, "retire", NOW), FLEET, fleet_of(ring, web_2=None), look) == ["web-1", "web-3"]
+    assert proofs.not_visitable(surveyed(ring, FLEET, fleet_of(ring, web_2=None), look)) == {}
+    assert proofs.batch_findings(surveyed(ring, FLEET, fleet_of(ring, web_2=None), look), {}, [], ["web-1"]) == {}
+    assert proofs.visits(surveyed(opened(ring, "retire", NOW), FLEET, fleet_of(ring, web_2=None), look)) == [
+        "web-1",
+        "web-3",
+    ]
 
 
 def test_whoever_is_released_takes_only_its_own_waiver_along():
@@ -244,5 +247,9 @@ def test_11_those_that_were_proven_last_are_asked_first():
 
 def test_the_first_member_is_visited_first_and_alone():
     ring = opened(at("promoted"), "retire", NOW)
-    assert proofs.visiting_order(ring, ["web-3", "web-1", "web-2"], fleet_of(ring)) == ["web-1", "web-3", "web-2"]
+    assert proofs.visiting_order(surveyed(ring, ["web-3", "web-1", "web-2"], fleet_of(ring))) == [
+        "web-1",
+        "web-3",
+        "web-2",
+    ]
     assert [proofs.batch_sizes(sizes) for sizes in ([1, "25%"], ["100%"], [5])] == [[1, "25%"], [1, "100%"], [1, 5]]

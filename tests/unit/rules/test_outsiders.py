@@ -15,6 +15,7 @@ from builders import (
     OLD,
     T0,
     at,
+    counting,
     fleet_of,
     idle,
     opened,
@@ -22,6 +23,7 @@ from builders import (
     record,
     seen,
     survey,
+    surveyed,
     worker,
 )
 
@@ -43,7 +45,7 @@ def without_uids(process: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def count(ring: Any, entry: Dict[str, Any]) -> evidence.Count:
-    return evidence.count(ring, FLEET, fleet_of(ring, web_2=entry), survey())
+    return surveyed(ring, FLEET, fleet_of(ring, web_2=entry), survey()).count
 
 
 @pytest.mark.parametrize("uids", [(NOBODY,), (ROOT,), (NOBODY, SHOP), (ROOT, SHOP)])
@@ -102,18 +104,18 @@ def test_of_a_worker_that_another_member_answers_for_nothing_is_said() -> None:
     ring = at("retired")
     fleet = fleet_of(ring, web_2=host(ring, other(OLD)))
     fleet["web-1"] = seen(ring, machine="boot-1/1", workers=[{**worker(900, NEW), "uids": [NOBODY]}])
-    assert evidence.count(ring, FLEET, fleet, survey()).noted == {}
+    assert surveyed(ring, FLEET, fleet, survey()).count.noted == {}
 
 
 def test_it_is_said_in_the_status_and_when_a_step_closes() -> None:
     ring = at("retire")
     ring["keys"].insert(0, {**ring["keys"][0], "id": "k0", "fingerprint": FP[5], "state": "withdrawn", "secret": None})
     fleet = fleet_of(ring, web_2=host(ring, other(FP[5])))
-    verdict = gate.closing(ring, FLEET, fleet, survey()._replace(clock=T0))
+    verdict = gate.closing(surveyed(ring, FLEET, fleet, survey()._replace(clock=T0)))
     assert verdict.do == "stay"
     assert f"noted: web-2: pid 900, started 2023-11-14T22:13:20Z, (celery worker) holds {FP[5]}" in verdict.text
-    found = evidence.count(ring, FLEET, fleet, survey())
-    lines = wording.status(ring, found, fleet, T0).splitlines()
+    found = surveyed(ring, FLEET, fleet, survey()).count
+    lines = wording.status(counting(ring, found, fleet, T0)).splitlines()
     assert "noted, and in nobody's way" in lines
     assert "noted: " not in lines[0]
     assert any(FP[5] in line for line in lines[lines.index("noted, and in nobody's way") + 1 :])
@@ -122,7 +124,7 @@ def test_it_is_said_in_the_status_and_when_a_step_closes() -> None:
 def test_of_many_the_first_are_said() -> None:
     ring = at("retired")
     others = [{**other(OLD), "pid": 900 + number, "ticks": number} for number in range(5)]
-    text = wording.counted(ring, count(ring, host(ring, *others)))
+    text = wording.counted(counting(ring, count(ring, host(ring, *others))))
     assert text.count("celery worker") == 3
     assert "and 2 more" in text
 
@@ -132,7 +134,7 @@ def test_more_than_are_listed_are_nobodys_workers() -> None:
     listed = {**outsider(900, NEW), "more": 7}
     fleet = fleet_of(ring, web_2=host(ring, listed))
     fleet["web-1"] = seen(ring, machine="boot-1/1", workers=[worker(900, NEW)])
-    (finding,) = evidence.count(ring, FLEET, fleet, survey()).findings["web-2"]
+    (finding,) = surveyed(ring, FLEET, fleet, survey()).count.findings["web-2"]
     assert "(celery worker) (and 7 more like it) holds" in finding.seen
     listed["more"] = 0
-    assert evidence.count(ring, FLEET, {**fleet, "web-2": host(ring, listed)}, survey()).complete
+    assert surveyed(ring, FLEET, {**fleet, "web-2": host(ring, listed)}, survey()).count.complete

@@ -9,11 +9,10 @@ import copy
 from typing import Any, Dict, Iterator, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, steps, wording
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
-from builders import DAY, FLEET, NEW, OLD, SECRETS, SOAK, T0, at, fleet_of, opened, record, survey
+from builders import DAY, FLEET, NEW, OLD, SECRETS, SOAK, T0, at, counting, fleet_of, opened, record, survey, surveyed
 
 NOW = T0 + 40 * DAY
 GONE = object()
@@ -63,12 +62,14 @@ def use(ring: Dict[str, Any], good: Dict[str, Any]) -> None:
     members.excerpt(ring), members.vouchers(ring, "web-9", FLEET)
     members.vouched(ring, "web-9", {"web-1": record(good)})
     next_step.may_begin(ring, 0, NOW)
-    wording.status(ring, proofs.count(ring, FLEET, evidence, look), evidence, NOW, DAY)
+    wording.status(counting(ring, surveyed(ring, FLEET, evidence, look).count, evidence, NOW), DAY)
     for phase in ("current", "prepare", "retire", "rollback"):
         for goal in ("rollout", phase):
             wish = gate.Wish(phase, goal, "nonce", new=True, soak=SOAK, new_key=SECRETS[6])
             gate.ask(ring, wish, NOW)
-            gate.closing(gate.opening(ring, wish, FLEET, evidence, look).ring, FLEET, evidence, look)
+            gate.closing(
+                surveyed(gate.opening(surveyed(ring, FLEET, evidence, look), wish).ring, FLEET, evidence, look)
+            )
     members.register(ring, ["web-9"], NOW), members.end_waivers(ring, ["web-2"], NOW), steps.close_step(ring, NOW)
     for said in (
         lambda: members.release(ring, ["web-3"], FLEET[:2], NOW),

@@ -27,6 +27,7 @@ from builders import (
     seen,
     states,
     survey,
+    surveyed,
     unit,
 )
 
@@ -144,7 +145,7 @@ def test_both_keys_may_sign_until_the_rollback_is_closed_whatever_was_open_befor
 
 
 def blocked(ring, members=FLEET, fleet=FLEET, **odd):
-    return list(proofs.not_visitable(ring, fleet, fleet_of(at("promoted"), members, **odd), survey()))
+    return list(proofs.not_visitable(surveyed(ring, fleet, fleet_of(at("promoted"), members, **odd), survey())))
 
 
 def test_12_a_rollback_does_not_wait_for_a_host_that_was_proven_when_the_new_key_came():
@@ -177,7 +178,9 @@ def test_12_a_host_that_is_lost_in_its_batch_stops_a_rollback_only_if_its_visit_
     ring = opened(at("promoted"), "rollback", SOON)
     evidence = fleet_of(at("promoted"), web_2=None)
     lost = {"web-2": [Finding("was lost", "mend it")]}
-    found = proofs.batch_findings(ring, FLEET, evidence, survey()._replace(cut_off=cut_off), lost, [], ["web-3"])
+    found = proofs.batch_findings(
+        surveyed(ring, FLEET, evidence, survey()._replace(cut_off=cut_off)), lost, [], ["web-3"]
+    )
     assert list(found) == stopped
 
 
@@ -221,10 +224,10 @@ def test_12_a_host_on_which_nothing_runs_before_and_after_holds_up_nobody():
     ring = opened(at("promoted"), "rollback", SOON)
     down = seen(ring, workers=[], units=[unit("failed")])
     evidence = fleet_of(at("promoted"), web_2=down)
-    assert proofs.batch_findings(ring, FLEET, evidence, survey(), {}, ["web-2"], ["web-3"]) == {}
+    assert proofs.batch_findings(surveyed(ring, FLEET, evidence, survey()), {}, ["web-2"], ["web-3"]) == {}
     ordinary = at("promoted")
-    assert proofs.batch_findings(ordinary, FLEET, evidence, survey(), {}, ["web-2"], ["web-3"])
-    assert list(proofs.count(ring, FLEET, evidence, survey()).findings) == list(FLEET), "and it is not proven"
+    assert proofs.batch_findings(surveyed(ordinary, FLEET, evidence, survey()), {}, ["web-2"], ["web-3"])
+    assert list(surveyed(ring, FLEET, evidence, survey()).count.findings) == list(FLEET), "and it is not proven"
 
 
 def test_retire_after_a_withdraw_is_done_too():

@@ -14,7 +14,6 @@ import random
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps, visit
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from builders import (
@@ -34,6 +33,7 @@ from builders import (
     seen,
     states,
     survey,
+    surveyed,
 )
 
 Settings = Tuple[str, Tuple[str, ...]]
@@ -196,14 +196,14 @@ def test_3_a_fleet_on_its_way_serves_every_session_at_every_moment():
             ring = opened(ring, step, now, 1 + len(ring["keys"]))
         for member in dice.sample(FLEET, len(FLEET)):
             evidence = {name: host.look for name, host in hosts.items()}
-            assert not proofs.count(ring, FLEET, evidence, survey()).complete, "not before the last of them"
+            assert not surveyed(ring, FLEET, evidence, survey()).count.complete, "not before the last of them"
             hosts[dice.choice(FLEET)].visit(ring, converge=False)
             hosts[member].visit(ring, converge=True)
             for one, other in itertools.product(hosts.values(), repeat=2):
                 for (signs, _own), (_signs, accepts) in itertools.product(one.settings(), other.settings()):
                     assert signs in accepts
         evidence = {name: host.look for name, host in hosts.items()}
-        assert proofs.count(ring, FLEET, evidence, survey()).complete
+        assert surveyed(ring, FLEET, evidence, survey()).count.complete
         ring = steps.close_step(ring, now + HOUR)
         now += SOAK["seconds"] + DAY
     assert states(ring) == {OLD: "retired", NEW: "retiring", FP[3]: "primary"}
@@ -224,5 +224,5 @@ def test_a_fleet_that_is_idle_rolls_on_disk():
     ring = steps.close_step(adopt(), T0)
     ring = opened(ring, "prepare", T0 + HOUR)
     fleet = {member: idle(ring) for member in FLEET}
-    assert proofs.count(ring, FLEET, fleet, survey()).complete
+    assert surveyed(ring, FLEET, fleet, survey()).count.complete
     assert set(fleet_of(ring)) == set(fleet)

@@ -8,7 +8,7 @@ import math
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import history, soak
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
+from ansible_collections.phased.keys.plugins.module_utils.rules.durations import DurationError, epoch
 from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import soak_findings
 from ansible_collections.phased.keys.plugins.module_utils.rules.history import ANY
 from ansible_collections.phased.keys.plugins.module_utils.rules.soak import due
@@ -262,9 +262,9 @@ def test_10_what_the_operator_says_comes_before_what_the_framework_says():
 
 
 def test_10_a_soak_that_is_none_names_who_said_it():
-    with pytest.raises(ValueError, match="^app_keys_soak is 'soon'"):
+    with pytest.raises(DurationError, match="^app_keys_soak is 'soon'"):
         soak.length("soon", "django", "14d")
-    with pytest.raises(ValueError, match="^soak is 'soon'"):
+    with pytest.raises(DurationError, match="^soak is 'soon'"):
         soak.length(None, "django", "soon")
 
 

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import members, next_step, soak, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import stamp
+from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import SettingsError
 from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
 from builders import (
     CLOSED,
@@ -170,7 +171,7 @@ def test_3_what_is_no_step_does_not_open(step):
 
 @pytest.mark.parametrize("secret", ["with,comma,abcdefghijklmnop", "abcdefghijklmnop,"])
 def test_a_key_that_cannot_be_written_as_a_fallback_is_refused_when_it_is_adopted(secret):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(SettingsError, match="."):
         opened(steps.close_step(adopt(secrets=[secret]), CLOSED["adopt"]), "prepare", OPENED["prepare"])
 
 

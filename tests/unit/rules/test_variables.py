@@ -100,6 +100,10 @@ def test_a_value_is_read(name, raw, value):
         *[("keyring", raw) for raw in ("", 5)],
         *[("framework", raw) for raw in ("", 5)],
         *[("before_tasks", raw) for raw in ("", 5, ["a"])],
+        # What the system could not be given, and would be a traceback later.
+        *[(name, "a\0b") for name in ("env_file", "env_owner", "env_group", "service", "restart_command", "app_check", "state_dir", "keyring")],
+        *[(name, ["a", "b\0c"]) for name in ("env_file", "service", "restart_command", "app_check")],
+        *[("processes", {kind: "a\0b"}) for kind in ("unit", "pid_file", "pattern")], ("app_check", {"python": "a", "manage": "b\0"}),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name, raw):

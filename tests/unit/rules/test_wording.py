@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import wording
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count
 from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Count
 from builders import (
     CLOSED,
     DAY,
@@ -21,11 +20,13 @@ from builders import (
     T0,
     adopt,
     at,
+    counting,
     env_file,
     fleet_of,
     idle,
     seen,
     survey,
+    surveyed,
     worker,
 )  # fmt: skip
 
@@ -34,7 +35,7 @@ NOTHING = Count(["web-1", "web-2"], {})
 
 def count_of(ring, **odd):
     evidence = fleet_of(ring, **odd)
-    return proofs.count(ring, FLEET, evidence, survey(web_2="unreachable (ssh: connection refused)")), evidence
+    return surveyed(ring, FLEET, evidence, survey(web_2="unreachable (ssh: connection refused)")).count, evidence
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,13 @@ def count_of(ring, **odd):
     ],
 )
 def test_a_count_says_how_many_of_how_many_do_what(name, count, said):
-    assert wording.counted(at(name), count) == said
+    assert wording.counted(counting(at(name), count)) == said
 
 
 def test_a_count_names_every_key_that_was_let_go_of():
     ring = at("retire")
     ring["step"]["lets_go"] = [OLD, NEW]
-    assert wording.counted(ring, NOTHING) == f"2 of 2 hosts have let go of {OLD}, {NEW} in every worker"
+    assert wording.counted(counting(ring, NOTHING)) == f"2 of 2 hosts have let go of {OLD}, {NEW} in every worker"
 
 
 def test_every_step_has_its_words():
@@ -64,7 +65,7 @@ def test_a_refusal_names_the_step_counts_the_members_lists_the_others_and_says_w
     ring = at("prepare")
     stale = seen(ring, workers=[worker(3121, OLD, started=T0)], files=[env_file(OLD, NEW, changed=T0 + 339)])
     count, _evidence = count_of(ring, web_2=None, web_3=stale)
-    text = wording.refusal(ring, "promote is not safe yet", count, count.findings, "Nothing was changed.")
+    text = wording.refusal(counting(ring, count), "promote is not safe yet", count.findings, "Nothing was changed.")
     lines = text.splitlines()
     assert lines[0] == f"promote is not safe yet: 1 of 3 hosts accept {NEW} in every worker"
     assert lines[1].startswith("  web-2  unreachable (ssh: connection refused)")
@@ -106,7 +107,7 @@ def test_a_fingerprint_is_never_broken_between_two_lines():
 def test_the_status_says_who_signs_with_what_and_what_is_next():
     ring = at("promoted")
     count, evidence = count_of(ring, web_2=None)
-    lines = wording.status(ring, count, evidence, CLOSED["promote"] + DAY).splitlines()
+    lines = wording.status(counting(ring, count, evidence, CLOSED["promote"] + DAY)).splitlines()
     assert lines[0] == f"shop: promote closed at 2023-11-15T00:23:20Z; 2 of 3 hosts sign with {NEW} in every worker"
     assert f"  k2   {NEW}  primary" in lines
     assert f"  k1   {OLD}  retiring until 2023-11-29T00:23:20Z, 13d to go (soak 14d, the default of django)" in lines
@@ -133,7 +134,7 @@ def test_the_status_says_who_signs_with_what_and_what_is_next():
 )
 def test_the_status_says_the_state_of_each_key(name, now, said):
     ring = at(name)
-    assert said in wording.status(ring, NOTHING, {}, now)
+    assert said in wording.status(counting(ring, NOTHING, {}, now))
 
 
 @pytest.mark.parametrize(
@@ -151,13 +152,13 @@ def test_the_status_says_the_state_of_each_key(name, now, said):
 )
 def test_the_status_says_what_each_host_does(changes, said):
     ring = at("promoted")
-    assert said in wording.status(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + DAY)
+    assert said in wording.status(counting(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + DAY))
 
 
 def test_10_the_status_says_why_a_hosts_own_time_was_broken():
     ring = at("promoted")
     changes = {"files": [env_file(NEW, OLD, changed=T0 + DAY)], "workers": [worker(1, NEW, OLD, started=T0 + 2 * DAY)]}
-    text = wording.status(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + 3 * DAY)
+    text = wording.status(counting(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + 3 * DAY))
     assert "/etc/shop.env was written by another tool at 2023-11-15T22:13:20Z, and workers started after" in text
 
 
@@ -165,13 +166,15 @@ def test_10_the_status_says_why_a_hosts_own_time_was_broken():
 def test_13_no_text_holds_a_secret(name):
     ring = at(name)
     count, evidence = count_of(ring, web_2=None, web_3=seen(ring, OLD))
-    text = wording.status(ring, count, evidence, T0 + DAY) + wording.refusal(ring, "no", count, count.findings, "")
+    text = wording.status(counting(ring, count, evidence, T0 + DAY)) + wording.refusal(
+        counting(ring, count), "no", count.findings, ""
+    )
     assert not [secret for secret in SECRETS if secret in text]
 
 
 def test_the_status_of_a_fleet_that_nobody_looked_at():
     ring = adopt()
-    text = wording.status(ring, proofs.count(ring, FLEET, {}, survey()), {}, T0)
+    text = wording.status(counting(ring, surveyed(ring, FLEET, {}, survey()).count, {}, T0))
     assert "0 of 3 hosts" in text
     assert "not proven: 3" in text
-    assert wording.status(ring, NOTHING, {"web-1": idle(ring)}, T0).count("nothing runs") == 1
+    assert wording.status(counting(ring, NOTHING, {"web-1": idle(ring)}, T0)).count("nothing runs") == 1

@@ -7,11 +7,10 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps, wording
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import Count
 from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Count
 from builders import (
     CLOSED,
     DAY,
@@ -23,6 +22,7 @@ from builders import (
     PATH,
     T0,
     at,
+    counting,
     env_file,
     fleet_of,
     idle,
@@ -30,6 +30,7 @@ from builders import (
     rolled,
     seen,
     survey,
+    surveyed,
     worker,
 )
 
@@ -47,10 +48,10 @@ def in_trouble() -> Dict[str, Any]:
 def test_a_status_with_all_that_it_can_have() -> None:
     ring = in_trouble()
     evidence = {"web-2": seen(ring, OLD, NEW), "a-host-of-long-name": idle(ring), "web-1": seen(ring)}
-    count = proofs.count(ring, FLEET, evidence, survey()._replace(clock=NOW))
+    count = surveyed(ring, FLEET, evidence, survey()._replace(clock=NOW)).count
     assert list(count.findings) == ["web-2"]
     well = f"signs {NEXT}, accepts {NEW} {OLD}"
-    assert wording.status(ring, count, evidence, NOW, DAY).split("\n") == [
+    assert wording.status(counting(ring, count, evidence, NOW), DAY).split("\n") == [
         f"shop: promote closed at 2023-11-15T01:23:20Z; 1 of 3 hosts sign with {NEXT} in every worker; web-3 is set aside until "
         "2023-12-05T22:13:20Z, asserted to serve no traffic (its disk is dead)",
         "",
@@ -80,7 +81,7 @@ def test_a_status_with_all_that_it_can_have() -> None:
 
 def test_a_status_with_nothing_to_say_but_the_keys() -> None:
     ring = at("retired")
-    lines = wording.status(ring, Count(list(FLEET), {}), {}, CLOSED["retire"], DAY).split("\n")
+    lines = wording.status(counting(ring, Count(list(FLEET), {}), {}, CLOSED["retire"]), DAY).split("\n")
     assert lines == [
         f"shop: retire closed at 2023-11-29T22:23:20Z; 3 of 3 hosts have let go of {OLD} in every worker",
         "",
@@ -92,19 +93,21 @@ def test_a_status_with_nothing_to_say_but_the_keys() -> None:
         "",
         "next: nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z, in 1d",
     ]
-    lines = wording.status(ring, Count(list(FLEET), {}), {}, CLOSED["retire"]).split("\n")
+    lines = wording.status(counting(ring, Count(list(FLEET), {}), {}, CLOSED["retire"])).split("\n")
     assert lines[-1] == "next: nothing is in flight"
 
 
 def test_a_status_of_hosts_that_nobody_could_look_at_has_no_plan_for_them() -> None:
     ring = at("promoted")
-    count = proofs.count(ring, FLEET, fleet_of(ring, web_2=None), survey())
-    assert "would change" not in wording.status(ring, count, fleet_of(ring, web_2=None), NOW)
+    count = surveyed(ring, FLEET, fleet_of(ring, web_2=None), survey()).count
+    assert "would change" not in wording.status(counting(ring, count, fleet_of(ring, web_2=None), NOW))
 
 
 def test_a_refusal_as_a_whole() -> None:
     count = Count(["web-1"], {"web-22": [Finding("one", "do")], "b": [Finding("two", "act")]}, idle=["web-1"])
-    assert wording.refusal(at("promote"), "no", count, count.findings, "Nothing was changed.").split("\n") == [
+    assert wording.refusal(counting(at("promote"), count), "no", count.findings, "Nothing was changed.").split(
+        "\n"
+    ) == [
         f"no: 1 of 3 hosts sign with {NEW} in every worker (1 of them on disk alone: nothing runs there)",
         f"  web-22  {'one':<52} -> do",
         f"  b       {'two':<52} -> act",
@@ -162,13 +165,15 @@ OTHER = "/etc/other.env"
 def test_what_a_visit_would_change(files: List[Any], workers: List[Any], said: str) -> None:
     ring = at("promote")
     entry = seen(ring, files=files, workers=workers)
-    assert wording.plan(ring, ["web-1", "nobody-looked"], {"web-1": entry}) == [f"  {'web-1':<13}  {said}"]
+    assert wording.plan(surveyed(ring, FLEET, {"web-1": entry}), ["web-1", "nobody-looked"]) == [
+        f"  {'web-1':<13}  {said}"
+    ]
 
 
 def test_what_a_visit_would_change_in_words_for_a_key_that_is_not_there_yet() -> None:
     ring = opened(at("adopted"), "prepare", NOW)
     entry = seen(ring, OLD)
-    assert wording.plan(ring, ["web-1"], {"web-1": entry}, {NEW: "a new key"}) == [
+    assert wording.plan(surveyed(ring, FLEET, {"web-1": entry}), ["web-1"], {NEW: "a new key"}) == [
         f"  web-1  write {PATH}: accepts a new key; restart shop.service"
     ]
 
@@ -199,5 +204,5 @@ def test_a_key_with_its_marks(marks: List[str], said: str) -> None:
     ring = at("promoted")
     ring["keys"][0]["marks"] = marks
     ring["keys"][1]["marks"] = ["weak", "compromised"]
-    lines = wording.status(ring, Count([], {}), {}, CLOSED["promote"] + DAY).split("\n")
+    lines = wording.status(counting(ring, Count([], {}), {}, CLOSED["promote"] + DAY)).split("\n")
     assert lines[3:5] == [f"  k2   {NEW}  primary (weak, compromised)", said]

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, env_text, frameworks, steps, writable
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
 from builders import FLEET, OLD, SOAK, T0, at, env_file, fleet_of, seen, survey, texts
 
 DJANGO, FLASK = frameworks.profile("django"), frameworks.profile("flask")
@@ -73,7 +74,7 @@ def test_a_host_that_holds_such_a_key_is_named_and_nothing_is_adopted() -> None:
     fresh = fleet_of(
         ring, web_1=seen(ring, record=None), web_2=seen(ring, record=None, files=[entry]), web_3=seen(ring, record=None)
     )
-    plan = adoption.judge(FLEET, fresh, survey())
+    plan = adoption.judge(Looks(FLEET, fresh, survey()))
     assert texts(plan.findings) == [f"/etc/shop.env: the key {OLD} holds something"]
     assert plan.findings["web-2"][0].do == adoption.UNWRITABLE and plan.accepts == ()
 
