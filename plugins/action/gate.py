@@ -21,7 +21,7 @@ from ..plugin_utils import run_folder
 from ..plugin_utils.asking import boot_time
 from ..plugin_utils.fleet import AROUND, FleetError
 from ..plugin_utils.fleet_action import FleetAction
-from ..plugin_utils.keyring_file import NotWrittenError
+from ..plugin_utils.keyring_store import NotWrittenError
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional
 
 from . import process_sources, proofs
 from .durations import seconds
@@ -181,9 +181,9 @@ def _number(value: Any, name: str) -> int:
     return int(value)
 
 
-def _one_of(*allowed: str) -> Callable[[Any, str], str]:
+def _one_of(allowed: Collection[str]) -> Callable[[Any, str], str]:
     def read_one(value: Any, name: str) -> str:
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise VariableError(f"{name} is {value!r}; it is one of {', '.join(allowed)}")
         return str(value)
 
@@ -236,15 +236,15 @@ VARIABLES: Dict[str, Variable] = {
     "framework": Variable(DEFAULT_FRAMEWORK, _text, fleet=True),
     "settings": Variable({}, _mapping, fleet=True),
     "env_file": Variable([], _texts),
-    "env_format": Variable("systemd", _one_of(*FORMATS)),
+    "env_format": Variable("systemd", _one_of(FORMATS)),
     "env_owner": Variable(None, lambda value, name: str(value)),
     "env_group": Variable(None, lambda value, name: str(value)),
     "env_mode": Variable(None, _mode),
     "service": Variable([], _texts),
-    "service_scope": Variable("system", _one_of("system", "user")),
+    "service_scope": Variable("system", _one_of(("system", "user"))),
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
-    "proof": Variable(proofs.ENVIRONMENT, _one_of(*proofs.PROOFS)),
+    "proof": Variable(proofs.ENVIRONMENT, _one_of(proofs.PROOFS)),
     "app_check": Variable(None, _app_check),
     "timeout": Variable(60.0, _duration),
     "settle": Variable(2.0, _duration),
