@@ -116,7 +116,7 @@ def test_what_a_file_does_not_say_a_person_finds_in_contributing() -> None:
 # --- nothing falls through to a default --------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["ini", "", "Systemd", "dotenv "])
+@pytest.mark.parametrize("name", ["nobody-writes-so", "", "Systemd", "dotenv "])
 def test_an_env_format_that_is_not_known_is_read_and_written_as_no_other(name: str) -> None:
     for use in (
         lambda: env_text.read("A=1\n", name, ["A"]),
@@ -146,8 +146,8 @@ def test_a_visit_judges_by_no_proof_that_is_not_known() -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        {"container": "shop"},
-        {"compose": "shop", "services": ["web"]},
+        {"nowhere": "shop"},
+        {"nowhere": "shop", "services": ["web"]},
         {"unit": "a", "services": []},
         {5: "x"},
         "shop",
