@@ -19,11 +19,11 @@ from ..module_utils.rules import ring as rings
 from ..module_utils.rules import visit as rules
 from ..module_utils.rules.ring import Ring
 from ..module_utils.rules.variables import profile_of
-from ..plugin_utils import run_folder
+from ..plugin_utils import run_folder, stores
 from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, same_form
 from ..plugin_utils.asking import boot_time
 from ..plugin_utils.fleet import FleetError, fleet, keyring_path, read
-from ..plugin_utils.keyring_file import KeyringFile, KeyringFileError
+from ..plugin_utils.keyring_store import KeyringFileError
 
 OWN = ("host", "order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
@@ -85,7 +85,7 @@ class ActionModule(HostAction):
         if not name:
             raise FleetError(f"{self.host} has no app_keys_name: it belongs to no fleet")
         path = self.given.pop("keyring", None) or keyring_path(self.values, str(name), task_vars)
-        self.file = KeyringFile(path, self._loader)
+        self.file = stores.store_for(path, self._loader)
         ring, self.members = self.file.excerpt(str(name))
         same_form(ring, self.values)
         if self.host not in self.members and self.host not in fleet(task_vars, self._templar, self._loader).members:

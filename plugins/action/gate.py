@@ -23,7 +23,7 @@ from ..plugin_utils import run_folder
 from ..plugin_utils.asking import boot_time
 from ..plugin_utils.fleet import AROUND, FleetError
 from ..plugin_utils.fleet_action import FleetAction
-from ..plugin_utils.keyring_file import NotWrittenError
+from ..plugin_utils.keyring_store import NotWrittenError
 from ..plugin_utils.new_key import new_key
 
 COUNTDOWN = 5.0
@@ -246,7 +246,9 @@ class ActionModule(FleetAction):
             stale = [*proofs.stale(self.looks()), *self.baked(ring, visits)]
             if stale:
                 batch = list(self.task_vars["ansible_play_batch"])
-                self.run_has(looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)})
+                self.run_has(
+                    looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
+                )
                 return self.told_to_look(ring)
         survey = self.survey(ring)
         evidence = survey.evidence

@@ -16,7 +16,7 @@ from ..module_utils.rules.ring import Ring
 from . import fleet, run_folder
 from .asking import GRACE, AskingAction, boot_time
 from .fleet import PREFIX, FleetError, Inventory
-from .keyring_file import KeyringFile, KeyringFileError
+from .keyring_store import KeyringFileError, Store
 
 # What of an answer a person sees; the evidence only at -vv.
 SHOWN = ("changed", "failed", "msg", "exception", "needed", "proven", "did", "diff", "signs", "accepts", "idle")
@@ -101,7 +101,7 @@ def same_form(ring: Ring, values: Mapping[str, Any]) -> None:
         )
 
 
-def keyring_of(file: KeyringFile, name: str, values: Mapping[str, Any]) -> Ring:
+def keyring_of(file: Store, name: str, values: Mapping[str, Any]) -> Ring:
     """Return the keyring for an application with these variables."""
     ring = file.load(name)
     same_form(ring, values)

@@ -20,6 +20,7 @@ from ansible.plugins.loader import lookup_loader
 from ..module_utils.rules import variables
 from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.variables import PREFIX, VARIABLES, VariableError
+from . import stores
 
 AROUND = ("app_keys_before_tasks", "app_keys_after_tasks")
 OWN = (PREFIX, f"__{PREFIX}")
@@ -186,11 +187,11 @@ def read(raw: Mapping[str, Any], host: str) -> Dict[str, Any]:
 
 
 def keyring_path(values: Mapping[str, Any], name: str, task_vars: Mapping[str, Any]) -> str:
-    """Return the absolute path of the keyring: the one of `app_keys_keyring`, or beside the one inventory source."""
+    """Return where the keyring is (see `stores.place`): where `app_keys_keyring` says, or beside the one inventory source."""
     folder = _inventory_folder(task_vars)
     given: Optional[str] = values["keyring"]
     if given is not None:
-        return os.path.abspath(os.path.join(folder or os.getcwd(), os.path.expanduser(given)))
+        return stores.place(given, folder or os.getcwd())
     if folder is None:
         raise FleetError(
             "there is not just one inventory file or folder that the keyring could stand beside: set app_keys_keyring to its path"

@@ -19,10 +19,9 @@ from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.gate import NOTHING_CHANGED
 from ..module_utils.rules.ring import Ring
 from ..module_utils.rules.survey import Conditions, Looks, Survey
-from . import action, fleet, run_folder
+from . import action, fleet, run_folder, stores
 from .asking import boot_time
 from .fleet import Fleet, FleetError
-from .keyring_file import KeyringFile
 
 # Before 2.19 ansible-core shows a failure as one line of JSON, which nobody can read at night.
 SHOWS_FAILURES = tuple(int(part) for part in __version__.split(".")[:2]) >= (2, 19)
@@ -67,7 +66,7 @@ class FleetAction(ActionBase):
             if not self.nonce and self.needs_nonce():
                 raise FleetError(STEPPED_OVER)
             path = fleet.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
-            self.file = KeyringFile(path, self._loader)
+            self.file = stores.store_for(path, self._loader)
             result.update(self.answer(self.task_vars))
         except PhasedKeysError as error:
             result.update(failed=True, msg=str(error))

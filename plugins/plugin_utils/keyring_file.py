@@ -35,6 +35,9 @@ from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.ring import Ring
 from . import forks, keyring_damage
 from .keyring_damage import Damage
+from .keyring_store import KeyringFileError, NotWrittenError, Store
+
+__all__ = ["KeyringFile", "KeyringFileError", "NotWrittenError"]
 
 LOCK_WAIT = 10.0
 # The journal and the records of retired keys only grow, and the vault's hexadecimal makes them four times as long.
@@ -56,18 +59,6 @@ except Exception:  # what a broken one raises is its own
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 WITHOUT_IT = "No step opens and no host is visited without the keyring"
-
-
-class KeyringFileError(PhasedKeysError):
-    """The keyring could not be read or written; the text says why and what to do."""
-
-
-class NotWrittenError(KeyringFileError):
-    """The keyring is as it was before, and `why`. Whoever has had hosts visited before says otherwise what is true then."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"{why}. Nothing was changed")
-        self.why = why
 
 
 @contextlib.contextmanager
@@ -105,14 +96,14 @@ class Names(Container[str]):
         return f"\n{json.dumps(name)}\n".encode()
 
 
-class KeyringFile:
+class KeyringFile(Store):
     """One application's keyring at `path`, opened with the secrets of `loader`.
 
     Whose folder it is in does not matter: whoever can write there decides what the playbooks beside it do, too.
     """
 
-    def __init__(self, path: str, loader: Any) -> None:
-        self.path = path
+    def __init__(self, place: str, loader: Any) -> None:
+        self.path = place
         self.secrets: List[Tuple[str, Any]] = list(loader._vault.secrets or [])
 
     def exists(self) -> bool:

@@ -49,7 +49,11 @@ class Gate:
 
     def ask(self, do: str, **arguments: Any) -> Dict[str, Any]:
         """Ask the gate once, and keep how long it took."""
-        return self.run("gate", " ".join([do, *(["asked"] if not arguments.get("final", True) else [])]), {"do": do, **({"goal": "rollout"} if do == "fleet" else {"step": STEP}), **arguments})
+        return self.run(
+            "gate",
+            " ".join([do, *(["asked"] if not arguments.get("final", True) else [])]),
+            {"do": do, **({"goal": "rollout"} if do == "fleet" else {"step": STEP}), **arguments},
+        )
 
     def visit(self, nonce: str) -> None:
         """Visit one host, and keep how long it took."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping
 
-from ..rules import env_text, variables
+from ..rules import variables
+from ..rules.env_formats import FORMATS
+from ..rules.proofs import PROOFS
 
 # Documented in the fragment `application`.
 APPLICATION: Dict[str, Dict[str, Any]] = {
@@ -15,12 +17,12 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
     "framework": {"type": "str"},
     "settings": {"type": "dict"},
     "env_file": {"type": "list", "elements": "path"},
-    "env_format": {"type": "str", "choices": list(env_text.FORMATS)},
+    "env_format": {"type": "str", "choices": list(FORMATS)},
     "service": {"type": "list", "elements": "str"},
     "service_scope": {"type": "str", "choices": ["system", "user"]},
     "restart_command": {"type": "raw"},
     "processes": {"type": "raw"},
-    "proof": {"type": "str", "choices": ["environ", "process_age"]},
+    "proof": {"type": "str", "choices": list(PROOFS)},
     "timeout": {"type": "str"},
     "settle": {"type": "str"},
     "state_dir": {"type": "path"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any, Collection, Dict, List, Mapping, Set, Tuple
 
-from ..rules import env_text, pools, proof, writable
+from ..rules import env_text, pools, process_sources, proof, writable
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import SettingsError, decode
 from . import files, paths, processes, record, sources, units, workers
@@ -153,5 +153,4 @@ def _unusable(app: Application, values: Mapping[str, str]) -> Dict[str, str]:
 
 
 def _unit_names(app: Application) -> List[str]:
-    places = [place["unit"] for place in app["processes"] if "unit" in place]
-    return list(dict.fromkeys([*places, *app["service"]]))
+    return list(dict.fromkeys([*process_sources.units(app["processes"]), *app["service"]]))

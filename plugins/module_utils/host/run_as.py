@@ -18,7 +18,7 @@ import pwd
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ..rules import env_text
+from ..rules import env_text, process_sources
 from ..rules.errors import PhasedKeysError
 from . import files, given, paths, proc, processes, units
 
@@ -149,7 +149,7 @@ def _of_processes(app: Mapping[str, Any], running: Sequence[proc.Process]) -> Li
         raise Refused(
             f"pid {pid} has the rights of several users, or has ended: name the application's own workers, {INSTEAD}"
         )
-    if any("pattern" in place for place in app["processes"]):
+    if any(process_sources.of(place).anybody for place in app["processes"]):
         raise Refused(
             "the workers are root's, and a command line, which anybody may give a program, is no reason to run anything as root: name the "
             f"unit (app_keys_service) or a pid file of root's, {INSTEAD}"
@@ -224,7 +224,7 @@ def _env_file(path: str, form: str, owners: Optional[Set[int]]) -> Dict[str, str
 
 def _units(app: Mapping[str, Any]) -> List[_Unit]:
     """Return the application's units; those that systemd does not know are left out."""
-    names = [place["unit"] for place in app["processes"] if "unit" in place] + list(app["service"])
+    names = [*process_sources.units(app["processes"]), *app["service"]]
     full = list(dict.fromkeys(units.full_name(name) for name in names))
     if not full:
         return []

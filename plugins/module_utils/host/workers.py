@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from typing import Any, Collection, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ..rules import process_sources, proofs
 from ..rules.fingerprint import fingerprint
 from ..rules.frameworks import MOST_KEYS, Profile, SettingsError, decode
-from . import given, helpers, pid_files, processes, units
-from .age import Ages
+from . import given, helpers, processes, sight, units
 from .processes import EnvironmentUnknown, Process
 
 Application = Mapping[str, Any]
@@ -35,36 +35,31 @@ class Named(NamedTuple):
 
 def needed(app: Application) -> List[str]:
     """Return what has to be read of every process of the host to find those that `app_keys_processes` names."""
-    kinds = {"unit": "cgroups", "pattern": "command"}
-    return [kind for place, kind in kinds.items() if any(place in one for one in app["processes"])]
+    return sorted({what for place in app["processes"] for what in process_sources.of(place).reads})
 
 
 def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
     """Return the processes that are to be proven."""
-    by_name = {unit.name: unit for unit in shown}
-    own = processes.lineage(table, os.getpid())
-    found, doubts, together = {}, {}, []
+    here = sight.Processes(table, shown)
+    found: Set[int] = set()
+    doubts: Dict[int, str] = {}
+    together: List[Set[int]] = []
     sure: Set[int] = set()
     called: Set[int] = set()
     for place in app["processes"]:
-        doubt = None
-        if "unit" in place:
-            unit = by_name[units.full_name(place["unit"])]
-            members = processes.in_cgroup(table, unit.cgroup) if unit.cgroup else []
-        elif "pid_file" in place:
-            members, doubt = pid_files.read(table, place["pid_file"])
-        else:
-            members = processes.matching(table, place["pattern"], own)
-            called.update(process.pid for process in members)
-        found.update({process.pid: process for process in members})
-        pids = {process.pid for process in members}
-        if doubt:
-            doubts.update(dict.fromkeys(pids, doubt))
+        source = process_sources.of(place)
+        members = source.find(here, place)
+        pids = set(members.pids)
+        found |= pids
+        if members.doubt:
+            doubts.update(dict.fromkeys(pids, members.doubt))
         else:
             sure |= pids
-        if "pattern" not in place:
+        if source.together:
             together.append(pids)
-    wholes = {pid: processes.whole(process) for pid, process in sorted(found.items())}
+        else:
+            called |= pids
+    wholes = {pid: processes.whole(table[pid]) for pid in sorted(found)}
     return Named(
         {pid: process for pid, process in wholes.items() if process},
         {pid: doubt for pid, doubt in doubts.items() if pid not in sure},
@@ -85,20 +80,21 @@ def read(
     the files say.
     """
     profile: Profile = app["profile"]
-    ages = Ages(table, named.processes, stamps) if app["proof"] == "process_age" else None
     entries = [file for file, _values in env_files]
+    weaker = proofs.named(app["proof"]).read
+    here = sight.Keys(table, named.processes, stamps, entries)
     by_files = env_files[0][1] if env_files else {}
     found = {}
     for process, values in given.settings(named.processes.values(), profile.names):
         pid = process.pid
         ours = not isinstance(values, EnvironmentUnknown) and bool(values)
-        how = "environ"
+        how = proofs.ENVIRONMENT
         if isinstance(values, EnvironmentUnknown):
             said = blank(values.kind, str(values))
         else:
-            said = in_fingerprints(profile, {**by_files, **values} if ages else values)
-        if ages and _kind(said) != "gone" and (not ours or _agrees(said, entries)):
-            said, how = ages.read(process, entries), "process_age"
+            said = in_fingerprints(profile, {**by_files, **values} if weaker else values)
+        if weaker and _kind(said) != "gone" and (not ours or _agrees(said, entries)):
+            said, how = dict(weaker(here, pid)), app["proof"]
         if pid in named.doubts and not ours:
             said = blank("doubtful", named.doubts[pid])
         found[pid] = {**_identity(process), "parent": process.parent, "by": how, **said}

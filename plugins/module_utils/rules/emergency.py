@@ -7,28 +7,15 @@ from __future__ import annotations
 from . import ring as rings
 from . import soak
 from .durations import stamp
+from .frameworks import PROFILES
 from .ring import Ring
-
-# What ends with a key, by the framework's own rules.
-ENDS = {
-    "django": "every login (the session's hash is checked against SECRET_KEY and SECRET_KEY_FALLBACKS), every password reset link, and all "
-    "that the application signed with django.core.signing",
-    "flask": "every session (the cookie is signed with it), and all that the application signed with itsdangerous",
-    "itsdangerous": "everything that the application signed with it",
-    "laravel": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "
-    "encrypt(): encrypt that anew first, or it is lost",
-    "rails": "every session, every signed and encrypted cookie, signed ids, and messages of a verifier or encryptor",
-    "airflow": "every stored connection and variable that was not encrypted anew: run `airflow rotate-fernet-key` first, or they are lost",
-    "keygrip": "every cookie that was signed with it, sessions among them",
-    "jupyterhub": "the stored auth_state of every user: they have to log in again",
-}
 
 
 def cost(ring: Ring, leaked: str, goal: str = "rollout") -> str:
     """Say what happens, and to whom, when this key is rolled without its soak by a playbook with this goal."""
     key = rings.find(ring, leaked)
     state = key["state"] if key else "unknown"
-    ends = f"What {leaked} signed or encrypted ends at once when retire opens: {ENDS[ring['framework']]}"
+    ends = f"What {leaked} signed or encrypted ends at once when retire opens: {PROFILES[ring['framework']]['ends']}"
     if state == "primary" and goal != "rollout":
         then = "phased.keys.rollout then lets go of it without a soak"
         return f"{leaked} signs now, and phased.keys.{goal} goes its one step; {then}. {ends}"

@@ -26,39 +26,50 @@ DEFAULT_FRAMEWORK = "django"
 #              hex digits), "base64:32" (Laravel's) or "fernet"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
+#   ends       what ends with a key, in words: whoever rolls a leaked one without its soak is told. No field of an application's own
 # Sources: the frameworks' own documentation of these settings.
 PROFILES: Dict[str, Dict[str, Any]] = {
     "django": {
         "primary": "SECRET_KEY", "fallbacks": "SECRET_KEY_FALLBACKS", "separator": ",",
         "signs": "first", "key": "text", "soak": "14d",
+        "ends": "every login (the session's hash is checked against SECRET_KEY and SECRET_KEY_FALLBACKS), every password reset link, and all "
+        "that the application signed with django.core.signing",
     },
     "flask": {
         "primary": "FLASK_SECRET_KEY", "fallbacks": "FLASK_SECRET_KEY_FALLBACKS", "separator": "json",
         "signs": "first", "key": "text", "soak": "31d",
+        "ends": "every session (the cookie is signed with it), and all that the application signed with itsdangerous",
     },
     "itsdangerous": {
         "primary": "SECRET_KEYS", "fallbacks": "SECRET_KEYS", "separator": ",",
         "signs": "last", "key": "text", "soak": None,
+        "ends": "everything that the application signed with it",
     },
     "laravel": {
         "primary": "APP_KEY", "fallbacks": "APP_PREVIOUS_KEYS", "separator": ",",
         "signs": "first", "key": "base64:32", "soak": "120m",
+        "ends": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "
+        "encrypt(): encrypt that anew first, or it is lost",
     },
     "rails": {
         "primary": "SECRET_KEY_BASE", "fallbacks": "SECRET_KEY_BASE_PREVIOUS", "separator": ",",
         "signs": "first", "key": "hex64", "soak": None,
+        "ends": "every session, every signed and encrypted cookie, signed ids, and messages of a verifier or encryptor",
     },
     "airflow": {
         "primary": "AIRFLOW__CORE__FERNET_KEY", "fallbacks": "AIRFLOW__CORE__FERNET_KEY", "separator": ",",
         "signs": "first", "key": "fernet", "soak": None,
+        "ends": "every stored connection and variable that was not encrypted anew: run `airflow rotate-fernet-key` first, or they are lost",
     },
     "keygrip": {
         "primary": "COOKIE_KEYS", "fallbacks": "COOKIE_KEYS", "separator": ",",
         "signs": "first", "key": "text", "soak": None,
+        "ends": "every cookie that was signed with it, sessions among them",
     },
     "jupyterhub": {
         "primary": "JUPYTERHUB_CRYPT_KEY", "fallbacks": "JUPYTERHUB_CRYPT_KEY", "separator": ";",
         "signs": "first", "key": "hex32", "soak": None,
+        "ends": "the stored auth_state of every user: they have to log in again",
     },
 }  # fmt: skip
 FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak")
@@ -90,7 +101,7 @@ class SettingsError(PhasedKeysError):
 
 
 class Profile(NamedTuple):
-    """A framework as one application uses it; the fields are those of `PROFILES`."""
+    """A framework as one application uses it; the fields are those of `FIELDS`."""
 
     primary: str
     fallbacks: str
@@ -116,7 +127,7 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     """Return the profile of `framework` with the fields of `settings` in place of its own."""
     if framework not in PROFILES:
         raise SettingsError("profile", f"app_keys_framework is {framework!r}; known are {', '.join(sorted(PROFILES))}")
-    fields = dict(PROFILES[framework])
+    fields = {field: PROFILES[framework][field] for field in FIELDS}
     for field, value in (settings or {}).items():
         if field not in FIELDS:
             raise SettingsError("profile", f"app_keys_settings has no field {field!r}; it has {', '.join(FIELDS)}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from . import pools
+from . import pools, process_sources
 from .durations import stamp
 from .order import Order
 
@@ -303,8 +303,8 @@ def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
 
 
 EMPTIED = (
-    "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its unit, pid_file or "
-    "pattern"
+    "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its "
+    f"{process_sources.one_of(list(process_sources.SOURCES))}"
 )
 MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
 STALE = "it reloaded without a new environment, or was not restarted"

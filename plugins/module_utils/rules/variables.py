@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional
 
-from . import env_text
+from . import process_sources, proofs
 from .durations import DurationError, seconds
+from .env_formats import FORMATS
 from .errors import PhasedKeysError
 from .fingerprint import PATTERN
 from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
@@ -89,7 +90,7 @@ def application(values: Mapping[str, Any]) -> Dict[str, Any]:
     if not processes:
         raise VariableError(
             "nothing says where the workers are: set app_keys_service to the application's unit, or app_keys_processes "
-            "to {pid_file: PATH} or {pattern: REGULAR EXPRESSION}"
+            f"to {process_sources.one_of(process_sources.forms(but='unit'))}"
         )
     return {**values, "processes": processes, "profile": profile_of(values)}
 
@@ -185,9 +186,9 @@ def _number(value: Any, name: str) -> int:
     return int(value)
 
 
-def _one_of(*allowed: str) -> Callable[[Any, str], str]:
+def _one_of(allowed: Collection[str]) -> Callable[[Any, str], str]:
     def read_one(value: Any, name: str) -> str:
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise VariableError(f"{name} is {value!r}; it is one of {', '.join(allowed)}")
         return str(value)
 
@@ -207,22 +208,12 @@ def _command(value: Any, name: str) -> Any:
 def _processes(value: Any, name: str) -> List[Dict[str, Any]]:
     places = []
     for place in value if isinstance(value, list) else [value]:
-        kinds = set(place) - {"idle"} if isinstance(place, Mapping) else set()
-        if len(kinds) != 1 or not kinds <= {"unit", "pid_file", "pattern"}:
-            raise VariableError(
-                f"{name} holds {place!r}; a place is {{unit: NAME}}, {{pid_file: PATH}} or {{pattern: REGULAR EXPRESSION}}, "
-                "with idle: true beside it where its main process may run without workers"
-            )
-        (kind,) = kinds
-        _text(place[kind], name)
-        if kind == "pattern":
-            try:
-                re.compile(place["pattern"])
-            except re.error as error:
-                raise VariableError(f"{name} has a pattern that is no regular expression: {error}") from None
-        places.append(
-            {kind: place[kind], **({"idle": True} if _truth(place.get("idle", False), f"{name}.idle") else {})}
-        )
+        try:
+            usable = process_sources.read(place)
+        except ValueError as error:
+            raise VariableError(f"{name} {error}") from None
+        idle = _truth(place.get(process_sources.IDLE, False), f"{name}.{process_sources.IDLE}")
+        places.append({**usable, **({process_sources.IDLE: True} if idle else {})})
     return places
 
 
@@ -250,15 +241,15 @@ VARIABLES: Dict[str, Variable] = {
     "framework": Variable(DEFAULT_FRAMEWORK, _text, fleet=True),
     "settings": Variable({}, _mapping, fleet=True),
     "env_file": Variable([], _texts),
-    "env_format": Variable("systemd", _one_of(*env_text.FORMATS)),
+    "env_format": Variable("systemd", _one_of(FORMATS)),
     "env_owner": Variable(None, lambda value, name: _text(str(value), name)),
     "env_group": Variable(None, lambda value, name: _text(str(value), name)),
     "env_mode": Variable(None, _mode),
     "service": Variable([], _texts),
-    "service_scope": Variable("system", _one_of("system", "user")),
+    "service_scope": Variable("system", _one_of(("system", "user"))),
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
-    "proof": Variable("environ", _one_of("environ", "process_age")),
+    "proof": Variable(proofs.ENVIRONMENT, _one_of(proofs.PROOFS)),
     "app_check": Variable(None, _app_check),
     "timeout": Variable(60.0, _duration),
     "settle": Variable(2.0, _duration),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import pools, proof
+from . import pools, proof, proofs
 from .durations import stamp
 from .order import Order, Token
 from .proof import Finding
@@ -82,8 +82,7 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     good = order.wants if converge else order.admits
     write = not all(_does(good, file) for file in look["files"])
     restart = not all(_does(good, worker) for worker in look["workers"])
-    if look["proof"] == "process_age" and look["workers"]:
-        # The file's age is the proof there: one that is written makes every worker older than it.
+    if proofs.named(look["proof"]).renewed and look["workers"]:
         restart = restart or write
     lost = down(look)
     if converge and lost and not order.urgent:

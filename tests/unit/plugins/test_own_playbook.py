@@ -41,7 +41,9 @@ def test_a_visit_for_which_nobody_vouches_fails_where_its_task_waits_for_nothing
     fleet = after("prepare", ("web1", "web2"))
     fleet.join(1)
     tasks = [{"name": "Visit", "phased.keys.env_keys": None}]
-    Path(fleet.folder / "visit.yml").write_text(yaml.safe_dump([{"hosts": "web2", "gather_facts": False, "tasks": tasks}]))
+    Path(fleet.folder / "visit.yml").write_text(
+        yaml.safe_dump([{"hosts": "web2", "gather_facts": False, "tasks": tasks}])
+    )
     before = fleet[1].env.read_text()
     fleet.run(str(fleet.folder / "visit.yml")).ended(2).says("web2 has no record, and no host that has one vouches")
     assert fleet[1].env.read_text() == before

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils.rules import emergency
+from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import PROFILES
 from builders import ALIEN, NEW, OLD, T0, at, opened
 
-ENDS = f"ends at once when retire opens: {emergency.ENDS['django']}"
+ENDS = f"ends at once when retire opens: {PROFILES['django']['ends']}"
 ROLLBACK = opened(at("promoted"), "rollback", T0)
 
 

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A keyring in a store that nobody knows: refused by its kind, whoever asks for it, before anything is read, sent or written."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from ansible_collections.phased.keys.plugins.plugin_utils import stores
+from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
+from ansible_collections.phased.keys.plugins.plugin_utils.keyring_store import Store
+from light_fleet import Fleet
+
+After = Callable[..., Fleet]
+URL = "etcd://ops:hunter2@keys.example.org/shop"
+REFUSED = "app_keys_keyring is a URL that begins with etcd://, and there is no store of that kind: give it a path. Nothing was changed"
+
+
+@pytest.mark.parametrize("name", ["status", "prepare", "adopt", "deploy", "visit"])
+def test_a_url_of_no_store_is_refused_and_no_folder_is_made_for_it(after: After, name: str) -> None:
+    fleet = after("adopt", ("web1",))
+    before = fleet.unchanged()
+    given = ("-e", f"app_keys_keyring={URL}")
+    run = getattr(fleet, name)(*given) if name in ("deploy", "visit") else fleet.run(name, *given)
+    run.ended(2).says(REFUSED)
+    assert "hunter2" not in run.text
+    assert fleet.unchanged() == before
+    assert not list(fleet.folder.rglob("etcd:*"))
+
+
+class Elsewhere(Store):
+    """A store that only says where it was asked."""
+
+    def __init__(self, place: str, loader: Any) -> None:
+        self.path, self.loader = place, loader
+
+    def _refuse(self, *_given: Any, **_more: Any) -> Any:
+        raise NotImplementedError
+
+    exists = load = excerpt = ready = create = replace = _refuse
+
+
+def test_one_entry_is_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stores.STORES, "etcd", Elsewhere)
+    found = stores.store_for(stores.place("ETCD://keys/shop", "/inventory"), "loader")
+    assert (type(found), found.path, found.loader) == (Elsewhere, "ETCD://keys/shop", "loader")  # type: ignore[attr-defined]
+    assert type(stores.store_for("/keys/shop.yml", _Loader())) is KeyringFile
+    with pytest.raises(stores.KeyringFileError, match="give it a path or a URL that begins with etcd://"):
+        stores.store_for("vault://keys/shop", "loader")
+
+
+def test_a_store_that_lacks_an_operation_is_none() -> None:
+    lacking = {
+        name: value
+        for name, value in vars(Elsewhere).items()
+        if name != "replace" and not name.startswith("__abstract")
+    }
+    with pytest.raises(TypeError, match="abstract"):
+        type("Lacking", (Store,), lacking)("place", None)
+
+
+class _Loader:
+    _vault = type("Vault", (), {"secrets": ()})()
