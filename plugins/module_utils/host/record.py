@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record: what a host remembers of its visits, without a secret.
+"""The record: what a host remembers of its visits, without a secret. docs/keyring.md says of each field who writes and reads it.
 
+schema   the number of this form; one that is higher was written by a newer release
+name     the application
 ring, counter, nonce, step   the token of the last step that visited, written before anything else
 member   whose record it is: the host's name in the inventory, where the controller said it
 state    visiting, proven, or unproven: how that visit ended
@@ -53,6 +55,8 @@ def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
         return None
     try:
         record = json.loads(text)
+        if not _whole(record["schema"]) or record["schema"] < 1:
+            raise TypeError("schema")
         if record["schema"] > SCHEMA:
             raise RecordError(f"{where} was written by a newer release of phased.keys: use that one")
         for field, right in _FIELDS.items():
