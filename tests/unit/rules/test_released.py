@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Dict, List, Set
 
 import pytest
-import yaml
 from ansible_collections.phased.keys.plugins.module_utils.host import record as records
 from ansible_collections.phased.keys.plugins.module_utils.rules import gate, history, members, next_step, shapes, steps
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
@@ -23,34 +22,12 @@ from ansible_collections.phased.keys.plugins.module_utils.rules.durations import
 from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
 from ansible_collections.phased.keys.plugins.plugin_utils import door
 from builders import DAY, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, worker
+from kept import KEYRINGS, RECORDS, fields, load, values
 
-RELEASED = Path(__file__).resolve().parent / "released"
-KEYRINGS = sorted(RELEASED.glob("keyring-*.yml"))
-RECORDS = sorted(RELEASED.glob("record-*.json"))
-# What stands below these has the names of hosts, files or keys, or is the user's own.
-NAMED = ("members", "settings", "stopped", "files", "linked", "stamps")
 # The keys of the released keyring: retired, dropping since it has leaked, withdrawn, retiring, and the one that signs.
 FIRST, LEAKED, TAKEN_BACK, BEFORE, SIGNS = (
     "d0f32fddb84868a8", "e7e9e7b067ab52d6", "05a31a0e46f62a12", "0d64baf9e56f145f", "bdf1c0980277e627",
 )  # fmt: skip
-
-
-def fields(value: Any, where: str = "") -> Iterator[str]:
-    """Every field of a document, as docs/keyring.md names it: `keys.state`, `members.*.since`."""
-    if isinstance(value, list):
-        for one in value:
-            yield from fields(one, where)
-    elif isinstance(value, dict):
-        named = where.rpartition(".")[2] in NAMED
-        for name, one in value.items():
-            place = f"{where}.{'*' if named else name}".lstrip(".")
-            if not named:
-                yield place
-            yield from fields(one, place)
-
-
-def load(path: Path) -> Dict[str, Any]:
-    return dict(yaml.safe_load(path.read_text()) if path.suffix == ".yml" else json.loads(path.read_text()))
 
 
 def life() -> List[Dict[str, Any]]:
@@ -119,22 +96,11 @@ def test_each_says_something_of_every_field(path: Path) -> None:
     """A field that is always null here could mean anything."""
     document = load(path)
     said = {
-        place for place in set(fields(document)) if any(value not in (None, [], {}) for value in at(document, place))
+        place
+        for place in set(fields(document))
+        if any(value not in (None, [], {}) for value in values(document, place))
     }
     assert set(fields(document)) - said <= {"step.spreading", "step.excuses", "step.closed"}
-
-
-def at(value: Any, place: str) -> Iterator[Any]:
-    """Every value that stands at a place."""
-    name, _dot, rest = place.partition(".")
-    if isinstance(value, list):
-        for one in value:
-            yield from at(one, place)
-    elif not place:
-        yield value
-    elif isinstance(value, dict):
-        for one in value.values() if name == "*" else [value[name]] if name in value else []:
-            yield from at(one, rest)
 
 
 def test_the_keyring_says_what_it_said(keyring: Dict[str, Any]) -> None:
