@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record: what a host remembers of its visits, without a secret.
+"""The record: what a host remembers of its visits, without a secret. docs/keyring.md says of each field who writes and reads it.
 
+schema   the number of this form; one that is higher was written by a newer release
+name     the application
 ring, counter, nonce, step   the token of the last step that visited, written before anything else
 member   whose record it is: the host's name in the inventory, where the controller said it
 state    visiting, proven, or unproven: how that visit ended
@@ -57,12 +59,12 @@ def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(where, str(error)) from None
-    if not isinstance(record, dict) or not _whole(record.get("schema")):
+    if not isinstance(record, dict) or not _whole(record.get("schema")) or record["schema"] < 1:
         raise _damaged(where, "schema")
     if record["schema"] > SCHEMA:
         raise RecordError(f"{where} was written by a newer release of phased.keys: use that one")
     for field, right in _FIELDS.items():
-        if not right(record.get(field)):
+        if field not in record or not right(record[field]):
             raise _damaged(where, field)
     for field, right in _MORE.items():
         if not right(record.get(field)):

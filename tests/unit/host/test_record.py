@@ -78,7 +78,7 @@ def change(folder: Path, **fields: Any) -> None:
 
 DAMAGED: Dict[str, Any] = {
     "ring": (..., None, 1, ["x"]), "nonce": (..., None, 1), "state": (..., None, 2), "step": (..., None, {}),
-    "counter": (..., None, "7", 7.5, True, 10**400), "at": (..., None, "x", True, float("nan"), float("inf")), "schema": (..., "1", None),
+    "counter": (..., None, "7", 7.5, True, 10**400), "at": (..., None, "x", True, float("nan"), float("inf")), "schema": (..., "1", None, 0, -1, True, 1.0, []),
     "member": (1, ["web1"]), "signs": (1, []), "workers": ("3", 2.5, True), "stopped": ([], {"bb": "x"}, {"bb": None}, 1),
     "files": ([], {"x": 1}, "x"), "linked": ([], {"x": "y"}), "leaked": ("cc", [1], {"a": "b"}),
     "pools": ("2", 2, {"a": 1}, [None], ["2"], [1.5], [True]), "uids": ("33", 33, {"a": 1}, [None], ["x"], [1.5], [True]),
@@ -93,7 +93,7 @@ DAMAGED: Dict[str, Any] = {
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in DAMAGED.items() for value in values])
 def test_a_field_that_is_not_what_it_should_be_is_damage(field: str, value: Any, tmp_path: Path) -> None:
     change(tmp_path, **{field: value})
-    damaged(tmp_path, field if field != "schema" else "")
+    damaged(tmp_path, field)
 
 
 @pytest.mark.parametrize(

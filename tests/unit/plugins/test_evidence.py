@@ -11,6 +11,7 @@ from typing import Any, Dict
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
 from ansible_collections.phased.keys.plugins.plugin_utils import run_folder
+from ansible_collections.phased.keys.plugins.plugin_utils.fleet import FleetError
 from ansible_collections.phased.keys.plugins.plugin_utils.fleet_action import unreachable
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables of the README and the role's specification name every variable, and those of one run as such."""
+"""The tables of the README and the role's specification name every variable, those of one run as such, and the README the defaults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import List
 
+import pytest
 import yaml
 from ansible_collections.phased.keys.plugins.module_utils.rules.variables import PREFIX, VARIABLES
 
@@ -30,6 +31,15 @@ def test_the_readme_s_two_tables_name_the_variables_that_last_and_those_of_one_r
     lasting, of_one_run = README.split("\n## Variables\n")[1].split("\nFor one run, ")
     assert sorted(named(lasting)) == sorted(LASTING)
     assert sorted(named(of_one_run.split("\n## ")[0])) == sorted(OF_ONE_RUN)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in LASTING if VARIABLES[name[len(PREFIX) :]].default not in (None, [], {})]
+)
+def test_the_readme_says_the_default_that_is_used(name: str):
+    (row,) = re.findall(rf"^\| `{name}`.* \| `([^`]+)`[^|]* \|$", README, re.MULTILINE)
+    variable = VARIABLES[name[len(PREFIX) :]]
+    assert variable.read(yaml.safe_load(row), name) == variable.default
 
 
 def test_the_role_takes_every_variable_that_lasts_and_of_one_run_only_what_a_visit_takes():
