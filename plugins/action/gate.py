@@ -91,6 +91,8 @@ class ActionModule(FleetAction):
         """Open the step of a phase that has anything to do, after waiting for a short soak, unless the fleet has to be looked at first."""
         if self.checking and self.goal == "adopt" and not self.file.exists():
             return {**self.visits(()), "text": "the keyring that adopt would write is not there"}
+        # For the closing count, which is told of no phase.
+        run_folder.begin({**run_folder.current(), "goal": self.goal, "phase": self.phase})
         ring = self.load()
         ring = self.written(ring, self.told(ring))
         while True:
@@ -294,7 +296,9 @@ class ActionModule(FleetAction):
                 return asked
         ring = self.answering(ring)
         proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
-        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved))
+        run = run_folder.current()
+        goes_on = next_step.goes_on(run.get("goal", ""), run.get("phase", ""))
+        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved, goes_on))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""

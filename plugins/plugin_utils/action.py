@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.host.arguments import APPLICATION
-from ..module_utils.rules import variables
+from ..module_utils.rules import variables, wording
 from ..module_utils.rules.ring import Ring
 from . import fleet, run_folder
 from .asking import GRACE, AskingAction, HostTrouble, boot_time
@@ -44,11 +44,23 @@ class HostAction(AskingAction):
             self.keep(task_vars, {"unreachable": True, "msg": str(error)})
             raise
         self.keep(task_vars, said)
+        said = self.told(str(task_vars["inventory_hostname"]), said)
         result.update({name: said[name] for name in self.shown() if name in said}, **self.discovered())
         if self.nonce and self.kind == run_folder.LOOK:
             # The gate says what is wrong with a host, and everybody else is looked at and shown all the same.
             result["failed"] = False
         return result
+
+    def told(self, host: str, said: Dict[str, Any]) -> Dict[str, Any]:
+        """Return what a host said with what its visit did as one sentence, and show that: of a task that went well Ansible shows no message."""
+        if self.kind != run_folder.VISIT or said.get("failed") or "evidence" not in said:
+            return said
+        sentence = wording.visited(host, said, bool(self._task.check_mode))
+        if not sentence:
+            return said
+        if not self._task.check_mode:
+            self._display.display(sentence)
+        return {**said, "msg": sentence}
 
     @abc.abstractmethod
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:

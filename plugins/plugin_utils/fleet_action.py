@@ -12,7 +12,6 @@ import time
 from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
-from ansible.release import __version__
 
 from ..module_utils.rules import slices
 from ..module_utils.rules.evidence import Survey
@@ -24,8 +23,6 @@ from .asking import HostTrouble, boot_time
 from .fleet import Fleet, FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
-# Before 2.19 ansible-core shows a failure as one line of JSON, which nobody can read at night.
-SHOWS_FAILURES = tuple(int(part) for part in __version__.split(".")[:2]) >= (2, 19)
 STEPPED_OVER = (
     "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
     "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
@@ -71,9 +68,17 @@ class FleetAction(ActionBase):
             result.update(self.answer(self.task_vars))
         except (FleetError, HostTrouble, KeyringFileError, RingError, SettingsError) as error:
             result.update(failed=True, msg=str(error))
-        if result.get("failed") and not SHOWS_FAILURES:
-            self.say(str(result["msg"]))
+        if result.get("failed"):
+            result["msg"] = self.shown_once(str(result["msg"]))
         return result
+
+    def shown_once(self, text: str) -> str:
+        """Show a refusal of several lines, and return what is left to say of it: Ansible prints a result's message as JSON, and since 2.19 twice."""
+        headline, *more = text.splitlines()
+        if not more:
+            return text
+        self.say(text)
+        return f"{headline} (the whole is shown above)"
 
     def found(self) -> Fleet:
         """Return the fleet as the first action of this run found it."""

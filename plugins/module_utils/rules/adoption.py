@@ -10,7 +10,7 @@ from . import folders
 from . import ring as rings
 from .durations import stamp
 from .evidence import Survey, claimed_workers, usable
-from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings, source_findings
+from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsiders, place, process_findings, source_findings
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
 UNSEEN = 2
@@ -156,8 +156,8 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
         for file in evidence["files"]
         for key, why in (file.get("unusable") or {}).items()
     ]
-    found += [outsider(other, "a restart") for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
-    return found
+    others = [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
+    return found + outsiders(evidence, others, "a restart")
 
 
 def _rings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:

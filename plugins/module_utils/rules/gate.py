@@ -90,14 +90,15 @@ def closing(
     evidence: Mapping[str, Evidence],
     survey: Survey,
     proved: Optional[Mapping[str, Evidence]] = None,
+    goes_on: bool = False,
 ) -> Verdict:
     """Count the fleet after the last batch, and close the step if every member is proven.
 
-    `proved` is the evidence of this run's visits: what was restarted since is said.
+    `proved` is the evidence of this run's visits: what was restarted since is said. `goes_on` says that the run has phases left.
     """
     count = proofs.count(ring, fleet, evidence, survey)
     if count.complete:
-        verdict = _finished(ring, count, evidence, survey.clock)
+        verdict = _finished(ring, count, evidence, survey.clock, goes_on)
         since = [f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, evidence).items()]
         return verdict._replace(text="\n".join([verdict.text, *since]))
     name = ring["step"]["name"]
@@ -199,7 +200,7 @@ def _go_on(
 ) -> Verdict:
     """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
     if count.complete:
-        return _finished(ring, count, evidence, survey.clock)
+        return _finished(ring, count, evidence, survey.clock, next_step.goes_on(wish.goal, wish.phase))
     name = ring["step"]["name"]
     blocked = proofs.not_visitable(ring, fleet, evidence, survey)
     visit = proofs.visits(ring, fleet, evidence, survey)
@@ -218,9 +219,9 @@ def _go_on(
     return Verdict("visit", members.register(ring, fleet, survey.clock), text, visit)
 
 
-def _finished(ring: Ring, count: Count, evidence: Mapping[str, Evidence], now: float) -> Verdict:
+def _finished(ring: Ring, count: Count, evidence: Mapping[str, Evidence], now: float, goes_on: bool) -> Verdict:
     closed = closed_ring(ring, count, now)
-    text = f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now)}"
+    text = f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
     return Verdict("stay", closed, "\n".join([text, *wording.beside(evidence)]))
 
 

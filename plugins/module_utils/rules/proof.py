@@ -14,10 +14,15 @@ Evidence = Mapping[str, Any]
 
 
 class Finding(NamedTuple):
-    """Why a member is not proven: what was `seen`, and what to `do`."""
+    """Why a member is not proven: what was `seen`, and what to `do`.
+
+    `machine` is said of what every member on that machine sees alike: a process that belongs to none of them. Such a finding is
+    shown once for all of them.
+    """
 
     seen: str
     do: str
+    machine: str = ""
 
 
 def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
@@ -52,10 +57,9 @@ def judge(
     found += process_findings(evidence)
     # Where a rollout is taken back it may still do what is asked for.
     found += [] if asked.urgent else source_findings(evidence)
-    for other in evidence["others"]:
-        if not is_claimed(evidence, other, claimed):
-            found.append(outsider(other, restart))
-    return found
+    return found + outsiders(
+        evidence, [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)], restart
+    )
 
 
 def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
@@ -223,7 +227,7 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
     """Find workers that came or went between two looks, with no worker above them that lasts."""
     if not evidence["workers"] or evidence["settled"]:
         return []
-    pids = ", ".join(str(pid) for pid in evidence["unsettled"]) or "a unit restarted"
+    pids = listed([str(pid) for pid in evidence["unsettled"]]) or "a unit restarted"
     return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
@@ -232,13 +236,26 @@ def is_claimed(evidence: Evidence, other: Mapping[str, Any], claimed: Set[Tuple[
     return not other.get("more") and (evidence["machine"], other["pid"], other["ticks"]) in claimed
 
 
-def outsider(other: Mapping[str, Any], restart: str) -> Finding:
-    """Say that a process outside the named ones holds one of our keys."""
-    more = f" (and {other['more']} more like it)" if other.get("more") else ""
-    return Finding(
-        f"{_pids([other])} ({other['command']}){more} holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
-        f"name it in app_keys_processes and app_keys_service if it is part of the application, or end it; {restart} does not reach it",
-    )
+def outsiders(evidence: Evidence, others: Sequence[Mapping[str, Any]], restart: str) -> List[Finding]:
+    """Say that processes outside the named ones hold one of our keys: those of one command that hold the same key together."""
+    groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
+    for other in others:
+        groups.setdefault((other["command"], other["signs"] or "a key of the keyring"), []).append(other)
+    return [
+        Finding(
+            f"{_pids(alike)} ({command}){_more(alike)} {'holds' if len(alike) == 1 else 'hold'} {key} and "
+            f"{'is' if len(alike) == 1 else 'are'} not among app_keys_processes",
+            OUTSIDE.format(restart=restart, them="it" if len(alike) == 1 else "them"),
+            evidence["machine"],
+        )
+        for (command, key), alike in groups.items()
+    ]
+
+
+def _more(alike: Sequence[Mapping[str, Any]]) -> str:
+    """Say of how many processes that are like these the host has said nothing else."""
+    unlisted = sum(other.get("more") or 0 for other in alike)
+    return f" (and {unlisted} more like {'it' if len(alike) == 1 else 'them'})" if unlisted else ""
 
 
 def differs(asked: Order, holder: Mapping[str, Any]) -> str:
@@ -297,9 +314,18 @@ def _held(holder: Mapping[str, Any]) -> Tuple[Any, Set[str]]:
 
 def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
     first = min(workers, key=lambda worker: worker["started"])
-    pids = ", ".join(str(worker["pid"]) for worker in workers)
     noun = "pid" if len(workers) == 1 else "pids"
-    return f"{noun} {pids}, started {stamp(first['started'])},"
+    return f"{noun} {listed([str(worker['pid']) for worker in workers])}, started {stamp(first['started'])},"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a person reads them; of a long list the first, and how many more there are."""
+    if len(names) <= FIRST + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:FIRST])} and {len(names) - FIRST} more"
+
+
+FIRST = 2  # so many of a long list are named
 
 
 EMPTIED = (
@@ -307,6 +333,9 @@ EMPTIED = (
     "pattern"
 )
 MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
+OUTSIDE = (
+    "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
+)
 STALE = "it reloaded without a new environment, or was not restarted"
 ELSEWHERE = (
     "something else gives it its keys: look for the setting in its unit (systemctl cat), in the script that starts it and in the settings of "

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import folders, members, soak, visit
 from . import ring as rings
@@ -14,7 +14,7 @@ from .evidence import Count
 from .history import clock
 from .next_step import next_text
 from .order import Order
-from .proof import Finding
+from .proof import Finding, listed
 from .ring import Ring
 
 SEEN_WIDTH = 52
@@ -52,7 +52,7 @@ def _proven(ring: Ring, count: Count) -> str:
 
 def _noted(count: Count) -> str:
     """Say what is to be known and stands in nobody's way; `status` has all of it."""
-    parts = [f"{member}: {finding.seen} ({finding.do})" for member, found in count.noted.items() for finding in found]
+    parts = [f"{names}: {finding.seen} ({finding.do})" for names, found in together(count.noted) for finding in found]
     more = f", and {len(parts) - NOTED} more" if len(parts) > NOTED else ""
     return f"; noted: {'; '.join(parts[:NOTED])}{more}" if parts else ""
 
@@ -69,10 +69,10 @@ def refusal(ring: Ring, headline: str, count: Count, findings: Mapping[str, Sequ
 
 def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
     """Return findings as lines in three columns: the member, what was seen, what to do."""
-    width = max((len(member) for member in findings), default=0)
+    rows = together(findings)
+    width = max((len(names) for names, _found in rows), default=0)
     lines = []
-    for member, found in findings.items():
-        name = member
+    for name, found in rows:
         for finding in found:
             seen = textwrap.wrap(finding.seen, SEEN_WIDTH, break_on_hyphens=False)
             todo = textwrap.wrap(finding.do, DO_WIDTH, break_on_hyphens=False)
@@ -83,6 +83,46 @@ def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
                 lines.append(f"  {name:<{width}}  {left:<{SEEN_WIDTH}} {arrow} {right}".rstrip())
                 name = ""
     return lines
+
+
+def together(findings: Mapping[str, Sequence[Finding]]) -> List[Tuple[str, List[Finding]]]:
+    """Return findings with the names of those that they are of: what several members on one machine see alike once for all of them."""
+    seen_by: Dict[Finding, List[str]] = {}
+    for member, found in findings.items():
+        for finding in found:
+            if finding.machine:
+                seen_by.setdefault(finding, []).append(member)
+    rows: Dict[Tuple[str, ...], List[Finding]] = {}
+    for member, found in findings.items():
+        for finding in found:
+            members = tuple(seen_by.get(finding, [member]))
+            if members[0] == member:
+                rows.setdefault(members, []).append(finding)
+    return [(listed(names), found) for names, found in rows.items()]
+
+
+def visited(host: str, answer: Mapping[str, Any], checking: bool = False) -> str:
+    """Say what a visit did on a host, or would do (`checking`); nothing where the host needed nothing, or was left alone.
+
+    `answer` is what `env_keys` returns of a host that did not fail.
+    """
+    did, seen, note = answer["did"], answer["evidence"], str(answer.get("msg") or "")
+    parts = []
+    if did["written"]:
+        number = len(did["written"])
+        parts.append(f"{'would write' if checking else 'wrote'} {number} {'file' if number == 1 else 'files'}")
+    if did["restarted"]:
+        parts.append(f"{'would restart' if checking else 'restarted'} {seen['restart']}")
+    if answer["proven"] and not checking and answer["needed"]:
+        parts.append(_proof(len(seen["workers"]), did["took"]))
+    return f"{host}: {'. '.join(text for text in (', '.join(parts), note) if text)}" if parts or note else ""
+
+
+def _proof(workers: int, took: float) -> str:
+    """Say by what a visit has proven its host, and `took` how many seconds that took from the restart; 0 where nothing was restarted."""
+    if not workers:
+        return "proven by its file alone, for nothing runs"
+    return f"{workers} {'worker' if workers == 1 else 'workers'} proven" + (f" in {took:g} s" if took else "")
 
 
 def beside(evidence: Mapping[str, Mapping[str, Any]]) -> List[str]:

@@ -258,6 +258,27 @@ def test_2_each_outsider_is_named():
     assert len(findings(ring, seen(ring, others=[outsider(900), outsider(901, None)]))) == 2
 
 
+def test_processes_of_one_command_that_hold_one_key_are_one_line():
+    ring = at("promote")
+    alike = [outsider(pid, OLD) for pid in (900, 901, 902, 903, 904, 905)]
+    first, second = findings(ring, seen(ring, others=[*alike, {**outsider(906, OLD), "command": "cron"}]))
+    assert first.seen == (
+        f"pids 900, 901 and 4 more, started 2023-11-14T22:13:20Z, (celery worker) hold {OLD} and are not among app_keys_processes"
+    )
+    assert "name them in app_keys_processes" in first.do
+    assert second.seen.startswith("pid 906, started 2023-11-14T22:13:20Z, (cron) holds")
+
+
+@pytest.mark.parametrize(
+    "number, said",
+    [(1, "pid 1, "), (2, "pids 1, 2, "), (3, "pids 1, 2, 3, "), (4, "pids 1, 2 and 2 more, "), (99, "pids 1, 2 and 97 more, ")],
+)
+def test_many_workers_are_named_by_the_first_and_counted(number, said):
+    ring = at("promote")
+    (finding,) = findings(ring, seen(ring, workers=[worker(pid, OLD) for pid in range(1, number + 1)]))
+    assert finding.seen.startswith(f"{said}started ")
+
+
 def two_on_one_machine(ring, **others):
     """web-1 and web-2 are two applications' hosts on one machine; each sees the other's worker as an outsider."""
     evidence = fleet_of(ring)

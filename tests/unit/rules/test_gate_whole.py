@@ -170,7 +170,7 @@ def test_what_keeps_it_from_going_on() -> None:
 def test_going_on_where_all_is_well_closes() -> None:
     ring = at("promote")
     verdict = ask(ring, "current")
-    assert verdict == gate.closing(ring, FLEET, fleet_of(ring), LOOK)
+    assert verdict == gate.closing(ring, FLEET, fleet_of(ring), LOOK, goes_on=True)
     assert verdict.ring["step"]["closed"]
 
 

@@ -435,7 +435,7 @@ def test_9_a_loss_says_what_to_do():
         True,
         found_before(*pool(main=1), *pool(main=2)),
     )
-    assert finding == ("1 main process lasts, and before there were 2", visit.LOST)
+    assert finding == Finding("1 main process lasts, and before there were 2", visit.LOST)
     assert "restart the application by hand" in finding.do and "app_keys_processes" in finding.do
 
 
