@@ -24,8 +24,8 @@ from .fleet import Fleet, FleetError
 from .keyring_file import KeyringFile, KeyringFileError
 
 STEPPED_OVER = (
-    "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
-    "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
+    "the first play of this run, which reads the fleet, was left out (--tags, --skip-tags, --start-at-task), or this is a playbook of your own "
+    "that gives no nonce. Run the whole of phased.keys.rollout; nothing was changed"
 )
 
 
@@ -78,7 +78,7 @@ class FleetAction(ActionBase):
         if not more:
             return text
         self.say(text)
-        return f"{headline} (the whole is shown above)"
+        return f"{headline} (the rest is shown above)"
 
     def found(self) -> Fleet:
         """Return the fleet as the first action of this run found it."""
@@ -178,7 +178,7 @@ class FleetAction(ActionBase):
             return "is outside --limit, and was not looked at"
         last = self.last(host)
         if last.get("unreachable"):
-            # What to do then is the table's to say.
+            # Without what Ansible says to do: the refusal has its own words for that.
             return unreachable(str(last.get("msg", "")).partition(" -> ")[0])
         if last.get("failed"):
             return str(last.get("msg", "failed")).strip()

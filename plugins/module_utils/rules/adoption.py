@@ -148,7 +148,7 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
         # The visits of adopt note the time and restart it: until then its age cannot be proven, and nothing speaks against it.
         if problem and problem["kind"] != "undated" and (problem["kind"] != "absent" or evidence["workers"]):
             found.append(
-                Finding(f"{place(holder)}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
+                Finding(f"{place(holder)}: {problem['text']}", PROBLEMS.get(problem["kind"], "fix it, and run again"))
             )
     found += folders.adoptable(evidence)
     found += [

@@ -182,7 +182,7 @@ def batch_findings(
             if asked.urgent and not seen["workers"] and not inadmissible(asked, seen):
                 continue
             if member in visited:
-                # Of processes outside, another host's on this machine may just be restarting: the closing count asks.
+                # Processes outside are left to the closing count: those of another host on this machine may just be restarting.
                 found = judge(ring, asked, {**seen, "others": []}, set())
             else:
                 found = late(ring, seen) or ([] if mending or member in batch else inadmissible(asked, seen))
@@ -220,17 +220,17 @@ def batch_sizes(serial: Sequence[Any]) -> List[Any]:
 def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Finding]:
     """Find why a member's evidence cannot be used at all."""
     if evidence is None:
-        # What was said of it may say what to do too.
+        # The text may say behind an arrow what to do, too.
         seen, _arrow, todo = survey.absent.get(member, "was not looked at").partition(" -> ")
         return [Finding(seen, todo or AGAIN)]
     if not survey.nonce or evidence["nonce"] != survey.nonce:
-        return [Finding("the evidence is of another survey", AGAIN)]
+        return [Finding("what was seen of it is from another run", AGAIN)]
     age = survey.now - evidence["asked"]
     if not 0 <= age <= survey.max_age:
         limit = words(survey.max_age)
         return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", TOO_OLD)]
     if evidence["visit"] is not None:
-        return [Finding(f"a visit is in flight (pid {evidence['visit']})", "wait until it has ended, and run again")]
+        return [Finding(f"a visit of this host is still running (pid {evidence['visit']})", "wait until it has ended, and run again")]
     return []
 
 
@@ -257,7 +257,7 @@ def claimed_workers(evidence: Mapping[str, Evidence]) -> Set[Tuple[str, int, int
     }
 
 
-AGAIN = "see that Ansible reaches it, and run again on the whole fleet"
+AGAIN = "see that Ansible reaches it, then run again on the whole fleet"
 TOO_OLD = (
     "run again; if looking at the whole fleet takes longer than that, give Ansible more forks, or set app_keys_evidence_max_age to more "
     "than twice as long as it takes"
@@ -266,4 +266,4 @@ GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"
 )
-SET_ASIDE = "if it serves no traffic, set it aside with -e app_keys_waive={member} and app_keys_waive_reason, for a reason that was not given before"
+SET_ASIDE = "if it serves no traffic, set it aside with -e app_keys_waive={member}, app_keys_waive_reason and app_keys_waive_for, with a reason that was not given before"

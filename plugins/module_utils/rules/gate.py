@@ -20,7 +20,7 @@ from .proof import Evidence
 from .ring import Ring
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
-STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is mended."
+STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is fixed."
 
 
 class Wish(NamedTuple):
@@ -205,7 +205,7 @@ def _go_on(
     blocked = proofs.not_visitable(ring, fleet, evidence, survey)
     visit = proofs.visits(ring, fleet, evidence, survey)
     if blocked or not visit:
-        # Whoever is not proven and holds up nobody cannot be visited either: only the closing count waits for it.
+        # The members that are left are not proven, and cannot be visited either. They block nobody but the closing count.
         head = f"{name} cannot go on" if blocked else f"{name} is not complete"
         return Verdict("refuse", ring, wording.refusal(ring, head, count, blocked or count.findings, NOTHING_CHANGED))
     text = f"{name}: {wording.counted(ring, count)}; {len(count.findings)} to go"

@@ -66,4 +66,4 @@ def _listed(other: Mapping[str, Any]) -> str:
     return ", ".join(str(uid) for uid in other["uids"])
 
 
-IGNORED = "it holds up nobody; find out who runs it, and end it"
+IGNORED = "it blocks nothing; find out who runs it, and end it"

@@ -55,7 +55,7 @@ def judge(
     restart = f"restart {evidence['restart']}" if evidence["restart"] else "restart the application"
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
-    # Where a rollout is taken back it may still do what is asked for.
+    # Where a rollout is taken back this does not count: the host may do what is asked for all the same.
     found += [] if asked.urgent else source_findings(evidence)
     return found + outsiders(
         evidence, [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)], restart
@@ -71,7 +71,7 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
         had = f", for the one there is {whose}'s: an image brought it" if whose else ""
         return [
             Finding(
-                f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy: it needs a visit"
+                f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy, which visits it"
             )
         ]
     found = late(ring, evidence)
@@ -81,14 +81,14 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
         return [
             Finding(
                 f"was last visited at step {record['counter']} ({record['step']})",
-                "run phased.keys.rollout: it needs a visit",
+                "run phased.keys.rollout, which visits it",
             )
         ]
     if record["state"] != "proven":
         return [
             Finding(
                 f"its last visit, at {stamp(record['at'])}, did not end in a proof",
-                "run phased.keys.rollout: it visits the host again",
+                "run phased.keys.rollout, which visits it again",
             )
         ]
     return []
@@ -122,13 +122,13 @@ def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
     """Find what is wrong with an env file."""
     path = file["path"]
     if file["problem"]:
-        return [Finding(f"{path}: {file['problem']['text']}", "mend the file, and run again")]
+        return [Finding(f"{path}: {file['problem']['text']}", "fix the file, and run again")]
     if unknown(asked, file):
         seen, todo = _unknown(asked, file)
         return [Finding(f"{path} {seen}", todo)]
     if asked.wants(file["signs"], file["accepts"]):
         return []
-    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
+    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout, which visits the host")]
 
 
 def worker_findings(
@@ -332,7 +332,7 @@ EMPTIED = (
     "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its unit, pid_file or "
     "pattern"
 )
-MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
+MEND_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
 OUTSIDE = (
     "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
 )
@@ -344,7 +344,7 @@ ELSEWHERE = (
 OVERRIDDEN = (
     "take the setting out there, or have app_keys_env_file read last; then systemctl daemon-reload, and restart it"
 )
-UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
+UNKNOWN = "find out whose {key} is, for this may be the only copy of it; put the keyring's key back there, or give {key} up with -e app_keys_replace={key}"
 OVERRULED = "so its environment says, and app_keys_proof {proof} overrules no environment that can be read"
 SET_ELSEWHERE = (
     "if it stays so, take our settings out of what starts it (environment= of supervisord, Environment= of the unit), so that it has them "

@@ -87,8 +87,8 @@ def application(values: Mapping[str, Any]) -> Dict[str, Any]:
     processes = values["processes"] or [{"unit": unit} for unit in values["service"]]
     if not processes:
         raise VariableError(
-            "nothing says where the workers are: set app_keys_service to the application's unit, or app_keys_processes "
-            "to {pid_file: PATH} or {pattern: REGULAR EXPRESSION}"
+            "neither app_keys_service nor app_keys_processes is set, so nobody knows which processes are the workers: set app_keys_service to the "
+            "application's unit, or app_keys_processes to {pid_file: PATH} or {pattern: REGULAR EXPRESSION}"
         )
     return {**values, "processes": processes, "profile": profile_of(values)}
 

@@ -129,7 +129,7 @@ def beside(evidence: Mapping[str, Mapping[str, Any]]) -> List[str]:
     """Say as lines what keeps nobody from being proven, and has to be cleared away; nothing where there is nothing."""
     found = {member: folders.second_names(seen) for member, seen in sorted(evidence.items())}
     lines = table({member: findings for member, findings in found.items() if findings})
-    return ["to be cleared away, for old keys stay there", *lines] if lines else []
+    return ["to be removed, for old keys are still in it", *lines] if lines else []
 
 
 def plan(
@@ -180,7 +180,7 @@ def status(
     width = max((len(member) for member in evidence), default=0)
     lines += [f"  {member:<{width}}  {_host_state(seen)}" for member, seen in sorted(evidence.items())]
     if count.noted:
-        lines += ["", "noted, and in nobody's way", *table(count.noted)]
+        lines += ["", "noted, and blocking nothing", *table(count.noted)]
     if count.findings:
         lines += ["", f"not proven: {len(count.findings)}", *table(count.findings)]
         unproven = [member for member in count.findings if member in evidence]

@@ -14,7 +14,7 @@ from ansible_collections.phased.keys.plugins.module_utils.host import files, lim
 from ansible_collections.phased.keys.plugins.module_utils.rules.visit import MAY_BE_DOWN
 from visited import ALIEN, NEW, NEXT, OLD, PREPARE, SECRET, Host, holds, order
 
-BACK = "the settings of before were put back, and the application runs with them"
+BACK = "the previous settings were restored, and the application runs with them"
 # From promote on nobody may sign with OLD alone, and a host that still did is not taken back to it.
 FORWARD = order(NEW, OLD)
 
@@ -50,7 +50,7 @@ def test_8_one_that_fails_with_the_old_settings_too_is_down(host: Host) -> None:
     answer = host.visit(PREPARE)
     assert answer["did"]["down"] and answer["did"]["restored"]
     assert answer["msg"] == (
-        "the restart command: exit code 3. the settings of before could not be put back into effect either (the restart command: exit code 3). "
+        "the restart command: exit code 3. the previous settings could not be restored either (the restart command: exit code 3). "
         f"no worker lasts: {MAY_BE_DOWN}. {visit.AGAIN}"
     )
     assert SECRET[NEW] not in host.env.read_text() and answer["evidence"]["workers"] == []
@@ -132,7 +132,7 @@ def test_8_settings_that_are_not_safe_any_more_stay_away(host: Host) -> None:
     host.proven(OLD)
     host.then("stop; exit 3")
     answer = host.visit(FORWARD)
-    assert "the new env file stays: at this step the settings of before are not safe any more" in answer["msg"]
+    assert "the new env file stays: at this step the previous settings are no longer safe" in answer["msg"]
     assert f"no worker lasts: {MAY_BE_DOWN}" in answer["msg"] and answer["did"]["down"]
     assert answer["did"]["restored"] is False and SECRET[NEW] in host.env.read_text() and host.restarts() == 1
 

@@ -43,8 +43,8 @@ def test_1_a_fleet_of_no_hosts_is_not_proven():
 # What makes a member's evidence unusable, whatever it says; and what is said of it.
 UNUSABLE = [
     ("missing", None, "was not looked at"),
-    ("of another survey", {"nonce": "survey-0"}, "the evidence is of another survey"),
-    ("of no survey", {"nonce": ""}, "the evidence is of another survey"),
+    ("of another survey", {"nonce": "survey-0"}, "what was seen of it is from another run"),
+    ("of no survey", {"nonce": ""}, "what was seen of it is from another run"),
     ("stale", {"asked": 709.0}, "the evidence is 5m 1s old, and 5m is the limit"),
     (
         "from the future, as after a reboot of the controller",

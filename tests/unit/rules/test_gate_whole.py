@@ -39,7 +39,7 @@ NOW = CLOSED["promote"] + DAY
 OVER = CLOSED["promote"] + SOAK["seconds"]
 SOAKED = T0 + 40 * DAY
 LOOK = survey()._replace(clock=NOW)
-GO_ON = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{} again when this is mended."
+GO_ON = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{} again when this is fixed."
 
 
 def wish(phase: str, goal: str = "rollout", **changes: Any) -> Wish:

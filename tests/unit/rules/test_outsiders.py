@@ -114,9 +114,9 @@ def test_it_is_said_in_the_status_and_when_a_step_closes() -> None:
     assert f"noted: web-2: pid 900, started 2023-11-14T22:13:20Z, (celery worker) holds {FP[5]}" in verdict.text
     found = evidence.count(ring, FLEET, fleet, survey())
     lines = wording.status(ring, found, fleet, T0).splitlines()
-    assert "noted, and in nobody's way" in lines
+    assert "noted, and blocking nothing" in lines
     assert "noted: " not in lines[0]
-    assert any(FP[5] in line for line in lines[lines.index("noted, and in nobody's way") + 1 :])
+    assert any(FP[5] in line for line in lines[lines.index("noted, and blocking nothing") + 1 :])
 
 
 def test_of_many_the_first_are_said() -> None:
