@@ -299,7 +299,9 @@ class ActionModule(FleetAction):
         proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
         run = run_folder.current()
         goes_on = next_step.goes_on(run.get("goal", ""), run.get("phase", ""))
-        return self.carry_out(ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved, goes_on))
+        return self.carry_out(
+            ring, gate.closing(ring, self.fleet.members, self.evidence(), self.survey(), proved, goes_on)
+        )
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""

@@ -47,7 +47,9 @@ class ActionModule(FleetAction, AskingAction):
             if state == "planned":
                 # A step that is open is finished by this very run.
                 following = next_step.next_text(ring, time.time(), goes_on=rings.is_open(ring))
-                self.say(f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {following}")
+                self.say(
+                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {following}"
+                )
             return {"go": False, "source": task_vars["inventory_hostname"]}
         plan = adoption.judge(self.fleet.members, self.evidence(), self.survey(), self.fleet.values["recover"])
         findings = plan.findings

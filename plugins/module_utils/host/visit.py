@@ -24,9 +24,7 @@ from .trouble import words
 
 PAUSE = 0.1
 AGAIN = "fix what is named here, and run again: the next visit goes on from there"
-IN_FLIGHT = (
-    "another visit of this host is still running, perhaps of a run that was killed. Nothing was changed: run again when it has ended"
-)
+IN_FLIGHT = "another visit of this host is still running, perhaps of a run that was killed. Nothing was changed: run again when it has ended"
 # What may go wrong after something was written. The visit then restores the previous settings where it may.
 TROUBLE = (OSError, ValueError, units.RestartFailed, units.UnitsUnavailable, limit.Over)
 Evidence = Dict[str, Any]

@@ -230,7 +230,12 @@ def usable(member: str, evidence: Optional[Evidence], survey: Survey) -> List[Fi
         limit = words(survey.max_age)
         return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", TOO_OLD)]
     if evidence["visit"] is not None:
-        return [Finding(f"a visit of this host is still running (pid {evidence['visit']})", "wait until it has ended, and run again")]
+        return [
+            Finding(
+                f"a visit of this host is still running (pid {evidence['visit']})",
+                "wait until it has ended, and run again",
+            )
+        ]
     return []
 
 
@@ -266,4 +271,7 @@ GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"
 )
-SET_ASIDE = "if it serves no traffic, set it aside with -e app_keys_waive={member}, app_keys_waive_reason and app_keys_waive_for, with a reason that was not given before"
+SET_ASIDE = (
+    "if it serves no traffic, set it aside with -e app_keys_waive={member}, app_keys_waive_reason and app_keys_waive_for, with a reason that "
+    "was not given before"
+)

@@ -221,7 +221,9 @@ def _go_on(
 
 def _finished(ring: Ring, count: Count, evidence: Mapping[str, Evidence], now: float, goes_on: bool) -> Verdict:
     closed = closed_ring(ring, count, now)
-    text = f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
+    text = (
+        f"{ring['step']['name']}: {wording.counted(ring, count)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
+    )
     return Verdict("stay", closed, "\n".join([text, *wording.beside(evidence)]))
 
 

@@ -57,9 +57,8 @@ def judge(
     found += process_findings(evidence)
     # Where a rollout is taken back this does not count: the host may do what is asked for all the same.
     found += [] if asked.urgent else source_findings(evidence)
-    return found + outsiders(
-        evidence, [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)], restart
-    )
+    nobodys = [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
+    return found + outsiders(evidence, nobodys, restart)
 
 
 def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
@@ -333,9 +332,7 @@ EMPTIED = (
     "pattern"
 )
 MEND_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
-OUTSIDE = (
-    "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
-)
+OUTSIDE = "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
 STALE = "it reloaded without a new environment, or was not restarted"
 ELSEWHERE = (
     "something else gives it its keys: look for the setting in its unit (systemctl cat), in the script that starts it and in the settings of "

@@ -18,7 +18,10 @@ from .proof import Finding
 BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
 # These a restart cures.
 CURED = ("stale", "undated")
-NO_RESTART = "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set: set the one that restarts them. Nothing was changed"
+NO_RESTART = (
+    "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set: set the one that restarts them. "
+    "Nothing was changed"
+)
 
 
 LOST = (

@@ -143,7 +143,7 @@ def test_14_a_leaked_key_is_never_brought_back(host: Host) -> None:
     leaked = order(NEW, OLD, admits=[(NEXT, NEW, OLD)], leaked=[NEXT])
     assert leaked.admits(NEXT, [NEXT, NEW, OLD]), "but for that"
     answer = host.visit(leaked)
-    assert "the settings of before are not safe any more" in answer["msg"]
+    assert "the previous settings are no longer safe" in answer["msg"]
     assert SECRET[NEXT] not in host.env.read_text() and host.record()["leaked"] == [NEXT]
 
 
@@ -195,7 +195,7 @@ def test_6_a_key_that_comes_during_the_restart_is_not_overwritten_by_the_way_bac
     host.proven(OLD)
     host.then(f"rm then; sed -i 's/^SECRET_KEY=.*/SECRET_KEY={SECRET[ALIEN]}/' env; exit 3")
     answer = host.visit(PREPARE)
-    assert f"could not be put back into effect either ({host.env} holds {ALIEN} now" in answer["msg"]
+    assert f"could not be restored either ({host.env} holds {ALIEN} now" in answer["msg"]
     assert SECRET[ALIEN] in host.env.read_text() and answer["did"]["restored"] is False
 
 
@@ -221,7 +221,7 @@ def test_8_a_new_file_that_has_to_stay_says_what_runs(host: Host) -> None:
     host.proven(OLD)
     host.then("exit 3")
     answer = host.visit(FORWARD)
-    assert f"not safe any more. the old workers run on with {OLD}, accepting {OLD}. " in answer["msg"]
+    assert f"no longer safe. the old workers run on with {OLD}, accepting {OLD}. " in answer["msg"]
     assert answer["did"]["down"] is False
 
 
@@ -536,7 +536,7 @@ def test_17_a_way_back_that_hangs_too_ends_and_says_what_is_true(short: Host, mo
     looks: List[int] = []
     hanging(monkeypatch, visit, "look_once", lambda *_all: looks.append(1) or len(looks) <= 2)
     answer = short.visit(PREPARE)
-    assert "could not be put back into effect either (the way back took longer than 1.35 s" in answer["msg"]
+    assert "could not be restored either (the way back took longer than 1.35 s" in answer["msg"]
     assert f"workers run with {OLD}, accepting {OLD}" in answer["msg"] and short.record()["state"] == "unproven"
 
 

@@ -11,7 +11,15 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, evidence, folders, members, proof, steady, visit
+from ansible_collections.phased.keys.plugins.module_utils.rules import (
+    adoption,
+    evidence,
+    folders,
+    members,
+    proof,
+    steady,
+    visit,
+)
 from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
 from ansible_collections.phased.keys.plugins.module_utils.rules.variables import PREFIX, VARIABLES
 from builders import ALIEN, at, record, seen, worker
@@ -30,7 +38,9 @@ def strings(path: Path) -> Iterator[str]:
     docs = {
         node.body[0].value
         for node in ast.walk(tree)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body and isinstance(node.body[0], ast.Expr)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
     }
     inside = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
         node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
@@ -45,13 +55,22 @@ def strings(path: Path) -> Iterator[str]:
 
 def messages() -> List[Tuple[str, str]]:
     """Every text of a plugin that holds more than one word, with its file; those of the documentation are elsewhere."""
-    found = [(path, text) for path in SOURCES if path.parent.name not in ("modules", "doc_fragments", "lookup") for text in strings(path)]
+    found = [
+        (path, text)
+        for path in SOURCES
+        if path.parent.name not in ("modules", "doc_fragments", "lookup")
+        for text in strings(path)
+    ]
     return [(str(path.relative_to(CHECKOUT)), text) for path, text in found if " " in text]
 
 
 def names(text: str) -> Set[str]:
     """The playbooks, as `phased.keys.rollout`, and the variables that a text names."""
-    return {name.rstrip("_") for name in re.findall(r"phased\.keys\.\w+|app_keys_\w+", text) if not name.endswith("app_keys_")}
+    return {
+        name.rstrip("_")
+        for name in re.findall(r"phased\.keys\.\w+|app_keys_\w+", text)
+        if not name.endswith("app_keys_")
+    }
 
 
 def section(title: str) -> str:
@@ -77,7 +96,9 @@ def test_whatever_a_message_says_to_give_for_one_run_is_told_in_the_incidents() 
     given = {name for _path, text in messages() for name in re.findall(r"-e (app_keys_\w+)", text)}
     assert {"app_keys_replace", "app_keys_release", "app_keys_waive", "app_keys_recover", "app_keys_new"} <= given
     # Which of several fleets is meant is no incident.
-    assert {name for name in given - {"app_keys_hosts"} if f"`{name}" not in INCIDENTS and f"-e {name}" not in INCIDENTS} == set()
+    assert {
+        name for name in given - {"app_keys_hosts"} if f"`{name}" not in INCIDENTS and f"-e {name}" not in INCIDENTS
+    } == set()
     assert {name for name in given if f"`{name}" not in README} == set()
 
 
@@ -107,7 +128,11 @@ def test_a_copy_of_the_keyring_is_told_the_same_way() -> None:
 
 @pytest.mark.parametrize(
     "path, text",
-    [(path, text) for path, text in messages() if "phased.keys.adopt" in text and not path.endswith(("rules/adoption.py", "gate.py"))],
+    [
+        (path, text)
+        for path, text in messages()
+        if "phased.keys.adopt" in text and not path.endswith(("rules/adoption.py", "gate.py"))
+    ],
 )
 def test_adopt_is_only_advised_where_there_is_no_keyring_or_it_is_to_be_finished(path: str, text: str) -> None:
     way = r"move (this one|the keyring) away|there is no keyring at|finish phased\.keys\.adopt"
@@ -118,7 +143,9 @@ def test_6_a_key_that_the_keyring_does_not_know_never_leads_to_adopt() -> None:
     ring = at("promote")
     odd = seen(ring, workers=[worker(5, ALIEN)])
     asked = rings.order(ring)
-    found = [finding.do for finding in proof.judge(ring, asked, odd, set())] + [str(visit.plan(asked, odd, True).refuse)]
+    found = [finding.do for finding in proof.judge(ring, asked, odd, set())] + [
+        str(visit.plan(asked, odd, True).refuse)
+    ]
     for text in found:
         assert f"-e app_keys_replace={ALIEN}" in text and "put the keyring's key back" in text and "adopt" not in text
 

@@ -57,7 +57,9 @@ def test_the_role_shows_the_default_that_the_rules_have(name: str):
 def test_an_execution_environment_gets_a_cryptography_that_was_tried():
     from packaging.requirements import Requirement
 
-    (line,) = [line for line in (CHECKOUT / "meta" / "ee-requirements.txt").read_text().splitlines() if line and line[0] != "#"]
+    (line,) = [
+        line for line in (CHECKOUT / "meta" / "ee-requirements.txt").read_text().splitlines() if line and line[0] != "#"
+    ]
     needed = Requirement(line)
     assert {clause.operator for clause in needed.specifier} == {">=", "<"}
     pins = re.findall(r"^cryptography==(\S+)$", (CHECKOUT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)

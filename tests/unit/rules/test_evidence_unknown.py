@@ -51,7 +51,7 @@ UNUSABLE = [
         {"asked": 1011.0},
         "the evidence is 0s old, and 5m is the limit",
     ),
-    ("taken while a visit is in flight", {"visit": 4711}, "a visit is in flight (pid 4711)"),
+    ("taken while a visit is in flight", {"visit": 4711}, "a visit of this host is still running (pid 4711)"),
 ]
 unusable = pytest.mark.parametrize("changes, said", [row[1:] for row in UNUSABLE], ids=[row[0] for row in UNUSABLE])
 

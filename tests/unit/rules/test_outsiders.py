@@ -135,7 +135,10 @@ def test_those_of_one_command_and_one_user_are_said_together() -> None:
     fleet["web-3"]["machine"] = fleet["web-2"]["machine"]
     text = wording.counted(ring, evidence.count(ring, FLEET, fleet, survey()))
     assert text.count("celery worker") == 1
-    assert f"noted: web-2, web-3: pids 900, 901 and 2 more, started 2023-11-14T22:13:20Z, (celery worker) hold {OLD}" in text
+    assert (
+        f"noted: web-2, web-3: pids 900, 901 and 2 more, started 2023-11-14T22:13:20Z, (celery worker) hold {OLD}"
+        in text
+    )
     assert "; uid 65534, and that key has ended" in text
 
 
