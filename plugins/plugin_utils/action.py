@@ -20,6 +20,7 @@ from .keyring_file import KeyringFile, KeyringFileError
 # What of an answer a person sees; the evidence only at -vv.
 SHOWN = ("changed", "failed", "msg", "exception", "needed", "proven", "did", "diff", "signs", "accepts", "idle")
 VERBOSE = 2
+VISITED = {"did", "evidence", "needed", "proven"}  # what says what a visit did
 
 
 class HostAction(AskingAction):
@@ -53,7 +54,8 @@ class HostAction(AskingAction):
 
     def told(self, host: str, said: Dict[str, Any]) -> Dict[str, Any]:
         """Return what a host said with what its visit did as one sentence, and show that: of a task that went well Ansible shows no message."""
-        if self.kind != run_folder.VISIT or said.get("failed") or "evidence" not in said:
+        # A host that lies may leave out what it did: then there is nothing to say.
+        if self.kind != run_folder.VISIT or said.get("failed") or not said.keys() >= VISITED:
             return said
         sentence = wording.visited(host, said, bool(self._task.check_mode))
         if not sentence:

@@ -74,11 +74,11 @@ class FleetAction(ActionBase):
 
     def shown_once(self, text: str) -> str:
         """Show a refusal of several lines, and return what is left to say of it: Ansible prints a result's message as JSON, and since 2.19 twice."""
-        headline, *more = text.splitlines()
-        if not more:
+        lines = text.splitlines()
+        if len(lines) < 2:
             return text
         self.say(text)
-        return f"{headline} (the rest is shown above)"
+        return f"{lines[0]} (the rest is shown above)"
 
     def found(self) -> Fleet:
         """Return the fleet as the first action of this run found it."""

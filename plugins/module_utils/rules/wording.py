@@ -106,13 +106,15 @@ def visited(host: str, answer: Mapping[str, Any], checking: bool = False) -> str
 
     `answer` is what `env_keys` returns of a host that did not fail.
     """
-    did, seen, note = answer["did"], answer["evidence"], str(answer.get("msg") or "")
+    did, seen = answer["did"], answer["evidence"]
+    # On one line, whatever the host has sent: what begins a line here is ours.
+    note = " ".join(str(answer.get("msg") or "").split())
     parts = []
     if did["written"]:
         number = len(did["written"])
         parts.append(f"{'would write' if checking else 'wrote'} {number} {'file' if number == 1 else 'files'}")
     if did["restarted"]:
-        parts.append(f"{'would restart' if checking else 'restarted'} {seen['restart']}")
+        parts.append(f"{'would restart' if checking else 'restarted'} {seen['restart'] or 'the application'}")
     if answer["proven"] and not checking and answer["needed"]:
         parts.append(_proof(len(seen["workers"]), did["took"]))
     return f"{host}: {'. '.join(text for text in (', '.join(parts), note) if text)}" if parts or note else ""

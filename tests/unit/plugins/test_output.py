@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, List
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
+from ansible_collections.phased.keys.plugins.plugin_utils.action import HostAction
+from builders import at, seen
 from light_fleet import Fleet
 
 After = Callable[..., Fleet]
@@ -65,3 +68,36 @@ def test_a_refusal_of_one_line_is_the_result_s_message_and_is_not_shown_besides(
     fleet = after("adopt", ("web1",))
     run = fleet.run("promote").ended(2).says("no key is staged")
     assert not [line for line in run.text.splitlines() if line.startswith("promote is not possible")]
+
+
+WROTE = {"written": ["/e"], "restarted": False, "restored": False, "down": False, "took": 0.0}
+
+
+def told_by(said: Dict[str, Any], kind: str = "visit", check: bool = False) -> Tuple[Dict[str, Any], List[str]]:
+    """What the result has of this answer, and what is shown."""
+    shown: List[str] = []
+    action = SimpleNamespace(
+        kind=kind, _task=SimpleNamespace(check_mode=check), _display=SimpleNamespace(display=shown.append)
+    )
+    return HostAction.told(action, "web2", said), shown  # type: ignore[arg-type]
+
+
+def test_what_a_visit_did_is_in_its_result_and_is_shown():
+    said = {"changed": True, "needed": True, "proven": True, "did": WROTE, "evidence": seen(at("promote"))}
+    result, shown = told_by(said)
+    assert shown == [result["msg"]] == ["web2: wrote 1 file, 2 workers proven"]
+    result, shown = told_by(said, check=True)
+    assert (result["msg"], shown) == ("web2: would write 1 file", [])
+    assert told_by(said, kind="look") == (said, [])
+
+
+@pytest.mark.parametrize("missing", ["did", "needed", "proven", "evidence"])
+def test_of_an_answer_that_leaves_out_what_a_visit_did_nothing_is_told(missing: str):
+    said = {"changed": True, "needed": True, "proven": True, "did": WROTE, "evidence": seen(at("promote"))}
+    del said[missing]
+    assert told_by(said) == (said, [])
+
+
+def test_a_visit_that_failed_keeps_its_own_words():
+    said = {"failed": True, "msg": "it is down", "needed": True, "proven": False, "did": WROTE, "evidence": {}}
+    assert told_by(said) == (said, [])

@@ -242,6 +242,15 @@ def test_a_visit_s_own_word_stands_behind_what_it_did():
     assert wording.visited("web2", unneeded) == "web2: /e had another name"
 
 
+def test_a_host_s_word_begins_no_line_of_its_own():
+    answer = visit_of(at("promote"), written=["/e"], restarted=True, took=1.0, msg="so\nfatal: [web1]: FAILED!")
+    answer["evidence"]["restart"] = None
+    assert (
+        wording.visited("web2", answer)
+        == "web2: wrote 1 file, restarted the application, 2 workers proven in 1 s. so fatal: [web1]: FAILED!"
+    )
+
+
 def test_one_worker_is_one():
     ring = at("promote")
     answer = visit_of(ring, evidence=seen(ring, workers=[worker(7, NEW, OLD)]))
