@@ -187,7 +187,7 @@ class ActionModule(FleetAction):
             typed: Any = self._display.prompt_until(question, seconds=PATIENCE)
         except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive):
             return False
-        # What stands there when the time is over comes back as if it had been sent.
+        # When the time is over, what was typed so far comes back as if Enter had been pressed.
         in_time = time.monotonic() < end
         return in_time and isinstance(typed, bytes) and typed.decode(errors="replace").strip() == leaked
 
@@ -255,14 +255,15 @@ class ActionModule(FleetAction):
         batch = self.task_vars["ansible_play_batch"]
         findings = proofs.batch_findings(survey, self.lost(), visits, batch)
         for member, visit in visits.items():
-            # One that was down before its visit and after it, where that holds up nobody, is not steady either.
+            # A host that was down before its visit and after it may block nobody; it is asked all the same whether it runs steadily.
             if visit.get("proven") and member in evidence:
                 findings.setdefault(member, steady.unsteady(visit["evidence"], evidence[member]))
         findings = {member: found for member, found in findings.items() if found}
         if findings:
             raise Refused(wording.refusal(survey, f"{ring['step']['name']} stops here", findings, gate.stopped(ring)))
         self.run_has(looks={})
-        # A visit of a host without a record waits for others to vouch for the keyring; one with task files around it may wait for them.
+        # Nothing may come between this and the visits only if every host has its record, for one without needs the word of another host
+        # first, and if no host has task files around its visit, which drain it.
         known = all((evidence.get(member) or {}).get("record") for member in batch)
         # In the inventory, or where a task sees them too: a play's own variables, say.
         around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
@@ -305,7 +306,8 @@ class ActionModule(FleetAction):
                 return asked
         ring = self.answering(ring)
         proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
-        return self.carry_out(ring, gate.closing(self.survey(ring), proved))
+        goes_on = next_step.goes_on(self.goal, self.phase)
+        return self.carry_out(ring, gate.closing(self.survey(ring), proved, goes_on))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""

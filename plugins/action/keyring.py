@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts an application's keyring with the key that the fleet has, and shows it without its secrets."""
+"""Starts an application's keyring with the key that the fleet has."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ UNWRITTEN = "Nothing was written."
 
 
 class ActionModule(FleetAction, AskingAction):
-    """Create or show the keyring."""
+    """Start the keyring."""
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Do what `state` says."""
-        state = self._task.args.get("state", "shown")
-        if state == "shown":
-            return {"keyring": rings.public(self.load())}
+        state = self._task.args.get("state")
         if state not in ("planned", "adopted"):
-            raise FleetError(f"state is {state!r}; it is one of planned, adopted and shown")
+            raise FleetError(
+                f"state is {state!r}; it is planned or adopted (phased.keys.keyring_info reads the keyring)"
+            )
         self.see_whole(adopting=not self.file.exists())
         if self.file.exists():
             ring = self.load()
@@ -45,8 +45,10 @@ class ActionModule(FleetAction, AskingAction):
                     f"the fleet's, go on without app_keys_recover. {UNWRITTEN}"
                 )
             if state == "planned":
+                # A step that is open is finished by this very run.
+                following = next_step.next_text(ring, time.time(), goes_on=rings.is_open(ring))
                 self.say(
-                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {next_step.next_text(ring, time.time())}"
+                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {following}"
                 )
             return {"adoptable": False, "source": task_vars["inventory_hostname"]}
         plan = adoption.judge(self.looks(), self.fleet.values["recover"])
@@ -79,10 +81,6 @@ class ActionModule(FleetAction, AskingAction):
         if weak:
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
         return {"changed": True}
-
-    def needs_nonce(self) -> bool:
-        """All but what only shows."""
-        return bool(self._task.args.get("state", "shown") != "shown")
 
     def app_check(self) -> str:
         """Return how it is known that the application reads its fallbacks."""

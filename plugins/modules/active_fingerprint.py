@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Prove which keys the running workers of an application sign with and accept."""
+"""Documentation of the action plugin of this name, which sends our own program to the host; no module of Ansible runs there."""
 
 from __future__ import annotations
 
@@ -19,17 +19,6 @@ description:
 extends_documentation_fragment:
   - phased.keys.application
 options:
-  host:
-    description:
-      - Given by the action plugin. Name of the host in the inventory, by which it knows its own record from one that came with an image.
-    type: str
-    default: ''
-  known:
-    description:
-      - Fingerprints of the keyring. A process outside O(processes) that was given one of them is reported.
-    type: list
-    elements: str
-    default: []
   expect:
     description:
       - Wait up to O(timeout) until every worker does this, and fail with what was seen if it does not come true.
@@ -52,15 +41,12 @@ options:
       - A check that the application verifies what a fallback signed, with throw-away keys in a process of its own.
       - A mapping of C(python) and C(manage) for Django, or a command.
     type: raw
-  reveal:
-    description:
-      - Used by M(phased.keys.keyring) when it adopts a key. Fingerprints of the keys in the env file that it wants.
-    type: list
-    elements: str
-  reveal_pad:
-    description:
-      - Used by M(phased.keys.keyring). A one-time pad in base64, which seals what is brought back.
-    type: str
+requirements:
+  - Python 3.8 or later on the host, of which the standard library alone is used
+seealso:
+  - module: phased.keys.env_keys
+  - module: phased.keys.gate
+  - module: phased.keys.keyring_info
 attributes:
   check_mode:
     description: Works in check mode as it does otherwise, since it changes nothing.
@@ -113,21 +99,3 @@ idle:
   returned: always
   type: bool
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.host.answers import answer
-from ..module_utils.host.arguments import ACTIVE_FINGERPRINT, TOGETHER
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(argument_spec=ACTIVE_FINGERPRINT, required_together=TOGETHER, supports_check_mode=True)
-    result = answer("active_fingerprint", module.params, module.check_mode)
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

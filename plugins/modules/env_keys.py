@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Bring one host to the keys that the open step asks for, and prove it."""
+"""Documentation of the action plugin of this name, which sends our own program to the host; no module of Ansible runs there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ author:
   - The phased.keys contributors (@phased-keys)
 description:
   - One visit of one host, as a transaction. It rewrites the key settings in the env file and nothing else, restarts the application,
-    and proves every worker in two looks. A visit that cannot prove the host puts the settings of before back where the open step allows that.
+    and proves every worker in two looks. A visit that cannot prove the host restores the previous settings where the open step allows that.
   - Only a step that the gate has opened is ever written. The settings come straight from the keyring, on the controller, and never pass through a variable.
   - The host refuses a visit that is late, or that comes from a copy of the keyring. A host that has no record yet is held against the
     records of others.
@@ -22,21 +22,12 @@ description:
 extends_documentation_fragment:
   - phased.keys.application
 options:
-  host:
-    description:
-      - Given by the action plugin. Name of the host in the inventory, by which it knows its own record from one that came with an image.
-    type: str
-    default: ''
   converge:
     description:
       - With V(true) the host is brought to the settings of the open step, as the playbooks do it.
       - With V(false), for a deploy, it is changed only if its present settings are not admissible at the open step.
     type: bool
     default: false
-  first:
-    description:
-      - Used by the role C(app_keys). What has to come before the visit. Then nothing is done, and it is returned as C(first).
-    type: str
   keyring:
     description:
       - Path of the keyring on the controller. Default is the variable C(app_keys_keyring).
@@ -58,22 +49,13 @@ options:
       - Default is the variable C(app_keys_replace).
     type: list
     elements: str
-  order:
-    description: Given by the action plugin. What the open step asks of every host, in fingerprints.
-    type: dict
-  token:
-    description: Given by the action plugin. The token of the open step.
-    type: dict
-  step:
-    description: Given by the action plugin. Name of the open step.
-    type: str
-  secrets:
-    description: Given by the action plugin, straight from the keyring.
-    type: dict
-  vouched:
-    description: Given by the action plugin. Whether the record of another host says that the keyring is the one of the fleet.
-    type: bool
-    default: false
+requirements:
+  - Python 3.8 or later on the host, of which the standard library alone is used
+  - cryptography on the controller, with which Ansible Vault opens the keyring
+seealso:
+  - module: phased.keys.active_fingerprint
+  - module: phased.keys.gate
+  - module: phased.keys.keyring_info
 attributes:
   check_mode:
     description: Says what would change.
@@ -91,8 +73,21 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Bring the shop to the keys that it should have
+- name: Bring the shop to the keys that it should have, with what the inventory says of it
   phased.keys.env_keys:
+
+- name: The same for an application that the inventory says nothing of, in a deploy
+  phased.keys.env_keys:
+    name: shop
+    keyring: /srv/ansible/.keyrings/shop.yml
+    env_file: /etc/shop.env
+    service: shop.service
+  register: shop
+
+- name: Bring the host to the open step, as the playbooks do it
+  phased.keys.env_keys:
+    converge: true
+    nonce: "{{ lookup('phased.keys.run', 'nonce') }}"
 """
 
 RETURN = r"""
@@ -124,23 +119,3 @@ evidence:
   returned: always
   type: dict
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.host.answers import answer, masked
-from ..module_utils.host.arguments import ENV_KEYS
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(argument_spec=ENV_KEYS, supports_check_mode=True)
-    result = masked(
-        answer("env_keys", module.params, module.check_mode), list((module.params["secrets"] or {}).values())
-    )
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

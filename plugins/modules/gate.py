@@ -54,6 +54,12 @@ options:
     description:
       - Nonce of the run, from P(phased.keys.run#lookup). Required for all but O(do=fleet).
     type: str
+requirements:
+  - cryptography on the controller, with which Ansible Vault opens and seals the keyring
+seealso:
+  - module: phased.keys.keyring_info
+  - module: phased.keys.active_fingerprint
+  - module: phased.keys.env_keys
 attributes:
   check_mode:
     description: Says what would be opened, opens nothing, and fails where the real run would refuse now.

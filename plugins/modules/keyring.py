@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: keyring
-short_description: Start or show the keyring of an application
+short_description: Start the keyring of an application
 version_added: 0.1.0
 author:
   - The phased.keys contributors (@phased-keys)
@@ -21,14 +21,20 @@ options:
     description:
       - V(planned) says whether the fleet can be adopted, and from which member its key is to be read.
       - V(adopted) writes the keyring. It reads the key on the host of the task, so the task is delegated to that member.
-      - V(shown) returns the keyring without its secrets.
     type: str
-    default: shown
-    choices: [planned, adopted, shown]
+    required: true
+    choices: [planned, adopted]
   nonce:
     description:
       - Nonce of the run, as M(phased.keys.gate) returned it. Evidence with another is not counted.
     type: str
+requirements:
+  - cryptography on the controller, with which Ansible Vault seals the keyring
+  - Python 3.8 or later on the host that the key is read from
+seealso:
+  - module: phased.keys.keyring_info
+  - module: phased.keys.gate
+  - module: phased.keys.active_fingerprint
 attributes:
   check_mode:
     description: Says what would be adopted, and writes nothing.
@@ -46,17 +52,33 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: See which keys there are, and in which state
+# As the playbook phased.keys.adopt does it; read that one for the plays around these tasks.
+- name: Find the fleet
+  phased.keys.gate:
+    do: fleet
+    goal: adopt
+  register: run
+
+- name: Look at every worker of every member, and ask its application
+  phased.keys.active_fingerprint:
+    nonce: "{{ run.nonce }}"
+    app_check: "{{ app_keys_app_check | default(omit) }}"
+
+- name: See whether the fleet can be adopted
   phased.keys.keyring:
-    state: shown
-  register: shop_keyring
+    state: planned
+    nonce: "{{ run.nonce }}"
+  register: adoption
+
+- name: Write the keyring
+  phased.keys.keyring:
+    state: adopted
+    nonce: "{{ run.nonce }}"
+  delegate_to: "{{ adoption.source }}"
+  when: adoption.go
 """
 
 RETURN = r"""
-keyring:
-  description: The keyring without a secret.
-  returned: for O(state=shown)
-  type: dict
 source:
   description: The member that the key is read from.
   returned: for O(state=planned)

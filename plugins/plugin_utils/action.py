@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.host.arguments import APPLICATION
-from ..module_utils.rules import variables
+from ..module_utils.rules import variables, wording
 from ..module_utils.rules.errors import PhasedKeysError
 from ..module_utils.rules.ring import Ring
 from . import fleet, run_folder
@@ -21,6 +21,7 @@ from .keyring_store import KeyringFileError, Store
 # What of an answer a person sees; the evidence only at -vv.
 SHOWN = ("changed", "failed", "msg", "exception", "needed", "proven", "did", "diff", "signs", "accepts", "idle")
 VERBOSE = 2
+VISITED = {"did", "evidence", "needed", "proven"}  # what says what a visit did
 
 
 class HostAction(AskingAction):
@@ -45,11 +46,24 @@ class HostAction(AskingAction):
             self.keep(task_vars, {"unreachable": True, "msg": str(error)})
             raise
         self.keep(task_vars, said)
+        said = self.told(str(task_vars["inventory_hostname"]), said)
         result.update({name: said[name] for name in self.shown() if name in said}, **self.discovered())
         if self.nonce and self.kind == run_folder.LOOK:
             # The gate says what is wrong with a host, and everybody else is looked at and shown all the same.
             result["failed"] = False
         return result
+
+    def told(self, host: str, said: Dict[str, Any]) -> Dict[str, Any]:
+        """Return what a host said with what its visit did as one sentence, and show that: of a task that went well Ansible shows no message."""
+        # A host that lies may leave out what it did: then there is nothing to say.
+        if self.kind != run_folder.VISIT or said.get("failed") or not said.keys() >= VISITED:
+            return said
+        sentence = wording.visited(host, said, bool(self._task.check_mode))
+        if not sentence:
+            return said
+        if not self._task.check_mode:
+            self._display.display(sentence)
+        return {**said, "msg": sentence}
 
     @abc.abstractmethod
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:

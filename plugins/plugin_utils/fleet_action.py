@@ -12,7 +12,6 @@ import time
 from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
-from ansible.release import __version__
 
 from ..module_utils.rules import slices
 from ..module_utils.rules.errors import PhasedKeysError
@@ -23,11 +22,9 @@ from . import action, fleet, run_folder, stores
 from .asking import boot_time
 from .fleet import Fleet, FleetError
 
-# Before 2.19 ansible-core shows a failure as one line of JSON, which nobody can read at night.
-SHOWS_FAILURES = tuple(int(part) for part in __version__.split(".")[:2]) >= (2, 19)
 STEPPED_OVER = (
-    "this run has no nonce: the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a "
-    "playbook of your own. Run the whole of phased.keys.rollout; nothing was changed"
+    "the first play of this run, which reads the fleet, was left out (--tags, --skip-tags, --start-at-task), or this is a playbook of your own "
+    "that gives no nonce. Run the whole of phased.keys.rollout; nothing was changed"
 )
 
 
@@ -70,9 +67,17 @@ class FleetAction(ActionBase):
             result.update(self.answer(self.task_vars))
         except PhasedKeysError as error:
             result.update(failed=True, msg=str(error))
-        if result.get("failed") and not SHOWS_FAILURES:
-            self.say(str(result["msg"]))
+        if result.get("failed"):
+            result["msg"] = self.shown_once(str(result["msg"]))
         return result
+
+    def shown_once(self, text: str) -> str:
+        """Show a refusal of several lines, and return what is left to say of it: Ansible prints a result's message as JSON, and since 2.19 twice."""
+        lines = text.splitlines()
+        if len(lines) < 2:
+            return text
+        self.say(text)
+        return f"{lines[0]} (the rest is shown above)"
 
     def found(self) -> Fleet:
         """Return the fleet as the first action of this run found it."""
@@ -177,7 +182,7 @@ class FleetAction(ActionBase):
             return "is outside --limit, and was not looked at"
         last = self.last(host)
         if last.get("unreachable"):
-            # What to do then is the table's to say.
+            # Without what Ansible says to do: the refusal has its own words for that.
             return unreachable(str(last.get("msg", "")).partition(" -> ")[0])
         if last.get("failed"):
             return str(last.get("msg", "failed")).strip()

@@ -53,7 +53,7 @@ def fails_to_start(field: Field) -> str:
         run = field.run().refuses(
             "web2", "systemctl restart shop.service", "exit code 1", "systemctl status shop.service"
         )
-        run.says("the settings of before were put back, and the application runs with them")
+        run.says("the previous settings were restored, and the application runs with them")
         assert field.web2.sh("cat /run/refused; rm /run/refused").startswith("no")
         field.struck("the unit's ExecStartPre noted that it refused the new keys")
         assert field.web2.keys() == before
@@ -65,7 +65,7 @@ def dies_after_seconds(field: Field) -> str:
     script = f"if {WITH_NEW_KEYS}; then (sleep 1.5; kill -9 $MAINPID && echo died >> /run/died) & fi"
     with unit(field.web2, "ExecStartPost", script):
         run = field.run("-e", "app_keys_settle=3s", "-e", "app_keys_timeout=12s").refuses("web2", "shop.service")
-        run.says("the settings of before were put back", "run again")
+        run.says("the previous settings were restored", "run again")
         assert "died" in field.web2.sh("cat /run/died; rm /run/died")
         field.struck("the unit's main process was killed 1.5 s after each start with the new keys")
     return "web2 went back to the settings of before"

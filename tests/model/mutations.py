@@ -61,7 +61,7 @@ MUTATIONS = [
     _m("what the file says is no matter", "files",
        (PROOF, 'if asked.wants(file["signs"], file["accepts"]):', "if True:")),
     _m("processes outside are no matter", "outsiders",
-       (PROOF, 'for other in evidence["others"]:', "for other in ():")),
+       (PROOF, 'for other in evidence["others"] if', "for other in () if")),
     _m("workers that come and go are enough", "restarts",
        (PROOF, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
     _m("a batch begins whatever was lost", "restarts",

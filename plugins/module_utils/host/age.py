@@ -26,7 +26,8 @@ def stamps(paths: Sequence[str], before: Mapping[str, Any]) -> Dict[str, Any]:
     What was noted `before` of a file that has not changed since stays.
     """
     tick = 1 / processes.HERTZ
-    time.sleep(2 * tick)  # a file's times are told as coarsely: what changes it from now on changes its identity
+    # File times are no finer than this: whatever changes the file after the pause gives it another identity.
+    time.sleep(2 * tick)
     identities = {path: files.identity(path) for path in paths}
     boot, ticks = processes.boot_id(), processes.ticks_now()
     time.sleep(tick)

@@ -113,7 +113,7 @@ def _execute(
     try:
         with child.stdout as pipe:
             while not ended:
-                # Once more after its end, and not until the pipe is: what it leaves behind may keep that open for ever.
+                # Read once more after the check has ended, but not until the pipe is closed: what it left behind may keep that open for ever.
                 ended = child.poll() is not None
                 if not ended and time.monotonic() >= end:
                     return None, ""
@@ -146,7 +146,7 @@ def _become(person: Person, folder: str) -> Callable[[], None]:
         if person.uid != 0 and prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
             os._exit(_POWERFUL)
         try:
-            os.chdir(folder)  # not before: it is as this user that it has to be one's to enter
+            os.chdir(folder)  # only now, since it has to be a folder that this user may enter
         except OSError:
             os.chdir("/")
 

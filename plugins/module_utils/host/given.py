@@ -148,7 +148,8 @@ def _judged(pid: int, raw: bytes, shown: int, areas: Tuple[int, ...]) -> bytes:
     # At execve the arguments and the environment lie side by side. setproctitle(3) takes both for the title and
     # clears the rest; the kernel shows a title that runs over into the environment as a command line longer than
     # the arguments were, and what such a title leaves there may well look like a variable. A program may also move
-    # the borders (PR_SET_MM): one with nothing between them that was never given nothing is told by the gap.
+    # the borders of its environment (PR_SET_MM) until nothing lies between them. One that was really started without
+    # any environment has those borders right behind its arguments; a gap there tells that they were moved.
     spilled = arg_end > arg_start and shown > arg_end - arg_start
     emptied = not re.search(_ANY_ENTRY, raw) and (raw or env_start != arg_end)
     if spilled or emptied or len(raw) != env_end - env_start:

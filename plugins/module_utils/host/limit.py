@@ -13,9 +13,9 @@ import signal
 from types import FrameType
 from typing import Iterator, Optional
 
-# Seconds beside those that are waited on purpose: for reading on a host under load.
+# Seconds for all the reading, on a host under load, beside the time that is waited on purpose.
 MARGIN = 20.0
-# So long what is cut off has for clearing up. Then that is cut off as well.
+# Seconds that clearing up may take after something was cut off. Then that is cut off as well.
 GRACE = 10.0
 
 

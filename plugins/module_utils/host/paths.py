@@ -124,7 +124,7 @@ class Place:
             )
         if others:
             raise Unsafe(
-                f"{self.path} is in the hands of {user(others[0])}, and what stands there decides what is done as {user(os.geteuid())}: give "
+                f"{self.path} can be changed by {user(others[0])}, and its content decides what is done as {user(os.geteuid())}: give "
                 f"the folder and all in it to {user(os.geteuid())}, name another place, or become {user(others[0])}"
             )
 

@@ -51,7 +51,7 @@ def read(table: Mapping[int, Process], path: str) -> Named:
         return Named([])
     if owners and not any(set(process.uids) == {owner} for owner in owners):
         raise Unusable(
-            f"{path} is in the hands of uid {_listed(owners)} and names pid {process.pid}, which runs as uid {_listed(set(process.uids))}: a "
+            f"{path} can be changed by uid {_listed(owners)} and names pid {process.pid}, which runs as uid {_listed(set(process.uids))}: a "
             "pid file that others than root may write names only processes of theirs. Let root alone write it, in a folder of root's, or "
             "name the workers in another way"
         )

@@ -121,4 +121,5 @@ def start_ticks(pid: int, proc: str = "/proc") -> Optional[int]:
 
 def _boot() -> float:
     """Return when the host was booted, in epoch seconds by the present wall clock."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)  # in this order: held up, all look older, not younger
+    # In this order: if this is held up in between, processes look older and never younger.
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -101,7 +101,7 @@ def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_
     code, out, err = _systemctl(scope, ["show", "--property=" + ",".join(_PROPERTIES), "--", *full], timeout)
     blocks = [_block(block) for block in out.split("\n\n") if block]
     if code or len(blocks) != len(full):
-        raise UnitsUnavailable(err or f"systemctl show told of {len(blocks)} units instead of {len(full)}")
+        raise UnitsUnavailable(err or f"systemctl show answered for {len(blocks)} units instead of {len(full)}")
     return [_unit(name, block) for name, block in zip(full, blocks)]
 
 
@@ -131,7 +131,7 @@ def restart(names: Sequence[str], timeout: float, *, scope: str = "system") -> N
         raise RestartFailed(text) from None
     if code:
         advice = f" (systemctl unmask {' '.join(full)}, or correct app_keys_service)" if " is masked" in err else ""
-        raise RestartFailed(f"{what}: {_ended(code)}: {err or 'without a word'}{advice}")
+        raise RestartFailed(f"{what}: {_ended(code)}: {err or 'it said nothing'}{advice}")
 
 
 def run(command: Union[str, Sequence[str]], timeout: float) -> None:

@@ -23,10 +23,8 @@ from .look import compared, look, look_once
 from .trouble import EXPECTED, REPORT, Unusable, traceback_of, words
 
 PAUSE = 0.1
-AGAIN = "mend what is named here, and run again: the next visit finishes"
-IN_FLIGHT = (
-    "another visit is under way, of a run that was killed maybe. Nothing was changed: run again when it has ended"
-)
+AGAIN = "fix what is named here, and run again: the next visit goes on from there"
+IN_FLIGHT = "another visit of this host is still running, perhaps of a run that was killed. Nothing was changed: run again when it has ended"
 # What may go wrong once something was written. After any of it the visit falls back, and after a bug of ours too.
 ANYTHING = (Exception, limit.Over)
 Evidence = Dict[str, Any]
@@ -77,7 +75,7 @@ def visit(request: Request, check: bool) -> Dict[str, Any]:
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
         # A handler and not SIG_IGN, which the restarted application would inherit.
         signal.signal(number, _go_on)
-    # To its end: the host is another visit's only when this one has said what is true.
+    # The lock is held until this visit has written down what is true of the host: only then may another one begin.
     with contextlib.ExitStack() as held:
         with _limit(app, "the wait for the host's lock and the first look"):
             try:
@@ -174,7 +172,7 @@ class _Visit:
         request = self.request
         try:
             with _limit(self.app, "the change and its proof"):
-                # The token is on the host before the file is: an earlier visit that is late finds itself fenced.
+                # The token is written to the host before the file is, so that an earlier visit that comes late is refused by it.
                 self.note("visiting", self.before["record"] or {})
                 if plan.write:
                     ours = settings.values_of(self.app, request.order, request.secrets)
@@ -244,7 +242,7 @@ class _Visit:
             self.restart(deadline, self.before)
         after, lacking = self.look_until(deadline, self.lacking, self.was_started)
         if self.was_started(after) and lacking:
-            # By a socket, say, and it may have read the file of before.
+            # Something else has started it meanwhile, a socket say, and it may have read the previous file.
             self.restart(deadline, after)
             after, lacking = self.look_until(deadline, self.lacking)
         if self.did["restarted"] and not lacking:
@@ -321,7 +319,7 @@ class _Visit:
     def left_behind(self) -> List[str]:
         """Say where keys of before still are, under another name of a file that was replaced."""
         return [
-            f"{path} had another name (hard link), under which the keys of before still are: find / -xdev -inum {inode} names it"
+            f"{path} had a second name (hard link), and under that one the previous keys still are: find / -xdev -inum {inode} lists it, remove it"
             for path, inode in self.linked.items()
         ]
 
@@ -348,17 +346,17 @@ class _Visit:
         if not self.did["written"]:
             found.append("the env file was not changed")
         elif self.was_down:
-            found.append("the new env file stays: the application did not run with the settings of before")
+            found.append("the new env file stays: the application did not run with the previous settings")
         elif not safe:
-            found.append("the new env file stays: at this step the settings of before are not safe any more")
+            found.append("the new env file stays: at this step the previous settings are no longer safe")
         else:
             try:
                 with _limit(self.app, "the way back"):
                     self.put_back(old_texts)
                 back = True
-                found.append("the settings of before were put back, and the application runs with them")
+                found.append("the previous settings were restored, and the application runs with them")
             except ANYTHING as error:
-                found.append(f"the settings of before could not be put back into effect either ({self.why(error)})")
+                found.append(f"the previous settings could not be restored either ({self.why(error)})")
         seen = self.end(found, say=not back)
         found.append(REPORT if self.bugs else AGAIN)
         return self.result(seen, found)
@@ -410,7 +408,7 @@ class _Visit:
         """Return what the module returns."""
         outcome = {
             "changed": bool(self.did["written"] or self.did["restarted"]),
-            # A visit that was cut off is finished by one that may have nothing left to change.
+            # A visit that finishes one that was cut off may find nothing left to change.
             "needed": bool(self.did["written"] or self.did["restarted"])
             or (self.before["record"] or {}).get("state") in ("visiting", "unproven"),
             "proven": not found,
@@ -427,7 +425,7 @@ class _Visit:
         if told:
             outcome["msg"] = ". ".join(told)
         if found:
-            # A host that was down before is no worse now, and where it matters others must not wait for it: the closing count does.
+            # A host that was down before is no worse off now. The others must not wait for it where a rollout is taken back; the closing count does.
             outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
         if self.bugs:
             outcome.update(failed=True, exception="\n".join(self.bugs))

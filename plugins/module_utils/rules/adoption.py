@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 from . import folders
 from . import ring as rings
 from .durations import stamp
-from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsider, place, process_findings, source_findings
+from .proof import PROBLEMS, Evidence, Finding, is_claimed, outsiders, place, process_findings, source_findings
 from .survey import Looks
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
@@ -147,7 +147,7 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
         # The visits of adopt note the time and restart it: until then its age cannot be proven, and nothing speaks against it.
         if problem and problem["kind"] != "undated" and (problem["kind"] != "absent" or evidence["workers"]):
             found.append(
-                Finding(f"{place(holder)}: {problem['text']}", PROBLEMS.get(problem["kind"], "mend it, and run again"))
+                Finding(f"{place(holder)}: {problem['text']}", PROBLEMS.get(problem["kind"], "fix it, and run again"))
             )
     found += folders.adoptable(evidence)
     found += [
@@ -155,8 +155,8 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
         for file in evidence["files"]
         for key, why in (file.get("unusable") or {}).items()
     ]
-    found += [outsider(other, "a restart") for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
-    return found
+    others = [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
+    return found + outsiders(evidence, others, "a restart")
 
 
 def _rings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:

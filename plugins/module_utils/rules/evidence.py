@@ -50,7 +50,7 @@ def batch_findings(
             if asked.urgent and not seen["workers"] and not inadmissible(asked, seen):
                 continue
             if member in visited:
-                # Of processes outside, another host's on this machine may just be restarting: the closing count asks.
+                # Processes outside are left to the closing count: those of another host on this machine may just be restarting.
                 found = judge(survey.ring, asked, {**seen, "others": []}, set())
             else:
                 found = late(survey.ring, seen) or ([] if mending or member in batch else inadmissible(asked, seen))

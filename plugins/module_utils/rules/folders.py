@@ -34,8 +34,8 @@ def second_names(seen: Evidence) -> List[Finding]:
     for path, inode in ((seen.get("record") or {}).get("linked") or {}).items():
         found.append(
             Finding(
-                f"{path} had another name when it was written, under which the keys of before still are",
-                f"remove that: find / -xdev -inum {inode} names it, on the disk of {path}",
+                f"{path} had a second name (hard link) when it was written, and under that one the previous keys still are",
+                f"find / -xdev -inum {inode} lists it, on the disk of {path}: remove it",
             )
         )
     return found

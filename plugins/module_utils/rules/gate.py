@@ -20,7 +20,7 @@ from .ring import Ring
 from .survey import Survey
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
-STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is mended."
+STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is fixed."
 
 
 class Wish(NamedTuple):
@@ -85,14 +85,14 @@ def opening(survey: Survey, wish: Wish) -> Verdict:
     return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
 
 
-def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None) -> Verdict:
+def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None, goes_on: bool = False) -> Verdict:
     """Count the fleet after the last batch, and close the step if every member is proven.
 
-    `proved` is the evidence of this run's visits: what was restarted since is said.
+    `proved` is the evidence of this run's visits: what was restarted since is said. `goes_on` says that the run has phases left.
     """
     ring, count = survey.ring, survey.count
     if count.complete:
-        verdict = _finished(survey)
+        verdict = _finished(survey, goes_on)
         since = [
             f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, survey.evidence).items()
         ]
@@ -183,12 +183,12 @@ def _go_on(survey: Survey, wish: Wish) -> Verdict:
     """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
     ring, count = survey.ring, survey.count
     if count.complete:
-        return _finished(survey)
+        return _finished(survey, next_step.goes_on(wish.goal, wish.phase))
     name = ring["step"]["name"]
     blocked = proofs.not_visitable(survey)
     visit = proofs.visits(survey)
     if blocked or not visit:
-        # Whoever is not proven and holds up nobody cannot be visited either: only the closing count waits for it.
+        # The members that are left are not proven, and cannot be visited either. They block nobody but the closing count.
         head = f"{name} cannot go on" if blocked else f"{name} is not complete"
         return Verdict("refuse", ring, wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED))
     text = f"{name}: {wording.counted(survey)}; {len(count.findings)} to go"
@@ -198,10 +198,10 @@ def _go_on(survey: Survey, wish: Wish) -> Verdict:
     return Verdict("visit", members.register(ring, survey.fleet, survey.conditions.clock), text, visit)
 
 
-def _finished(survey: Survey) -> Verdict:
+def _finished(survey: Survey, goes_on: bool) -> Verdict:
     now = survey.conditions.clock
     closed = closed_ring(survey)
-    text = f"{survey.ring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now)}"
+    text = f"{survey.ring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
     return Verdict("stay", closed, "\n".join([text, *wording.beside(survey.evidence)]))
 
 

@@ -8,7 +8,7 @@ fleet for granted: `gate` asks them together with the evidence.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import ring as rings
 from . import soak
@@ -115,6 +115,11 @@ def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_A
     return Decision("open", f"{phase} is next", phase)
 
 
+def goes_on(goal: str, phase: str) -> bool:
+    """Whether a playbook with this goal has phases left after this one, so that nobody has to run anything for what comes next."""
+    return goal == "rollout" and phase != ROLLOUT[-1]
+
+
 def leaked_staged(ring: Ring) -> List[Dict[str, Any]]:
     """Return the staged key if it is marked as compromised: it is taken back at once, for it has never signed."""
     return [key for key in rings.in_state(ring, "staged") if "compromised" in key["marks"]]
@@ -156,31 +161,39 @@ def may_begin(ring: Ring, wait: float, now: float) -> bool:
     return moment is None or moment - now > wait
 
 
-def next_text(ring: Ring, now: float, max_age: Optional[float] = None) -> str:
-    """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due."""
+def next_text(ring: Ring, now: float, max_age: Optional[float] = None, goes_on: bool = False) -> str:
+    """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due.
+
+    `goes_on` says that the run that tells this comes to it by itself: then nobody is told to run anything.
+    """
+    what, todo = _next(ring, now, max_age)
+    return what if goes_on or not todo else f"{what}: {todo}"
+
+
+def _next(ring: Ring, now: float, max_age: Optional[float]) -> Tuple[str, str]:
+    """Return what comes next, and what a person has to do for it; empty for nothing."""
     step = ring["step"]
     if leaked_staged(ring):
-        return "the staged key is compromised, and is taken back: run phased.keys.rollout"
+        return "the staged key is compromised, and is taken back", "run phased.keys.rollout"
     if rings.is_open(ring):
-        return f"{step['name']} is open since {step['opened']}: run phased.keys.rollout to finish it"
+        return f"{step['name']} is open since {step['opened']}", "run phased.keys.rollout to finish it"
     if rings.in_state(ring, "staged"):
-        return "promote is next: run phased.keys.rollout, or phased.keys.promote"
+        return "promote is next", "run phased.keys.rollout, or phased.keys.promote"
     signs = rings.primary(ring)
     if "compromised" in signs["marks"]:
-        return f"the key that signs, {signs['fingerprint']}, is compromised: run phased.keys.rollout"
+        return f"the key that signs, {signs['fingerprint']}, is compromised", "run phased.keys.rollout"
     moment = soak.next_due(ring)
     if moment is None:
         rest = "nothing is in flight"
         if max_age is None or step["name"] == "adopt":
-            return rest
+            return rest, ""
         begin = epoch(step["closed"]) + max_age
-        return f"{rest}; the next rollout is due at {stamp(begin)}" + (
-            f", in {words(begin - now)}" if begin > now else ""
-        )
+        left = f", in {words(begin - now)}" if begin > now else ""
+        return f"{rest}; the next rollout is due at {stamp(begin)}{left}", ""
     if moment <= now:
-        return "the soak is over: run phased.keys.rollout, or phased.keys.retire"
+        return "the soak is over", "run phased.keys.rollout, or phased.keys.retire"
     name = letting_go(soak.due(ring, moment))
-    return f"{name} is due in {words(moment - now)}, at {stamp(moment)}: run phased.keys.rollout again then"
+    return f"{name} is due in {words(moment - now)}, at {stamp(moment)}", "run phased.keys.rollout again then"
 
 
 def _take_back(ring: Ring, now: float, again: bool) -> Decision:

@@ -8,10 +8,10 @@ start a process that holds it: under a uid that no worker has it is reported and
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, NamedTuple, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Set, Tuple
 
 from . import ring as rings
-from .proof import Evidence, Finding, is_claimed, outsider
+from .proof import Evidence, Finding, is_claimed, outsiders
 from .ring import Ring
 
 
@@ -33,12 +33,18 @@ def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]
     `claimed` are the workers that some member answers for: of those nothing is said.
     """
     workers = _uids(evidence)
-    others, noted = [], []
+    others: List[Mapping[str, Any]] = []
+    harmless: Dict[str, List[Mapping[str, Any]]] = {}
     for other in evidence["others"]:
         if not _harmless(other, over, workers):
             others.append(other)
         elif not is_claimed(evidence, other, claimed):
-            noted.append(Finding(f"{outsider(other, '').seen}; uid {_listed(other)}, and that key has ended", IGNORED))
+            harmless.setdefault(_listed(other), []).append(other)
+    noted = [
+        found._replace(seen=f"{found.seen}; uid {uids}, and that key has ended", do=IGNORED)
+        for uids, alike in harmless.items()
+        for found in outsiders(evidence, alike, "")
+    ]
     return Apart({**evidence, "others": others}, noted)
 
 
@@ -60,4 +66,4 @@ def _listed(other: Mapping[str, Any]) -> str:
     return ", ".join(str(uid) for uid in other["uids"])
 
 
-IGNORED = "it holds up nobody; find out who runs it, and end it"
+IGNORED = "it blocks nothing; find out who runs it, and end it"

@@ -14,10 +14,15 @@ Evidence = Mapping[str, Any]
 
 
 class Finding(NamedTuple):
-    """Why a member is not proven: what was `seen`, and what to `do`."""
+    """Why a member is not proven: what was `seen`, and what to `do`.
+
+    `machine` is said of what every member on that machine sees alike: a process that belongs to none of them. Such a finding is
+    shown once for all of them.
+    """
 
     seen: str
     do: str
+    machine: str = ""
 
 
 def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
@@ -50,12 +55,10 @@ def judge(
     restart = f"restart {evidence['restart']}" if evidence["restart"] else "restart the application"
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
-    # Where a rollout is taken back it may still do what is asked for.
+    # Where a rollout is taken back this does not count: the host may do what is asked for all the same.
     found += [] if asked.urgent else source_findings(evidence)
-    for other in evidence["others"]:
-        if not is_claimed(evidence, other, claimed):
-            found.append(outsider(other, restart))
-    return found
+    nobodys = [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
+    return found + outsiders(evidence, nobodys, restart)
 
 
 def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
@@ -67,7 +70,7 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
         had = f", for the one there is {whose}'s: an image brought it" if whose else ""
         return [
             Finding(
-                f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy: it needs a visit"
+                f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy, which visits it"
             )
         ]
     found = late(ring, evidence)
@@ -77,14 +80,14 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
         return [
             Finding(
                 f"was last visited at step {record['counter']} ({record['step']})",
-                "run phased.keys.rollout: it needs a visit",
+                "run phased.keys.rollout, which visits it",
             )
         ]
     if record["state"] != "proven":
         return [
             Finding(
                 f"its last visit, at {stamp(record['at'])}, did not end in a proof",
-                "run phased.keys.rollout: it visits the host again",
+                "run phased.keys.rollout, which visits it again",
             )
         ]
     return []
@@ -118,13 +121,13 @@ def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
     """Find what is wrong with an env file."""
     path = file["path"]
     if file["problem"]:
-        return [Finding(f"{path}: {file['problem']['text']}", "mend the file, and run again")]
+        return [Finding(f"{path}: {file['problem']['text']}", "fix the file, and run again")]
     if unknown(asked, file):
         seen, todo = _unknown(asked, file)
         return [Finding(f"{path} {seen}", todo)]
     if asked.wants(file["signs"], file["accepts"]):
         return []
-    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout: the host needs a visit")]
+    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout, which visits the host")]
 
 
 def worker_findings(
@@ -223,7 +226,7 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
     """Find workers that came or went between two looks, with no worker above them that lasts."""
     if not evidence["workers"] or evidence["settled"]:
         return []
-    pids = ", ".join(str(pid) for pid in evidence["unsettled"]) or "a unit restarted"
+    pids = listed([str(pid) for pid in evidence["unsettled"]]) or "a unit restarted"
     return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
@@ -232,13 +235,26 @@ def is_claimed(evidence: Evidence, other: Mapping[str, Any], claimed: Set[Tuple[
     return not other.get("more") and (evidence["machine"], other["pid"], other["ticks"]) in claimed
 
 
-def outsider(other: Mapping[str, Any], restart: str) -> Finding:
-    """Say that a process outside the named ones holds one of our keys."""
-    more = f" (and {other['more']} more like it)" if other.get("more") else ""
-    return Finding(
-        f"{_pids([other])} ({other['command']}){more} holds {other['signs'] or 'a key of the keyring'} and is not among app_keys_processes",
-        f"name it in app_keys_processes and app_keys_service if it is part of the application, or end it; {restart} does not reach it",
-    )
+def outsiders(evidence: Evidence, others: Sequence[Mapping[str, Any]], restart: str) -> List[Finding]:
+    """Say that processes outside the named ones hold one of our keys: those of one command that hold the same key together."""
+    groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
+    for other in others:
+        groups.setdefault((other["command"], other["signs"] or "a key of the keyring"), []).append(other)
+    return [
+        Finding(
+            f"{_pids(alike)} ({command}){_more(alike)} {'holds' if len(alike) == 1 else 'hold'} {key} and "
+            f"{'is' if len(alike) == 1 else 'are'} not among app_keys_processes",
+            OUTSIDE.format(restart=restart, them="it" if len(alike) == 1 else "them"),
+            evidence["machine"],
+        )
+        for (command, key), alike in groups.items()
+    ]
+
+
+def _more(alike: Sequence[Mapping[str, Any]]) -> str:
+    """Say of how many processes that are like these the host has said nothing else."""
+    unlisted = sum(other.get("more") or 0 for other in alike)
+    return f" (and {unlisted} more like {'it' if len(alike) == 1 else 'them'})" if unlisted else ""
 
 
 def differs(asked: Order, holder: Mapping[str, Any]) -> str:
@@ -297,16 +313,26 @@ def _held(holder: Mapping[str, Any]) -> Tuple[Any, Set[str]]:
 
 def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
     first = min(workers, key=lambda worker: worker["started"])
-    pids = ", ".join(str(worker["pid"]) for worker in workers)
     noun = "pid" if len(workers) == 1 else "pids"
-    return f"{noun} {pids}, started {stamp(first['started'])},"
+    return f"{noun} {listed([str(worker['pid']) for worker in workers])}, started {stamp(first['started'])},"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a person reads them; of a long list the first, and how many more there are."""
+    if len(names) <= FIRST + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:FIRST])} and {len(names) - FIRST} more"
+
+
+FIRST = 2  # so many of a long list are named
 
 
 EMPTIED = (
     "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its "
     f"{process_sources.one_of(list(process_sources.SOURCES))}"
 )
-MEND_FIRST = "this host first: run the role app_keys on it (a deploy, --limit to this host), then run again"
+MEND_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
+OUTSIDE = "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
 STALE = "it reloaded without a new environment, or was not restarted"
 ELSEWHERE = (
     "something else gives it its keys: look for the setting in its unit (systemctl cat), in the script that starts it and in the settings of "
@@ -315,7 +341,7 @@ ELSEWHERE = (
 OVERRIDDEN = (
     "take the setting out there, or have app_keys_env_file read last; then systemctl daemon-reload, and restart it"
 )
-UNKNOWN = "nothing is overwritten: find out whose {key} is, then phased.keys.adopt, or -e app_keys_replace={key}"
+UNKNOWN = "find out whose {key} is, for this may be the only copy of it; put the keyring's key back there, or give {key} up with -e app_keys_replace={key}"
 OVERRULED = "so its environment says, and app_keys_proof {proof} overrules no environment that can be read"
 SET_ELSEWHERE = (
     "if it stays so, take our settings out of what starts it (environment= of supervisord, Environment= of the unit), so that it has them "

@@ -23,8 +23,8 @@ def length(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[st
         return {"seconds": seconds(value, "app_keys_soak"), "source": "app_keys_soak"}
     if framework_soak is None:
         raise RingError(
-            f"nothing says how long something signed may live: {framework} sets no end. "
-            "Set app_keys_soak to the longest life of anything that the application signs or encrypts, for example 30d"
+            f"app_keys_soak is not set, and {framework} has no default for it: set it to the longest life of anything that the application "
+            "signs or encrypts, for example 30d"
         )
     return {"seconds": seconds(framework_soak, "soak"), "source": f"the default of {framework}"}
 
@@ -34,10 +34,10 @@ def over_at(key: Mapping[str, Any]) -> Optional[float]:
     if "soaking" not in key["times"]:
         return None
     if "compromised" in key["marks"]:
-        return 0.0  # and not when its soak began: times are written in whole seconds, and nobody waits for the next one
+        return 0.0  # at once: the moment at which its soak began is written in whole seconds, and may lie up to a second ahead
     length = float(key["soak"]["seconds"])
     begun = epoch(key["times"]["soaking"])
-    # One of no length is over as it begins, which may be most of a second before the time that was written.
+    # A soak of no length is over as it begins. The time that was written for that was rounded up, by less than a second.
     return begun + length if length else begun - 1
 
 

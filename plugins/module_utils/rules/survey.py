@@ -190,17 +190,21 @@ def unusable(member: str, evidence: Optional[Evidence], conditions: Conditions) 
         seen, _arrow, todo = conditions.absent.get(member, "was not looked at").partition(" -> ")
         return [Finding(seen, todo or AGAIN)]
     if not conditions.nonce or evidence["nonce"] != conditions.nonce:
-        return [Finding("the evidence is of another survey", AGAIN)]
+        return [Finding("what was seen of it is from another run", AGAIN)]
     age = conditions.now - evidence["asked"]
     if not 0 <= age <= conditions.max_age:
         limit = words(conditions.max_age)
         return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", TOO_OLD)]
     if evidence["visit"] is not None:
-        return [Finding(f"a visit is in flight (pid {evidence['visit']})", "wait until it has ended, and run again")]
+        return [
+            Finding(
+                f"a visit of this host is still running (pid {evidence['visit']})", "wait until it has ended, and run again"
+            )
+        ]
     return []
 
 
-AGAIN = "see that Ansible reaches it, and run again on the whole fleet"
+AGAIN = "see that Ansible reaches it, then run again on the whole fleet"
 TOO_OLD = (
     "run again; if looking at the whole fleet takes longer than that, give Ansible more forks, or set app_keys_evidence_max_age to more "
     "than twice as long as it takes"
@@ -209,4 +213,7 @@ GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"
 )
-SET_ASIDE = "if it serves no traffic, set it aside with -e app_keys_waive={member} and app_keys_waive_reason, for a reason that was not given before"
+SET_ASIDE = (
+    "if it serves no traffic, set it aside with -e app_keys_waive={member}, app_keys_waive_reason and app_keys_waive_for, with a reason that "
+    "was not given before"
+)

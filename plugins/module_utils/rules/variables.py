@@ -89,8 +89,8 @@ def application(values: Mapping[str, Any]) -> Dict[str, Any]:
     processes = values["processes"] or [{"unit": unit} for unit in values["service"]]
     if not processes:
         raise VariableError(
-            "nothing says where the workers are: set app_keys_service to the application's unit, or app_keys_processes "
-            f"to {process_sources.one_of(process_sources.forms(but='unit'))}"
+            "neither app_keys_service nor app_keys_processes is set, so nobody knows which processes are the workers: set app_keys_service to the "
+            f"application's unit, or app_keys_processes to {process_sources.one_of(process_sources.forms(but='unit'))}"
         )
     return {**values, "processes": processes, "profile": profile_of(values)}
 

@@ -18,7 +18,10 @@ from .proof import Finding
 BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
 # These a restart cures.
 CURED = ("stale", "undated")
-NO_RESTART = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command. Nothing was changed"
+NO_RESTART = (
+    "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set: set the one that restarts them. "
+    "Nothing was changed"
+)
 
 
 LOST = (
@@ -91,7 +94,7 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     others = proof.source_findings(look)
     if others and (converge or write or restart) and not order.urgent:
         return Plan(False, False, f"{'. '.join(said(others))}. Nothing was changed")
-    # It may be down because of the key that is taken back, and is started with the one before.
+    # It may be down because of the key that is taken back: start it with the key before.
     restart = restart or (converge and bool(lost))
     return Plan(False, False, NO_RESTART) if restart and not look["restart"] else Plan(write, restart)
 
@@ -127,7 +130,7 @@ def unproven(
         noun = "main process lasts" if last == 1 else "main processes last"
         found.append(Finding(f"{last} {noun}, and before there were {len(before['pools'])}", LOST))
     if converge or not proof.pool_findings(before):
-        # A deploy that found it so does not make it worse.
+        # A deploy that found the pool without workers has not made it worse.
         found += proof.pool_findings(look, pools.remembered(before["pools"]))
     for unit in _ended(before, look):
         found.append(
@@ -163,7 +166,7 @@ def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, An
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
     """
     if seen["lasting"]:
-        # Of a pool that is still filling not all are in both looks.
+        # While a pool is still filling, not all of its workers are in both looks.
         return {"workers": len(seen["workers"]), "pools": pools.remembered(seen["pools"])}
     record = look["record"] or {}
     return {"workers": record.get("workers", 0), "pools": record.get("pools")}
@@ -228,7 +231,7 @@ def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) ->
                 continue
             if holder["problem"]["kind"] in BLIND and "pid" in holder:
                 continue
-            advice = proof.PROBLEMS.get(holder["problem"]["kind"], "Mend it, and run again")
+            advice = proof.PROBLEMS.get(holder["problem"]["kind"], "Fix it, and run again")
             return f"{where}: {holder['problem']['text']}. Nothing was changed. What to do: {advice}"
         for key in [holder["signs"], *holder["accepts"]]:
             if key not in order.known and key not in replace:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import folders, members, soak, visit
 from . import ring as rings
@@ -13,7 +13,7 @@ from .durations import stamp, words
 from .history import clock
 from .next_step import next_text
 from .order import Order
-from .proof import Finding
+from .proof import Finding, listed
 from .survey import Survey
 
 SEEN_WIDTH = 52
@@ -52,9 +52,8 @@ def _proven(survey: Survey) -> str:
 
 def _noted(survey: Survey) -> str:
     """Say what is to be known and stands in nobody's way; `status` has all of it."""
-    parts = [
-        f"{member}: {finding.seen} ({finding.do})" for member, found in survey.count.noted.items() for finding in found
-    ]
+    noted = survey.count.noted
+    parts = [f"{names}: {finding.seen} ({finding.do})" for names, found in together(noted) for finding in found]
     more = f", and {len(parts) - NOTED} more" if len(parts) > NOTED else ""
     return f"; noted: {'; '.join(parts[:NOTED])}{more}" if parts else ""
 
@@ -71,10 +70,10 @@ def refusal(survey: Survey, headline: str, findings: Mapping[str, Sequence[Findi
 
 def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
     """Return findings as lines in three columns: the member, what was seen, what to do."""
-    width = max((len(member) for member in findings), default=0)
+    rows = together(findings)
+    width = max((len(names) for names, _found in rows), default=0)
     lines = []
-    for member, found in findings.items():
-        name = member
+    for name, found in rows:
         for finding in found:
             seen = textwrap.wrap(finding.seen, SEEN_WIDTH, break_on_hyphens=False)
             todo = textwrap.wrap(finding.do, DO_WIDTH, break_on_hyphens=False)
@@ -87,11 +86,53 @@ def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
     return lines
 
 
+def together(findings: Mapping[str, Sequence[Finding]]) -> List[Tuple[str, List[Finding]]]:
+    """Return findings with the names of those that they are of: what several members on one machine see alike once for all of them."""
+    seen_by: Dict[Finding, List[str]] = {}
+    for member, found in findings.items():
+        for finding in found:
+            if finding.machine:
+                seen_by.setdefault(finding, []).append(member)
+    rows: Dict[Tuple[str, ...], List[Finding]] = {}
+    for member, found in findings.items():
+        for finding in found:
+            members = tuple(seen_by.get(finding, [member]))
+            if members[0] == member:
+                rows.setdefault(members, []).append(finding)
+    return [(listed(names), found) for names, found in rows.items()]
+
+
+def visited(host: str, answer: Mapping[str, Any], checking: bool = False) -> str:
+    """Say what a visit did on a host, or would do (`checking`); nothing where the host needed nothing, or was left alone.
+
+    `answer` is what `env_keys` returns of a host that did not fail.
+    """
+    did, seen = answer["did"], answer["evidence"]
+    # On one line, whatever the host has sent: what begins a line here is ours.
+    note = " ".join(str(answer.get("msg") or "").split())
+    parts = []
+    if did["written"]:
+        number = len(did["written"])
+        parts.append(f"{'would write' if checking else 'wrote'} {number} {'file' if number == 1 else 'files'}")
+    if did["restarted"]:
+        parts.append(f"{'would restart' if checking else 'restarted'} {seen['restart'] or 'the application'}")
+    if answer["proven"] and not checking and answer["needed"]:
+        parts.append(_proof(len(seen["workers"]), did["took"]))
+    return f"{host}: {'. '.join(text for text in (', '.join(parts), note) if text)}" if parts or note else ""
+
+
+def _proof(workers: int, took: float) -> str:
+    """Say by what a visit has proven its host, and `took` how many seconds that took from the restart; 0 where nothing was restarted."""
+    if not workers:
+        return "proven by its file alone, for nothing runs"
+    return f"{workers} {'worker' if workers == 1 else 'workers'} proven" + (f" in {took:g} s" if took else "")
+
+
 def beside(evidence: Mapping[str, Mapping[str, Any]]) -> List[str]:
     """Say as lines what keeps nobody from being proven, and has to be cleared away; nothing where there is nothing."""
     found = {member: folders.second_names(seen) for member, seen in sorted(evidence.items())}
     lines = table({member: findings for member, findings in found.items() if findings})
-    return ["to be cleared away, for old keys stay there", *lines] if lines else []
+    return ["to be removed, for old keys are still in it", *lines] if lines else []
 
 
 def plan(survey: Survey, hosts: Sequence[str], names: Optional[Mapping[str, str]] = None) -> List[str]:
@@ -136,7 +177,7 @@ def status(survey: Survey, max_age: Optional[float] = None) -> str:
     width = max((len(member) for member in evidence), default=0)
     lines += [f"  {member:<{width}}  {_host_state(seen)}" for member, seen in sorted(evidence.items())]
     if count.noted:
-        lines += ["", "noted, and in nobody's way", *table(count.noted)]
+        lines += ["", "noted, and blocking nothing", *table(count.noted)]
     if count.findings:
         lines += ["", f"not proven: {len(count.findings)}", *table(count.findings)]
         unproven = [member for member in count.findings if member in evidence]

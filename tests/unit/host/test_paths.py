@@ -410,7 +410,7 @@ def test_what_decides_for_us_is_in_nobody_elses_hands(
         files.replace_text(str(place / "shop.json"), "[]", own=True)
         assert files.read_text(str(place / "shop.json"), own=True) == "[]"
     else:
-        with pytest.raises(paths.Unsafe, match=f"is in the hands of uid {SHOP}"):
+        with pytest.raises(paths.Unsafe, match=f"can be changed by uid {SHOP}"):
             files.read_text(str(place / "shop.json"), own=True)
         with pytest.raises(paths.Unsafe), files.Lock(str(place / "shop.json")):
             pass

@@ -282,7 +282,7 @@ def test_14_a_host_that_is_down_is_changed_where_it_is_urgent_and_holds_up_nobod
     host.then("stop; exit 3")
     answer = host.visit(urgent)
     assert answer["failed"] is False and not answer["proven"] and answer["did"]["down"] is False
-    assert "the new env file stays: the application did not run with the settings of before" in answer["msg"]
+    assert "the new env file stays: the application did not run with the previous settings" in answer["msg"]
     assert "nothing of the application runs, as before" in answer["msg"]
     assert host.env.read_text().count(SECRET[NEW]) == 1
     host.mend()

@@ -14,7 +14,7 @@ from ansible_collections.phased.keys.plugins.module_utils.host import files, lim
 from ansible_collections.phased.keys.plugins.module_utils.rules.visit import MAY_BE_DOWN
 from visited import ALIEN, NEW, NEXT, OLD, PREPARE, SECRET, Host, holds, order
 
-BACK = "the settings of before were put back, and the application runs with them"
+BACK = "the previous settings were restored, and the application runs with them"
 # From promote on nobody may sign with OLD alone, and a host that still did is not taken back to it.
 FORWARD = order(NEW, OLD)
 
@@ -50,7 +50,7 @@ def test_8_one_that_fails_with_the_old_settings_too_is_down(host: Host) -> None:
     answer = host.visit(PREPARE)
     assert answer["did"]["down"] and answer["did"]["restored"]
     assert answer["msg"] == (
-        "the restart command: exit code 3. the settings of before could not be put back into effect either (the restart command: exit code 3). "
+        "the restart command: exit code 3. the previous settings could not be restored either (the restart command: exit code 3). "
         f"no worker lasts: {MAY_BE_DOWN}. {visit.AGAIN}"
     )
     assert SECRET[NEW] not in host.env.read_text() and answer["evidence"]["workers"] == []
@@ -132,7 +132,7 @@ def test_8_settings_that_are_not_safe_any_more_stay_away(host: Host) -> None:
     host.proven(OLD)
     host.then("stop; exit 3")
     answer = host.visit(FORWARD)
-    assert "the new env file stays: at this step the settings of before are not safe any more" in answer["msg"]
+    assert "the new env file stays: at this step the previous settings are no longer safe" in answer["msg"]
     assert f"no worker lasts: {MAY_BE_DOWN}" in answer["msg"] and answer["did"]["down"]
     assert answer["did"]["restored"] is False and SECRET[NEW] in host.env.read_text() and host.restarts() == 1
 
@@ -143,7 +143,7 @@ def test_14_a_leaked_key_is_never_brought_back(host: Host) -> None:
     leaked = order(NEW, OLD, admits=[(NEXT, NEW, OLD)], leaked=[NEXT])
     assert leaked.admits(NEXT, [NEXT, NEW, OLD]), "but for that"
     answer = host.visit(leaked)
-    assert "the settings of before are not safe any more" in answer["msg"]
+    assert "the previous settings are no longer safe" in answer["msg"]
     assert SECRET[NEXT] not in host.env.read_text() and host.record()["leaked"] == [NEXT]
 
 
@@ -195,7 +195,7 @@ def test_6_a_key_that_comes_during_the_restart_is_not_overwritten_by_the_way_bac
     host.proven(OLD)
     host.then(f"rm then; sed -i 's/^SECRET_KEY=.*/SECRET_KEY={SECRET[ALIEN]}/' env; exit 3")
     answer = host.visit(PREPARE)
-    assert f"could not be put back into effect either ({host.env} holds {ALIEN} now" in answer["msg"]
+    assert f"could not be restored either ({host.env} holds {ALIEN} now" in answer["msg"]
     assert SECRET[ALIEN] in host.env.read_text() and answer["did"]["restored"] is False
 
 
@@ -221,7 +221,7 @@ def test_8_a_new_file_that_has_to_stay_says_what_runs(host: Host) -> None:
     host.proven(OLD)
     host.then("exit 3")
     answer = host.visit(FORWARD)
-    assert f"not safe any more. the old workers run on with {OLD}, accepting {OLD}. " in answer["msg"]
+    assert f"no longer safe. the old workers run on with {OLD}, accepting {OLD}. " in answer["msg"]
     assert answer["did"]["down"] is False
 
 
@@ -536,7 +536,7 @@ def test_17_a_way_back_that_hangs_too_ends_and_says_what_is_true(short: Host, mo
     looks: List[int] = []
     hanging(monkeypatch, visit, "look_once", lambda *_all: looks.append(1) or len(looks) <= 2)
     answer = short.visit(PREPARE)
-    assert "could not be put back into effect either (the way back took longer than 1.35 s" in answer["msg"]
+    assert "could not be restored either (the way back took longer than 1.35 s" in answer["msg"]
     assert f"workers run with {OLD}, accepting {OLD}" in answer["msg"] and short.record()["state"] == "unproven"
 
 

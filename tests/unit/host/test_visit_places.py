@@ -86,7 +86,11 @@ def test_a_second_name_is_in_the_record_until_the_file_is_written_again(env: Pat
     inode = env.stat().st_ino
     assert looked(env)["files"][0]["links"] == 2
     answer = visited(env)
-    assert answer["proven"] and "failed" not in answer and f"find / -xdev -inum {inode} names it" in answer["msg"]
+    assert (
+        answer["proven"]
+        and "failed" not in answer
+        and f"find / -xdev -inum {inode} lists it, remove it" in answer["msg"]
+    )
     assert record(env)["linked"] == {str(env): inode} and other.stat().st_ino == inode
     assert OLD in other.read_text() and looked(env)["files"][0]["links"] == 1
     answer = visited(env)

@@ -101,7 +101,7 @@ def test_the_status_says_for_every_host_what_it_holds_and_what_comes_next(after:
 def test_a_restart_that_nothing_says_how_to_do_is_refused_by_a_check_too_before_anything_changes(after: After) -> None:
     fleet = after("adopt")
     del fleet.host_vars["web2"]["app_keys_restart_command"]
-    refusal = "the workers have to be restarted, and nothing says how: set app_keys_service or app_keys_restart_command"
+    refusal = "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set"
     checked(fleet, "prepare").says("prepare would open: ").says(f"  web2  would refuse: {refusal}")
     fleet.open("prepare")
     before = fleet.unchanged()

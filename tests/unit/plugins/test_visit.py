@@ -12,9 +12,9 @@ from light_fleet import Fleet
 from playbook_run import Run
 
 After = Callable[..., Fleet]
-BACK = "the settings of before were put back, and the application runs with them"
+BACK = "the previous settings were restored, and the application runs with them"
 DOWN = "THE APPLICATION MAY BE DOWN ON THIS HOST"
-AGAIN = ". mend what is named here, and run again: the next visit finishes"
+AGAIN = ". fix what is named here, and run again: the next visit goes on from there"
 
 
 @pytest.mark.parametrize(("step", "before"), [("prepare", "adopt"), ("promote", "prepare"), ("retire", "promote")])
@@ -53,7 +53,7 @@ def test_settings_that_are_not_safe_any_more_do_not_come_back(after: After) -> N
     fleet[0].restart()
     fleet[0].tell("deadly", "once")
     run = fleet.visit().ended(2)
-    run.says("as it was told. the new env file stays: at this step the settings of before are not safe any more")
+    run.says("as it was told. the new env file stays: at this step the previous settings are no longer safe")
     assert fleet[0].has(new, [fleet.old])
     assert fleet[0].pids() == []
 

@@ -209,7 +209,7 @@ def test_how_old_evidence_may_be(age: float, usable: bool) -> None:
 def test_a_survey_without_a_nonce_counts_nothing() -> None:
     assert (
         unusable("web-1", seen(at("promote"), nonce=""), survey(nonce=""))[0].seen
-        == "the evidence is of another survey"
+        == "what was seen of it is from another run"
     )
 
 

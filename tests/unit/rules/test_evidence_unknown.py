@@ -45,15 +45,15 @@ def test_1_a_fleet_of_no_hosts_is_not_proven():
 # What makes a member's evidence unusable, whatever it says; and what is said of it.
 UNUSABLE = [
     ("missing", None, "was not looked at"),
-    ("of another survey", {"nonce": "survey-0"}, "the evidence is of another survey"),
-    ("of no survey", {"nonce": ""}, "the evidence is of another survey"),
+    ("of another survey", {"nonce": "survey-0"}, "what was seen of it is from another run"),
+    ("of no survey", {"nonce": ""}, "what was seen of it is from another run"),
     ("stale", {"asked": 709.0}, "the evidence is 5m 1s old, and 5m is the limit"),
     (
         "from the future, as after a reboot of the controller",
         {"asked": 1011.0},
         "the evidence is 0s old, and 5m is the limit",
     ),
-    ("taken while a visit is in flight", {"visit": 4711}, "a visit is in flight (pid 4711)"),
+    ("taken while a visit is in flight", {"visit": 4711}, "a visit of this host is still running (pid 4711)"),
 ]
 unusable = pytest.mark.parametrize("changes, said", [row[1:] for row in UNUSABLE], ids=[row[0] for row in UNUSABLE])
 

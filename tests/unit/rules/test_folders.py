@@ -82,7 +82,10 @@ def test_later_it_is_reported_and_keeps_nobody_from_being_proven() -> None:
     for text in (said, "\n".join(wording.beside(looks))):
         flat = " ".join(text.split())
         assert (
-            "old keys stay there" in flat and "web-2" in text and "web-3" in text and "find / -xdev -inum 4711" in flat
+            "old keys are still in it" in flat
+            and "web-2" in text
+            and "web-3" in text
+            and "find / -xdev -inum 4711" in flat
         )
         assert "has 2 names" in flat
     opened = gate.opening(

@@ -384,3 +384,39 @@ def test_what_an_emergency_costs_depends_on_the_playbook():
     # Only where the key signs does it matter which playbook it is.
     for name, key in (("promoted", OLD), ("prepared", NEW), ("retire", OLD)):
         assert emergency.cost(at(name), key, "rollback") == emergency.cost(at(name), key)
+
+
+CLOSINGS = [
+    ("prepare", "promote is next"),
+    ("promote", "retire is due in "),
+    ("retire", "nothing is in flight"),
+    ("rollback", "retire is due in "),
+]
+
+
+@pytest.mark.parametrize("step, what", CLOSINGS)
+def test_a_run_that_goes_on_by_itself_tells_nobody_to_run_it(step, what):
+    ring = opened(at("promoted"), "rollback", NOW) if step == "rollback" else at(step)
+    look = survey()._replace(clock=NOW)
+    ends = gate.closing(ring, FLEET, fleet_of(ring), look).text
+    goes_on = gate.closing(ring, FLEET, fleet_of(ring), look, goes_on=True).text
+    assert what.replace("retire", "withdraw" if step == "rollback" else "retire") in goes_on
+    assert "run phased.keys" not in goes_on and ends.startswith(goes_on)
+    assert ("run phased.keys" in ends) == (step != "retire")
+
+
+@pytest.mark.parametrize(
+    "phase, goal, told", [("current", "rollout", False), ("current", "adopt", True), ("promote", "promote", True)]
+)
+def test_a_step_that_is_found_done_tells_to_run_only_where_the_run_ends(phase, goal, told):
+    verdict = ask(at("promote"), phase, goal=goal)
+    assert ("run phased.keys" in verdict.text) == told
+
+
+@pytest.mark.parametrize(
+    "goal, phase, goes_on",
+    [("rollout", "current", True), ("rollout", "prepare", True), ("rollout", "promote", True), ("rollout", "retire", False)]
+    + [(phase, phase, False) for phase in ("prepare", "promote", "retire", "rollback")] + [("adopt", "current", False)],
+)  # fmt: skip
+def test_only_a_rollout_goes_on_and_not_after_its_last_phase(goal, phase, goes_on):
+    assert next_step.goes_on(goal, phase) == goes_on

@@ -116,17 +116,32 @@ def test_it_is_said_in_the_status_and_when_a_step_closes() -> None:
     assert f"noted: web-2: pid 900, started 2023-11-14T22:13:20Z, (celery worker) holds {FP[5]}" in verdict.text
     found = surveyed(ring, FLEET, fleet, survey()).count
     lines = wording.status(counting(ring, found, fleet, T0)).splitlines()
-    assert "noted, and in nobody's way" in lines
+    assert "noted, and blocking nothing" in lines
     assert "noted: " not in lines[0]
-    assert any(FP[5] in line for line in lines[lines.index("noted, and in nobody's way") + 1 :])
+    assert any(FP[5] in line for line in lines[lines.index("noted, and blocking nothing") + 1 :])
 
 
 def test_of_many_the_first_are_said() -> None:
     ring = at("retired")
-    others = [{**other(OLD), "pid": 900 + number, "ticks": number} for number in range(5)]
+    others = [{**other(OLD), "pid": 900 + number, "command": f"celery worker {number}"} for number in range(5)]
     text = wording.counted(counting(ring, count(ring, host(ring, *others))))
     assert text.count("celery worker") == 3
     assert "and 2 more" in text
+
+
+def test_those_of_one_command_and_one_user_are_said_together() -> None:
+    ring = at("retired")
+    others = [{**other(OLD), "pid": 900 + number} for number in range(4)]
+    # The same processes are seen by every host on their machine.
+    fleet = fleet_of(ring, web_2=host(ring, *others), web_3=host(ring, *others, state="another folder"))
+    fleet["web-3"]["machine"] = fleet["web-2"]["machine"]
+    text = wording.counted(ring, evidence.count(ring, FLEET, fleet, survey()))
+    assert text.count("celery worker") == 1
+    assert (
+        f"noted: web-2, web-3: pids 900, 901 and 2 more, started 2023-11-14T22:13:20Z, (celery worker) hold {OLD}"
+        in text
+    )
+    assert "; uid 65534, and that key has ended" in text
 
 
 def test_more_than_are_listed_are_nobodys_workers() -> None:

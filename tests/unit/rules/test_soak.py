@@ -256,7 +256,7 @@ def test_10_what_the_operator_says_comes_before_what_the_framework_says():
     assert soak.length(0, "django", "14d") == {"seconds": 0.0, "source": "app_keys_soak"}
     assert soak.length(None, "django", "14d") == {"seconds": 14 * DAY, "source": "the default of django"}
     with pytest.raises(
-        soak.RingError, match="^nothing says how long something signed may live: flask sets no end. Set app_keys_soak"
+        soak.RingError, match="^app_keys_soak is not set, and flask has no default for it: set it to the longest life"
     ):
         soak.length(None, "flask", None)
 

@@ -259,7 +259,7 @@ def test_the_soak_is_what_the_operator_says_or_else_the_frameworks(value, framew
 
 
 def test_a_soak_that_nobody_has_said_is_asked_for():
-    with pytest.raises(RingError, match="airflow sets no end. Set app_keys_soak to the longest life"):
+    with pytest.raises(RingError, match="app_keys_soak is not set, and airflow has no default for it"):
         soak.length(None, "airflow", None)
 
 

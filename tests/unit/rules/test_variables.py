@@ -196,8 +196,11 @@ def test_the_workers_are_in_the_unit_of_the_service_unless_said_otherwise(raw, p
     "raw, said",
     [
         ({"service": "shop"}, "app_keys_env_file is not set"),
-        ({"env_file": "/etc/a"}, "nothing says where the workers are: set app_keys_service"),
-        ({"env_file": "/etc/a", "restart_command": "svc -t"}, "nothing says where the workers are"),
+        (
+            {"env_file": "/etc/a"},
+            "neither app_keys_service nor app_keys_processes is set, so nobody knows which processes are the workers: set app_keys_service",
+        ),
+        ({"env_file": "/etc/a", "restart_command": "svc -t"}, "neither app_keys_service nor app_keys_processes is set"),
         ({**UNIT, "framework": "jango"}, "app_keys_framework is 'jango'"),
         ({**UNIT, "settings": {"primry": "X"}}, "app_keys_settings has no field 'primry'"),
     ],

@@ -97,6 +97,34 @@ def test_findings_stand_in_three_columns(findings, expected):
     assert wording.table(findings) == [line.rstrip() for line in expected]
 
 
+def of(machine):
+    return Finding("pid 900 (cron) holds a key", "end it", machine)
+
+
+@pytest.mark.parametrize(
+    "findings, rows",
+    [
+        ({"a": [of("m1")], "b": [of("m1")]}, [("a, b", [of("m1")])]),
+        # Two machines may well have a process of one number each.
+        ({"a": [of("m1")], "b": [of("m2")]}, [("a", [of("m1")]), ("b", [of("m2")])]),
+        # What is of a member itself is said of each, however alike: every member in the way is named.
+        ({"a": [of("")], "b": [of("")]}, [("a", [of("")]), ("b", [of("")])]),
+        ({name: [of("m1")] for name in "abcde"}, [("a, b and 3 more", [of("m1")])]),
+        (
+            {"a": [Finding("down", "start it"), of("m1")], "b": [of("m1")], "c": [Finding("down", "start it")]},
+            [("a", [Finding("down", "start it")]), ("a, b", [of("m1")]), ("c", [Finding("down", "start it")])],
+        ),
+    ],
+)
+def test_what_all_members_on_one_machine_see_is_one_row(findings, rows):
+    assert wording.together(findings) == rows
+
+
+def test_a_row_of_several_members_is_as_wide_as_their_names():
+    lines = wording.table({"a": [of("m1")], "b": [of("m1")], "c": [Finding("seen", "do")]})
+    assert [line[:8] for line in lines] == ["  a, b  ", "  c     "]
+
+
 def test_a_fingerprint_is_never_broken_between_two_lines():
     words = "-".join(["0123456789abcdef"] * 2)
     lines = wording.table({"web-1": [Finding(f"{'x' * 40} {words}", f"{'y' * 40} {words}")]})
@@ -178,3 +206,60 @@ def test_the_status_of_a_fleet_that_nobody_looked_at():
     assert "0 of 3 hosts" in text
     assert "not proven: 3" in text
     assert wording.status(counting(ring, NOTHING, {"web-1": idle(ring)}, T0)).count("nothing runs") == 1
+
+
+def visit_of(ring, **changes):
+    did = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
+    did.update({field: changes.pop(field) for field in list(changes) if field in did})
+    evidence = changes.pop("evidence", seen(ring))
+    return {"changed": False, "needed": True, "proven": True, "did": did, "evidence": evidence, **changes}
+
+
+VISITS = [
+    ("web2: wrote 1 file, restarted shop.service, 2 workers proven in 4 s", {"written": ["/e"], "restarted": True, "took": 4.0}),
+    ("web2: wrote 2 files, restarted shop.service, 2 workers proven in 4.2 s", {"written": ["/e", "/f"], "restarted": True, "took": 4.2}),
+    ("web2: wrote 1 file, 2 workers proven", {"written": ["/e"]}),
+    ("web2: restarted shop.service, 2 workers proven in 0.3 s", {"restarted": True, "took": 0.3}),
+    # A visit that was cut off is finished by one that has nothing left to change.
+    ("web2: 2 workers proven", {}),
+    ("", {"needed": False}),
+    ("", {"proven": False}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said, changes", VISITS)
+def test_a_visit_says_what_it_did_and_nothing_where_nothing_was_needed(said, changes):
+    assert wording.visited("web2", visit_of(at("promote"), **changes)) == said
+
+
+def test_a_visit_of_a_host_on_which_nothing_runs_says_by_what_it_is_proven():
+    ring = at("promote")
+    answer = visit_of(ring, written=["/e"], evidence=idle(ring))
+    assert wording.visited("web2", answer) == "web2: wrote 1 file, proven by its file alone, for nothing runs"
+
+
+def test_a_visit_s_own_word_stands_behind_what_it_did():
+    answer = visit_of(at("promote"), written=["/e"], msg="/e had another name")
+    assert wording.visited("web2", answer) == "web2: wrote 1 file, 2 workers proven. /e had another name"
+    unneeded = visit_of(at("promote"), needed=False, msg="/e had another name")
+    assert wording.visited("web2", unneeded) == "web2: /e had another name"
+
+
+def test_a_host_s_word_begins_no_line_of_its_own():
+    answer = visit_of(at("promote"), written=["/e"], restarted=True, took=1.0, msg="so\nfatal: [web1]: FAILED!")
+    answer["evidence"]["restart"] = None
+    assert (
+        wording.visited("web2", answer)
+        == "web2: wrote 1 file, restarted the application, 2 workers proven in 1 s. so fatal: [web1]: FAILED!"
+    )
+
+
+def test_one_worker_is_one():
+    ring = at("promote")
+    answer = visit_of(ring, evidence=seen(ring, workers=[worker(7, NEW, OLD)]))
+    assert wording.visited("web2", answer) == "web2: 1 worker proven"
+
+
+def test_a_visit_in_check_mode_says_what_it_would_do():
+    answer = visit_of(at("promote"), written=["/e"], restarted=True)
+    assert wording.visited("web2", answer, checking=True) == "web2: would write 1 file, would restart shop.service"
