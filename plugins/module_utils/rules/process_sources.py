@@ -11,9 +11,15 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
+from .errors import PhasedKeysError
+
 Place = Mapping[str, Any]
 IDLE = "idle"  # stands beside every kind
 _COMMON = f"{IDLE}: true beside it where its main process may run without workers"
+
+
+class PlaceError(PhasedKeysError):
+    """A place that cannot be used; the text is the end of a sentence that begins with the variable's name."""
 
 
 class Found(NamedTuple):
@@ -39,7 +45,7 @@ class Running(Protocol):
 
 
 class Sight(Protocol):
-    """What a source may ask of the host at the moment of a look. ValueError and OSError end the look, and their text is shown."""
+    """What a source may ask of the host at the moment of a look. What a person can fix (PhasedKeysError) and OSError end the look, and their text is shown."""
 
     @property
     def table(self) -> Mapping[int, Running]:
@@ -80,16 +86,18 @@ class Source(NamedTuple):
 
 
 def read(place: Any) -> Dict[str, Any]:
-    """Return a place of `app_keys_processes` that can be used; ValueError with the end of a sentence that begins with the variable's name."""
+    """Return a place of `app_keys_processes` that can be used; PlaceError."""
     kinds = [name for name in place if name in SOURCES] if isinstance(place, Mapping) else []
     if len(kinds) != 1 or not set(place) <= {kinds[0], IDLE, *SOURCES[kinds[0]].fields}:
-        raise ValueError(f"holds {place!r}; a place is {one_of(forms())}, with {_COMMON}")
+        raise PlaceError(f"holds {place!r}; a place is {one_of(forms())}, with {_COMMON}")
     (kind,) = kinds
     if not isinstance(place[kind], str) or not place[kind]:
-        raise ValueError(f"must be a text that is not empty, not {place[kind]!r}")
+        raise PlaceError(f"must be a text that is not empty, not {place[kind]!r}")
+    if any("\0" in value for value in place.values() if isinstance(value, str)):
+        raise PlaceError(f"is {place!r}, with a NUL in it: no path, name or argument of a program can hold one")
     problem = SOURCES[kind].problem(place)
     if problem:
-        raise ValueError(problem)
+        raise PlaceError(problem)
     return {name: value for name, value in place.items() if name != IDLE}
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol
 
+from .errors import PhasedKeysError
+
 # The strongest of them, which all others give way to.
 ENVIRONMENT = "environ"
 
@@ -19,6 +21,10 @@ class Sight(Protocol):
 
     def by_age(self, pid: int) -> Mapping[str, Any]:
         """Return what a worker must have read from the env files, if it and all that it runs on are younger than these."""
+
+
+class ProofError(PhasedKeysError):
+    """There is no such kind of proof."""
 
 
 class Proof(NamedTuple):
@@ -33,9 +39,9 @@ class Proof(NamedTuple):
 
 
 def named(name: str) -> Proof:
-    """Return the kind of proof with this name; ValueError where there is none."""
+    """Return the kind of proof with this name; ProofError where there is none."""
     if name not in PROOFS:
-        raise ValueError(f"app_keys_proof is {name!r}; it is one of {', '.join(PROOFS)}")
+        raise ProofError(f"app_keys_proof is {name!r}; it is one of {', '.join(PROOFS)}")
     return PROOFS[name]
 
 

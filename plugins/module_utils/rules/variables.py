@@ -210,7 +210,7 @@ def _processes(value: Any, name: str) -> List[Dict[str, Any]]:
     for place in value if isinstance(value, list) else [value]:
         try:
             usable = process_sources.read(place)
-        except ValueError as error:
+        except process_sources.PlaceError as error:
             raise VariableError(f"{name} {error}") from None
         idle = _truth(place.get(process_sources.IDLE, False), f"{name}.{process_sources.IDLE}")
         places.append({**usable, **({process_sources.IDLE: True} if idle else {})})

@@ -397,9 +397,9 @@ CLOSINGS = [
 @pytest.mark.parametrize("step, what", CLOSINGS)
 def test_a_run_that_goes_on_by_itself_tells_nobody_to_run_it(step, what):
     ring = opened(at("promoted"), "rollback", NOW) if step == "rollback" else at(step)
-    look = survey()._replace(clock=NOW)
-    ends = gate.closing(ring, FLEET, fleet_of(ring), look).text
-    goes_on = gate.closing(ring, FLEET, fleet_of(ring), look, goes_on=True).text
+    looked = surveyed(ring, FLEET, fleet_of(ring), survey()._replace(clock=NOW))
+    ends = gate.closing(looked).text
+    goes_on = gate.closing(looked, goes_on=True).text
     assert what.replace("retire", "withdraw" if step == "rollback" else "retire") in goes_on
     assert "run phased.keys" not in goes_on and ends.startswith(goes_on)
     assert ("run phased.keys" in ends) == (step != "retire")

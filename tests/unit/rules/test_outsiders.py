@@ -135,7 +135,7 @@ def test_those_of_one_command_and_one_user_are_said_together() -> None:
     # The same processes are seen by every host on their machine.
     fleet = fleet_of(ring, web_2=host(ring, *others), web_3=host(ring, *others, state="another folder"))
     fleet["web-3"]["machine"] = fleet["web-2"]["machine"]
-    text = wording.counted(ring, evidence.count(ring, FLEET, fleet, survey()))
+    text = wording.counted(surveyed(ring, FLEET, fleet, survey()))
     assert text.count("celery worker") == 1
     assert (
         f"noted: web-2, web-3: pids 900, 901 and 2 more, started 2023-11-14T22:13:20Z, (celery worker) hold {OLD}"

@@ -21,7 +21,7 @@ from ansible_collections.phased.keys.plugins.module_utils.rules import visit as 
 from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch, stamp
 from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
 from ansible_collections.phased.keys.plugins.plugin_utils import door
-from builders import DAY, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, worker
+from builders import DAY, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, surveyed, worker
 from kept import KEYRINGS, RECORDS, fields, load, values
 
 # The keys of the released keyring: retired, dropping since it has leaked, withdrawn, retiring, and the one that signs.
@@ -148,7 +148,7 @@ def test_the_gate_goes_on_from_both(keyring: Dict[str, Any], record: Dict[str, A
         if member != "web3"
     }
     asked = survey(web3="unreachable")._replace(clock=now)
-    verdict = gate.closing(keyring, fleet, evidence, asked)
+    verdict = gate.closing(surveyed(keyring, fleet, evidence, asked))
     assert verdict.do == "stay" and "3 of 4 hosts" in verdict.text, verdict.text
     closed = rings.check(json.loads(json.dumps(verdict.ring)), "shop")
     assert {name: entry["proven"] for name, entry in closed["members"].items()} == dict.fromkeys(fleet, 13) | {
@@ -159,7 +159,7 @@ def test_the_gate_goes_on_from_both(keyring: Dict[str, Any], record: Dict[str, A
     }  # fmt: skip
     assert rings.secrets(closed, [LEAKED])[LEAKED], "it stays sealed while a member is set aside"
     wish = Wish("prepare", "rollout", nonce="next", new=True, new_key=SECRETS[5], soak=SOAK)
-    verdict = gate.opening(closed, wish, fleet, evidence, asked)
+    verdict = gate.opening(surveyed(closed, fleet, evidence, asked), wish)
     assert (verdict.do, verdict.ring["step"]["counter"]) == ("visit", 14)
     rings.check(json.loads(json.dumps(verdict.ring)), "shop")
     # What the record says of the last proof still counts: there was a pool then.
@@ -167,7 +167,7 @@ def test_the_gate_goes_on_from_both(keyring: Dict[str, Any], record: Dict[str, A
         **evidence,
         "web2": {**evidence["web2"], "pools": [{**evidence["web2"]["pools"][0], "depth": 0, "lasting": 0}]},
     }
-    verdict = gate.closing(keyring, fleet, alone, asked)
+    verdict = gate.closing(surveyed(keyring, fleet, alone, asked))
     assert verdict.do == "refuse" and "web2  no worker runs below pid 101" in verdict.text
 
 
