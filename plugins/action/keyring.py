@@ -17,6 +17,7 @@ from ..module_utils.rules.adoption import Adoption
 from ..module_utils.rules.durations import stamp
 from ..module_utils.rules.fingerprint import fingerprint
 from ..module_utils.rules.ring import Ring
+from ..module_utils.rules.shapes import Soak
 from ..plugin_utils import run_folder
 from ..plugin_utils.asking import GRACE, AskingAction
 from ..plugin_utils.fleet import FleetError, Inventory, read
@@ -96,7 +97,7 @@ class ActionModule(FleetAction, AskingAction):
         inventory = Inventory(self.task_vars, self._templar)
         return {host: read(inventory.of(host), host) for host in self.fleet.members}
 
-    def soak(self) -> Dict[str, Any]:
+    def soak(self) -> Soak:
         """Return the soak of keys that the fleet accepts besides; without one a first rollout would stop in the middle."""
         values = self.fleet.values
         try:
@@ -104,7 +105,7 @@ class ActionModule(FleetAction, AskingAction):
         except rings.RingError as error:
             raise FleetError(f"{error}. {UNWRITTEN}") from None
 
-    def first(self, plan: Adoption, length: Dict[str, Any], task_vars: Dict[str, Any]) -> Ring:
+    def first(self, plan: Adoption, length: Soak, task_vars: Dict[str, Any]) -> Ring:
         """Return the keyring that is to be written."""
         values = self.fleet.values
         if plan.accepts:

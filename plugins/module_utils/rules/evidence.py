@@ -8,6 +8,7 @@ from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
 
 from . import members, soak
 from .proof import Evidence, Finding, inadmissible, judge, late
+from .shapes import Key
 from .survey import Looks, Survey
 
 
@@ -94,7 +95,7 @@ def stale(looks: Looks) -> List[str]:
     ]
 
 
-def soak_findings(evidence: Mapping[str, Evidence], keys: Sequence[Mapping[str, Any]]) -> Dict[str, List[Finding]]:
+def soak_findings(evidence: Mapping[str, Evidence], keys: Sequence[Key]) -> Dict[str, List[Finding]]:
     """Find the members on which a key that is due by the controller's clock has not soaked long enough."""
     found: Dict[str, List[Finding]] = {}
     for member, seen in evidence.items():

@@ -8,7 +8,7 @@ becomes (`steps`); `closing` is the closing count. Whoever calls them writes the
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 from . import evidence as proofs
 from . import members, next_step, soak, steady, steps, wording
@@ -17,6 +17,7 @@ from .durations import words
 from .next_step import Decision
 from .proof import Evidence
 from .ring import Ring
+from .shapes import Soak
 from .survey import Survey
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
@@ -39,7 +40,7 @@ class Wish(NamedTuple):
     nonce: str = ""
     max_age: float = next_step.MAX_AGE
     new: bool = False
-    soak: Optional[Mapping[str, Any]] = None
+    soak: Optional[Soak] = None
     new_key: Optional[str] = None
     checking: bool = False
 

@@ -9,11 +9,12 @@ reached may be waived: somebody asserts, with a reason and an end, that it serve
 from __future__ import annotations
 
 import copy
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Sequence, cast
 
 from .durations import epoch, stamp
 from .proof import late
 from .ring import Ring, RingError, note
+from .shapes import Excerpt, Waiver
 
 WAIVED = "waived: asserted to serve no traffic"
 LAST = (
@@ -97,7 +98,7 @@ def end_waivers(ring: Ring, answering: Collection[str], now: float) -> Ring:
     return ring
 
 
-def open_waivers(ring: Ring, now: float) -> List[Dict[str, Any]]:
+def open_waivers(ring: Ring, now: float) -> List[Waiver]:
     """Return the waivers that have not run out."""
     return [waiver for waiver in ring["waivers"] if epoch(waiver["until"]) > now]
 
@@ -109,19 +110,19 @@ def vouchers(ring: Ring, host: str, fleet: Collection[str]) -> List[str]:
     with another keyring, they would have been visited from it. Where nobody was proven yet anybody may be asked: of a keyring that
     has just begun nobody has a record, and of one that is a copy from that moment somebody has.
     """
-    entries: Mapping[str, Any] = ring["members"]
+    entries = ring["members"]
     fleet = frozenset(fleet)
     others = [member for member in entries if member != host and member in fleet]
     known = [member for member in others if entries[member].get("proven")]
     return sorted(known or others, key=lambda member: (-(entries[member].get("proven") or 0), member))
 
 
-def first_member(ring: Ring) -> str:
+def first_member(ring: Excerpt) -> str:
     """Return the member that is visited first at every step."""
     return str(min(ring["members"]))
 
 
-def excerpt(ring: Ring) -> Ring:
+def excerpt(ring: Ring) -> Excerpt:
     """Return of a keyring what a visit needs: no journal, and of the members the first one and one that was proven.
 
     `rings.order`, `token` and `secrets` and `vouched` say the same of it, and it is as small in a fleet of thousands as in one of
@@ -129,10 +130,8 @@ def excerpt(ring: Ring) -> Ring:
     """
     entries = ring["members"]
     kept = [first_member(ring), *[member for member in entries if entries[member]["proven"]][:1]]
-    return {
-        **{field: value for field, value in ring.items() if field != "journal"},
-        "members": {member: entries[member] for member in kept},
-    }
+    found = {field: value for field, value in ring.items() if field != "journal"}
+    return cast(Excerpt, {**found, "members": {member: entries[member] for member in kept}})
 
 
 class Voucher(NamedTuple):
@@ -142,7 +141,9 @@ class Voucher(NamedTuple):
     refuse: Optional[str] = None
 
 
-def vouched(ring: Ring, host: str, records: Mapping[str, Optional[Mapping[str, Any]]], alone: bool = False) -> Voucher:
+def vouched(
+    ring: Excerpt, host: str, records: Mapping[str, Optional[Mapping[str, Any]]], alone: bool = False
+) -> Voucher:
     """Say whether a host without a record may be written from this keyring.
 
     It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own; None is that of a member that

@@ -8,12 +8,13 @@ fleet for granted: `gate` asks them together with the evidence.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from . import ring as rings
 from . import soak
 from .durations import epoch, stamp, words
 from .ring import Ring
+from .shapes import Key, StepName
 
 # The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
 # before every host had its record is finished before anything else.
@@ -120,7 +121,7 @@ def goes_on(goal: str, phase: str) -> bool:
     return goal == "rollout" and phase != ROLLOUT[-1]
 
 
-def leaked_staged(ring: Ring) -> List[Dict[str, Any]]:
+def leaked_staged(ring: Ring) -> List[Key]:
     """Return the staged key if it is marked as compromised: it is taken back at once, for it has never signed."""
     return [key for key in rings.in_state(ring, "staged") if "compromised" in key["marks"]]
 
@@ -138,12 +139,12 @@ def takes_back(ring: Ring) -> bool:
     return ring["step"]["excuses"] is not None
 
 
-def may_go(ring: Ring, now: float) -> List[Dict[str, Any]]:
+def may_go(ring: Ring, now: float) -> List[Key]:
     """Return the keys that may be let go of by the controller's clock; a staged one only where nothing else may be."""
     return rings.in_state(ring, "staged") or soak.due(ring, now)
 
 
-def letting_go(keys: Sequence[Mapping[str, Any]]) -> str:
+def letting_go(keys: Sequence[Key]) -> StepName:
     """What the step is called that lets go of these keys, which have soaked: withdraw, if all of them were rolled back."""
     taken_back = [key for key in keys if "rolled_back" in key["marks"]]
     return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
@@ -187,7 +188,7 @@ def _next(ring: Ring, now: float, max_age: Optional[float]) -> Tuple[str, str]:
         rest = "nothing is in flight"
         if max_age is None or step["name"] == "adopt":
             return rest, ""
-        begin = epoch(step["closed"]) + max_age
+        begin = epoch(step["closed"] or step["opened"]) + max_age
         left = f", in {words(begin - now)}" if begin > now else ""
         return f"{rest}; the next rollout is due at {stamp(begin)}{left}", ""
     if moment <= now:

@@ -9,30 +9,40 @@ A keyring is a plain dictionary, as it stands in the file. Nothing here changes 
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Literal,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from .durations import LONGEST, epoch, stamp
 from .errors import PhasedKeysError
 from .fingerprint import PATTERN, fingerprint
 from .order import Order, Token
+from .shapes import Details, Excerpt, JournalEntry, Key, Keyring, Member, State, Step, StepName, Waiver
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 KIND = "phased.keys/keyring"
 SCHEMA = 1
 
-# staged     accepted, has never signed
-# primary    signs
-# retiring   accepted, used to sign, and what it signed may still be alive
-# dropping   retire has opened: some hosts may accept it no longer, so there is no way back
-# retired    its secret is destroyed, the record stays
-# withdrawn  rolled back, and never used again
-STATES = ("staged", "primary", "retiring", "dropping", "retired", "withdrawn")
-ENDED = ("retired", "withdrawn")
-STEPS = ("adopt", "prepare", "promote", "retire", "rollback", "withdraw")
-# What a key may be marked with, for good:
-# weak          too short or too plain, and adopted all the same because that was asked for
-# rolled_back   taken back before it had signed, or by a rollback: it never signs again
-# compromised   it has leaked: it never signs again, and its soak is waived
-MARKS = ("weak", "rolled_back", "compromised")
+STATES: Tuple[State, ...] = get_args(State)
+ENDED: Tuple[State, ...] = ("retired", "withdrawn")
+STEPS: Tuple[StepName, ...] = get_args(StepName)
 
 # A key of fewer characters, or of fewer different ones, can be guessed. Django's own check
 # (security.W009) wants 50 and 5; shorter keys of other origin are in use and are adopted with advice.
@@ -41,9 +51,9 @@ LEAST_DIFFERENT = 5
 
 NAME = re.compile(r"\A[a-z0-9_-]{1,40}\Z")  # of an application, as far as it is shown
 
-Ring = Dict[str, Any]
+Ring = Keyring
 # Whether a value can be used for a field, and the fields of a mapping.
-Kind = Callable[[Any], bool]
+Kind = Callable[[object], bool]
 Fields = Mapping[str, Kind]
 
 
@@ -51,27 +61,27 @@ class RingError(PhasedKeysError):
     """A keyring that cannot be used; the text says why, without a secret."""
 
 
-def token(ring: Ring) -> Token:
+def token(ring: Excerpt) -> Token:
     """Return the token of the open step."""
     return Token(ring["ring"], ring["step"]["counter"], ring["step"]["nonce"])
 
 
-def is_open(ring: Ring) -> bool:
+def is_open(ring: Excerpt) -> bool:
     """Whether the last step still waits for its closing count."""
     return bool(ring["step"]["closed"] is None)
 
 
-def find(ring: Ring, fingerprint: Optional[str]) -> Optional[Dict[str, Any]]:
+def find(ring: Excerpt, fingerprint: Optional[str]) -> Optional[Key]:
     """Return the key with this fingerprint; None where the keyring never held it."""
     return next((key for key in ring["keys"] if key["fingerprint"] == fingerprint), None)
 
 
-def primary(ring: Ring) -> Dict[str, Any]:
+def primary(ring: Excerpt) -> Key:
     """Return the key that signs."""
     return in_state(ring, "primary")[0]
 
 
-def let_go(ring: Ring) -> List[str]:
+def let_go(ring: Excerpt) -> List[str]:
     """Return the keys that the step lets go of, or has let go of, those that have leaked first."""
     step = ring["step"]
     said = step.get("lets_go")
@@ -82,24 +92,24 @@ def let_go(ring: Ring) -> List[str]:
     return leaked_first(ring, said or [])
 
 
-def leaked_first(ring: Ring, fingerprints: Sequence[str]) -> List[str]:
+def leaked_first(ring: Excerpt, fingerprints: Sequence[str]) -> List[str]:
     """Return these keys with those that have leaked in front."""
     leaked = {key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]}
     return sorted(fingerprints, key=lambda key: key not in leaked)
 
 
-def step_keys(ring: Ring) -> List[str]:
+def step_keys(ring: Excerpt) -> List[str]:
     """Return the keys that the step is about: all that it lets go of, or the one that it brings, or that signs by it."""
     step = ring["step"]
     return let_go(ring) if step["name"] in ("retire", "withdraw") else [step["key"]]
 
 
-def in_state(ring: Ring, *states: str) -> List[Dict[str, Any]]:
+def in_state(ring: Excerpt, *states: State) -> List[Key]:
     """Return the keys in these states, the newest first."""
     return [key for key in reversed(ring["keys"]) if key["state"] in states]
 
 
-def order(ring: Ring) -> Order:
+def order(ring: Excerpt) -> Order:
     """Return what the open step asks of every host."""
     step = ring["step"]
     signs = primary(ring)["fingerprint"]
@@ -124,12 +134,13 @@ def order(ring: Ring) -> Order:
     )
 
 
-def secrets(ring: Ring, fingerprints: Sequence[str]) -> Dict[str, str]:
-    """Return the secrets behind fingerprints, for the one place that writes them."""
-    return {key["fingerprint"]: key["secret"] for key in ring["keys"] if key["fingerprint"] in fingerprints}
+def secrets(ring: Excerpt, fingerprints: Sequence[str]) -> Dict[str, str]:
+    """Return the secrets behind fingerprints, for the one place that writes them; a key that was destroyed has none."""
+    keys = [key for key in ring["keys"] if key["fingerprint"] in fingerprints]
+    return {key["fingerprint"]: key["secret"] for key in keys if key["secret"] is not None}
 
 
-def public(ring: Ring) -> Ring:
+def public(ring: Ring) -> Dict[str, object]:
     """Return the keyring without a secret: what may be shown."""
     return {**ring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in ring["keys"]]}
 
@@ -145,7 +156,7 @@ def weakness(secret: str) -> Optional[str]:
     return None
 
 
-def check(ring: Any, name: Optional[str] = None) -> Ring:
+def check(ring: object, name: Optional[str] = None) -> Ring:
     """Return `ring` if it is a keyring that this release can work with, else RingError.
 
     `name` is the application that it should belong to. Whatever passes can be decided on, counted and shown without an error, so that a
@@ -153,8 +164,8 @@ def check(ring: Any, name: Optional[str] = None) -> Ring:
     """
     if not isinstance(ring, Mapping) or ring.get("kind") != KIND:
         raise RingError("this is not a keyring of phased.keys")
-    schema: Any = ring.get("schema")
-    if not _count(schema) or schema < 1:
+    schema = ring.get("schema")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise RingError(f"the keyring has no usable schema version: {_quoted(schema)}")
     if schema > SCHEMA:
         raise RingError(
@@ -162,6 +173,12 @@ def check(ring: Any, name: Optional[str] = None) -> Ring:
             "use the release that wrote it, or a newer one"
         )
     _fields(ring, "the keyring", FIELDS)
+    _parts(ring, name)
+    return cast(Ring, dict(ring))
+
+
+def _parts(ring: Mapping[str, Any], name: Optional[str]) -> None:
+    """Check the parts of what has the fields of a keyring."""
     if name is not None and ring["name"] != name:
         other = f"the application {ring['name']!r}" if NAME.match(ring["name"]) else "another application"
         raise RingError(f"the keyring belongs to {other}, not to {name!r}")
@@ -180,18 +197,21 @@ def check(ring: Any, name: Optional[str] = None) -> Ring:
         _fields(waiver, "a waiver", WAIVER_FIELDS)
     for number, entry in enumerate(ring["journal"], 1):
         _fields(entry, f"entry {number} of the journal", JOURNAL_FIELDS, MORE_OF_THE_JOURNAL)
-    return dict(ring)
 
 
-def _text(value: Any) -> bool:
+def _text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _count(value: Any) -> bool:
+def _count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _moment(value: Any) -> bool:
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _moment(value: object) -> bool:
     if not isinstance(value, str):
         return False
     try:
@@ -201,48 +221,79 @@ def _moment(value: Any) -> bool:
     return True
 
 
-def _list(value: Any) -> bool:
+def _list(value: object) -> bool:
     return isinstance(value, list)
 
 
-def _mapping(value: Any) -> bool:
+def _mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _one_of(*kinds: Kind) -> Kind:
+    return lambda value: any(kind(value) for kind in kinds)
 
 
-def _or_null(kind: Kind) -> Kind:
-    return lambda value: value is None or kind(value)
+def _every(kind: Kind) -> Kind:
+    return lambda value: isinstance(value, list) and all(map(kind, value))
 
 
-# What a usable value of each field is.
-FIELDS: Fields = {
-    "name": _text, "ring": _text, "revision": _count, "framework": _text, "settings": _mapping, "keys": _list, "step": _mapping,
-    "members": _mapping, "waivers": _list, "app_check": _mapping, "journal": _list,
-}  # fmt: skip
-# signing: keys that may sign somewhere while the step is open. spreading: keys that are not accepted everywhere yet.
-# lets_go: keys that hosts are to accept no longer, in a keyring of a release that writes it down.
-# excuses (a counter, or null): a member that was proven then or later does not hold up the others, reachable or not.
-STEP_FIELDS: Fields = {
-    "name": _text, "counter": _count, "nonce": _text, "key": _text, "opened": _moment, "closed": _or_null(_moment), "signing": _texts,
-    "spreading": _texts, "excuses": _or_null(_count),
-}  # fmt: skip
-# since: counter of the step that brought the key; a member that was proven then or later accepts it.
-KEY_FIELDS: Fields = {
-    "id": _text, "fingerprint": _text, "state": _text, "origin": _text, "times": _mapping, "marks": _texts, "since": _count,
-}  # fmt: skip
-MEMBER_FIELDS: Fields = {"since": _moment, "proven": _or_null(_count)}
-WAIVER_FIELDS: Fields = {"member": _text, "reason": _text, "since": _moment, "until": _moment}
-JOURNAL_FIELDS: Fields = {"event": _text}
-# Fields that need not be there.
-MORE_OF_THE_STEP: Fields = {"lets_go": _texts}
-MORE_OF_A_KEY: Fields = {"after": _text}
-MORE_OF_THE_JOURNAL: Fields = {"members": _texts, "reason": _text}
+def _named(kind: Kind) -> Kind:
+    return lambda value: isinstance(value, Mapping) and all(map(_text, value)) and all(map(kind, value.values()))
 
 
-def _fields(entry: Any, label: str, fields: Fields, more: Optional[Fields] = None) -> None:
+def _shaped(fields: Fields, more: Fields) -> Kind:
+    def fits(value: object) -> bool:
+        if not isinstance(value, Mapping):
+            return False
+        present = {field: kind for field, kind in more.items() if field in value}
+        return all(field in value and kind(value[field]) for field, kind in {**fields, **present}.items())
+
+    return fits
+
+
+def _kind(hint: object, field: str) -> Kind:
+    """Return what a usable value of a field is that a shape says to be this."""
+    arguments = get_args(hint)
+    if hint is str:
+        return _moment if field in MOMENTS else _text
+    if hint in PLAIN:
+        return PLAIN[hint]
+    origin = get_origin(hint)
+    if origin is Union:
+        return _one_of(*(_kind(one, field) for one in arguments))
+    if origin is Literal:
+        return lambda value: isinstance(value, str) and value in arguments
+    if origin is list:
+        return _every(_kind(arguments[0], field))
+    if origin is dict:
+        return _named(_kind(arguments[1], field))
+    return _shaped(*_fields_of(hint))
+
+
+def _fields_of(shape: Any, but: Sequence[str] = (), **apart: Kind) -> Tuple[Fields, Fields]:
+    """Return what a usable value of each field of a shape is: of those that have to be there, and of the others.
+
+    `apart` are those whose content is checked where it can be named, and `but` those of which all is.
+    """
+    hints = {field: hint for field, hint in get_type_hints(shape).items() if field not in but}
+    kinds = {field: apart.get(field) or _kind(hint, field) for field, hint in hints.items()}
+    needed = {field: kind for field, kind in kinds.items() if field in shape.__required_keys__}
+    return needed, {field: kind for field, kind in kinds.items() if field not in needed}
+
+
+PLAIN: Mapping[object, Kind] = {int: _count, float: _number, type(None): lambda value: value is None}
+MOMENTS = ("at", "since", "until", "opened", "closed")  # texts that say when
+FIELDS, _NO_MORE = _fields_of(
+    Keyring, ["kind", "schema"], keys=_list, step=_mapping, members=_mapping, waivers=_list, journal=_list
+)
+STEP_FIELDS, MORE_OF_THE_STEP = _fields_of(Step, name=_text)
+KEY_FIELDS, MORE_OF_A_KEY = _fields_of(Key, ["secret", "soak"], state=_text, times=_mapping)
+MEMBER_FIELDS, _NO_MORE = _fields_of(Member)
+WAIVER_FIELDS, _NO_MORE = _fields_of(Waiver)
+JOURNAL_FIELDS, MORE_OF_THE_JOURNAL = _fields_of(JournalEntry)
+
+
+def _fields(entry: object, label: str, fields: Fields, more: Optional[Fields] = None) -> None:
     if not isinstance(entry, Mapping):
         raise RingError(f"{label} is not a mapping")
     present = {field: kind for field, kind in (more or {}).items() if field in entry}
@@ -253,7 +304,7 @@ def _fields(entry: Any, label: str, fields: Fields, more: Optional[Fields] = Non
             raise RingError(f"{label} has no usable {field}")
 
 
-def _check_keys(keys: Sequence[Any]) -> None:
+def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
     seen: Set[str] = set()
     for number, key in enumerate(keys, 1):
         label = f"key number {number}"
@@ -269,7 +320,7 @@ def _check_keys(keys: Sequence[Any]) -> None:
         for moment in key["times"].values():
             _check_moment(moment, label)
         _check_secret(key, label)
-        if key["state"] == "retiring":
+        if key["state"] == "retiring" or "soak" in key:
             _check_soak(key.get("soak"), label)
     for state in ("primary", "staged"):
         found = [key["fingerprint"] for key in keys if key["state"] == state]
@@ -279,16 +330,17 @@ def _check_keys(keys: Sequence[Any]) -> None:
             raise RingError("the keyring has no primary key")
 
 
-def _check_moment(value: Any, label: str) -> None:
+def _check_moment(value: object, label: str) -> None:
     if not _moment(value):
         raise RingError(f"{label} has a time that is none: {_quoted(value)}")
 
 
-def _check_soak(soak: Any, label: str) -> None:
-    length = soak.get("seconds") if isinstance(soak, Mapping) else None
+def _check_soak(soak: object, label: str) -> None:
+    said: Mapping[str, object] = soak if isinstance(soak, Mapping) else {}
+    length = said.get("seconds")
     if not isinstance(length, (int, float)) or isinstance(length, bool) or not 0 <= length <= LONGEST:
         raise RingError(f"{label} has no usable soak")
-    if not isinstance(soak.get("source"), str):
+    if not isinstance(said.get("source"), str):
         raise RingError(f"{label} has a soak without a source")
 
 
@@ -305,16 +357,16 @@ def _check_secret(key: Mapping[str, Any], label: str) -> None:
         raise RingError(f"{label} is too weak: {weak}")
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     """Return what stands where something else belongs; nothing that is as long as a key, for it may be one."""
     text = repr(value)
     return text if len(text) < LEAST_LENGTH + 2 else f"something of {len(text)} characters"
 
 
-def note(ring: Ring, now: float, event: str, **details: Any) -> None:
+def note(ring: Ring, now: float, event: str, **details: Unpack[Details]) -> None:
     """Add an entry to the journal of a keyring that is being changed."""
     ring["journal"].append({"at": stamp(now), "event": event, "counter": ring["step"]["counter"], **details})
 
 
-def _names(keys: Sequence[Mapping[str, Any]]) -> List[str]:
+def _names(keys: Sequence[Key]) -> List[str]:
     return [key["fingerprint"] for key in keys]

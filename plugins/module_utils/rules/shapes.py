@@ -1,14 +1,31 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host answers: the shapes of its evidence and of the two modules' results.
+"""The shapes of what is written, sent and read: a host's evidence and the two modules' results, and the keyring.
 
-They are the schema too: `door` lets in what has one of these shapes, field by field, and nothing else.
-Times are epoch seconds of the host's clock, unless it says otherwise. Keys are named by their fingerprints.
+They are the schemas too. `door` lets in what a host says in one of these shapes, field by field, and nothing else; `ring.check`
+takes what every field of a keyring is from here. Times of a host are epoch seconds of its clock, those of a keyring are
+texts that `durations.stamp` wrote. Keys are named by their fingerprints. Nothing that travels to a host needs this when it runs.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, Literal, Optional, TypedDict
+from typing import Dict, List, Literal, Optional, TypedDict, Union
+
+StepName = Literal["adopt", "prepare", "promote", "retire", "rollback", "withdraw"]
+# staged     accepted, has never signed
+# primary    signs
+# retiring   accepted, used to sign, and what it signed may still be alive
+# dropping   retire has opened: some hosts may accept it no longer, so there is no way back
+# retired    its secret is destroyed, the record stays
+# withdrawn  rolled back, and never used again
+State = Literal["staged", "primary", "retiring", "dropping", "retired", "withdrawn"]
+# What a key may be marked with, for good:
+# weak          too short or too plain, and adopted all the same because that was asked for
+# rolled_back   taken back before it had signed, or by a rollback: it never signs again
+# compromised   it has leaked: it never signs again, and its soak is waived
+Mark = Literal["weak", "rolled_back", "compromised"]
+
+# --- a host's evidence ---
 
 
 class Problem(TypedDict):
@@ -163,6 +180,15 @@ class Evidence(TypedDict):
     restart: Optional[str]
 
 
+class DatedEvidence(Evidence):
+    """Evidence as the controller keeps it: `asked` is when the host was asked for it, in the controller's seconds since its boot."""
+
+    asked: float
+
+
+# --- the modules' results ---
+
+
 class AppCheck(TypedDict):
     """What the application check ended with."""
 
@@ -216,3 +242,146 @@ class VisitAnswer(Answer, total=False):
     joining: bool
     did: Did
     diff: Diff
+
+
+# --- the keyring ---
+
+
+class Settings(TypedDict, total=False):
+    """What an application does otherwise than its framework's profile; see `frameworks.Profile`."""
+
+    primary: str
+    fallbacks: str
+    separator: str
+    signs: str
+    key: str
+    soak: Union[str, int, float, None]
+
+
+class Form(TypedDict):
+    """A framework, with what an application does otherwise."""
+
+    framework: str
+    settings: Settings
+
+
+class Soak(TypedDict):
+    """How long anything that a key signed may live, and who says so."""
+
+    seconds: float
+    source: str
+
+
+class _Key(TypedDict):
+    """What every key has."""
+
+    id: str
+    fingerprint: str
+    state: State
+    origin: str
+    since: int
+    times: Dict[str, str]
+    marks: List[Mark]
+    secret: Optional[str]
+
+
+class Key(_Key, total=False):
+    """A key. `since` is the counter of the step that brought it: a member that was proven then or later accepts it. `times` says when it
+    came to each of its states (and `created`, `soaking`, `ended`); `secret` is null once it is destroyed. `soak` has a key that was
+    to be let go of once; `after` names the key that signed before it."""
+
+    soak: Soak
+    after: str
+
+
+class _Step(TypedDict):
+    """What every step has."""
+
+    name: StepName
+    counter: int
+    nonce: str
+    key: str
+    opened: str
+    closed: Optional[str]
+    signing: List[str]
+    spreading: List[str]
+    excuses: Optional[int]
+
+
+class Step(_Step, total=False):
+    """The last step, open until it is `closed`. `key` is the key that it is about. While it is open the keys in `signing` may sign
+    somewhere, and those in `spreading` are not accepted everywhere yet. `lets_go` are the keys that hosts are to accept no longer,
+    in a keyring of a release that writes it down. `excuses` (a counter, or null): a member that was proven then or later does not
+    hold up the others, reachable or not."""
+
+    lets_go: List[str]
+
+
+class Member(TypedDict):
+    """A member: since when it is one, and at which step it was proven last."""
+
+    since: str
+    proven: Optional[int]
+
+
+class Waiver(TypedDict):
+    """A member that somebody has asserted to serve no traffic."""
+
+    member: str
+    reason: str
+    since: str
+    until: str
+
+
+class Details(TypedDict, total=False):
+    """What an entry of the journal may say besides."""
+
+    key: str
+    lets_go: List[str]
+    members: List[str]
+    reason: str
+    until: str
+    waived: List[str]
+
+
+class JournalEntry(Details):
+    """What was done, when, and at which step."""
+
+    at: str
+    event: str
+    counter: int
+
+
+class _Verified(TypedDict):
+    """What is always known of it."""
+
+    how: str
+
+
+class Verified(_Verified, total=False):
+    """How, and when, it became known that the application reads its fallbacks: it was checked, or somebody trusts it."""
+
+    at: str
+
+
+class Excerpt(TypedDict):
+    """What a visit needs of a keyring: it is none, for it has no journal, and not all of the members."""
+
+    kind: str
+    schema: int
+    name: str
+    ring: str
+    revision: int
+    framework: str
+    settings: Settings
+    app_check: Verified
+    keys: List[Key]
+    step: Step
+    members: Dict[str, Member]
+    waivers: List[Waiver]
+
+
+class Keyring(Excerpt):
+    """An application's keyring, as it stands in its file. `ring` is its random id, `revision` counts how often it was written."""
+
+    journal: List[JournalEntry]

@@ -9,15 +9,16 @@ A key that is marked as compromised has no soak: it is let go of as soon as noth
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
 from . import ring as rings
 from .durations import epoch, seconds, words
 from .history import clock, stopped
 from .ring import Ring, RingError
+from .shapes import Key, Soak
 
 
-def length(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[str, Any]:
+def length(value: Union[str, int, float, None], framework: str, framework_soak: Optional[str]) -> Soak:
     """Return the soak in seconds with its source; RingError where nobody has said how long it is."""
     if value is not None:
         return {"seconds": seconds(value, "app_keys_soak"), "source": "app_keys_soak"}
@@ -29,7 +30,7 @@ def length(value: Any, framework: str, framework_soak: Optional[str]) -> Dict[st
     return {"seconds": seconds(framework_soak, "soak"), "source": f"the default of {framework}"}
 
 
-def over_at(key: Mapping[str, Any]) -> Optional[float]:
+def over_at(key: Key) -> Optional[float]:
     """Return the moment at which a retiring key's soak is over by the controller's clock; None while it has not begun."""
     if "soaking" not in key["times"]:
         return None
@@ -41,7 +42,7 @@ def over_at(key: Mapping[str, Any]) -> Optional[float]:
     return begun + length if length else begun - 1
 
 
-def due(ring: Ring, now: float) -> List[Dict[str, Any]]:
+def due(ring: Ring, now: float) -> List[Key]:
     """Return the retiring keys whose soak is over by the controller's clock."""
     return [key for key, over in _soaking(ring) if over <= now]
 
@@ -51,12 +52,12 @@ def next_due(ring: Ring) -> Optional[float]:
     return min((over for _key, over in _soaking(ring)), default=None)
 
 
-def _soaking(ring: Ring) -> List[Tuple[Dict[str, Any], float]]:
+def _soaking(ring: Ring) -> List[Tuple[Key, float]]:
     found = [(key, over_at(key)) for key in rings.in_state(ring, "retiring")]
     return [(key, over) for key, over in found if over is not None]
 
 
-def shortfall(evidence: Mapping[str, Any], key: Mapping[str, Any]) -> Optional[str]:
+def shortfall(evidence: Mapping[str, Any], key: Key) -> Optional[str]:
     """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
     if "compromised" in key["marks"]:
         return None

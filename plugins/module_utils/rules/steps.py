@@ -9,13 +9,14 @@ A key changes its state when the gate opens the step, before the first host hear
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, cast
 
 from . import frameworks, members, next_step
 from . import ring as rings
 from .durations import stamp
 from .fingerprint import fingerprint
 from .ring import Ring, RingError, note
+from .shapes import Details, Form, Key, Soak, State, StepName, Verified
 
 
 def open_step(
@@ -24,7 +25,7 @@ def open_step(
     now: float,
     nonce: str,
     new_key: Optional[str] = None,
-    soak: Optional[Mapping[str, Any]] = None,
+    soak: Optional[Soak] = None,
     go: Optional[Sequence[str]] = None,
 ) -> Ring:
     """Return the keyring with `step` open.
@@ -46,7 +47,7 @@ def open_step(
         spreading.update(moved)
     moved = rings.leaked_first(ring, moved)
     ring["step"] = {
-        "name": step, "counter": last["counter"] + 1, "nonce": nonce, "key": moved[0],
+        "name": cast(StepName, step), "counter": last["counter"] + 1, "nonce": nonce, "key": moved[0],
         "lets_go": moved if step in ("retire", "withdraw") else [],
         "signing": sorted(signing | {rings.primary(ring)["fingerprint"]}), "spreading": sorted(spreading),
         "excuses": excuses, "opened": stamp(now), "closed": None,
@@ -55,10 +56,13 @@ def open_step(
     return ring
 
 
-def _named(ring: Ring) -> Dict[str, Any]:
+def _named(ring: Ring) -> Details:
     """Return which keys the step is about, for the journal."""
     gone = rings.let_go(ring)
-    return {"key": rings.step_keys(ring)[0], **({"lets_go": gone} if gone else {})}
+    about: Details = {"key": rings.step_keys(ring)[0]}
+    if gone:
+        about["lets_go"] = gone
+    return about
 
 
 def _excuses(ring: Ring, step: str) -> Optional[int]:
@@ -72,7 +76,7 @@ def _excuses(ring: Ring, step: str) -> Optional[int]:
 
 
 # Those that a step moves: one, or all that it lets go of.
-Keys = Sequence[Dict[str, Any]]
+Keys = Sequence[Key]
 
 
 class _Opening(NamedTuple):
@@ -81,7 +85,7 @@ class _Opening(NamedTuple):
     now: float
     counter: int
     new_key: Optional[str]
-    soak: Optional[Mapping[str, Any]]
+    soak: Optional[Soak]
     go: Optional[Sequence[str]]
 
 
@@ -111,13 +115,13 @@ def _rollback(ring: Ring, given: _Opening) -> Keys:
     return _sign_with(ring, old, given)
 
 
-def _sign_with(ring: Ring, key: Dict[str, Any], given: _Opening) -> Keys:
+def _sign_with(ring: Ring, key: Key, given: _Opening) -> Keys:
     """Have `key` sign from now on, and the one before only be accepted."""
     if given.soak is None:
         raise RingError("the key that is not to sign any more needs a soak")
     before = rings.primary(ring)
     _move(before, "retiring", given.now)
-    before["soak"] = dict(given.soak)
+    before["soak"] = given.soak.copy()
     # Whatever soaked before signs again, or may: its clock begins anew.
     before["times"].pop("soaking", None)
     key["times"].pop("soaking", None)
@@ -169,14 +173,10 @@ def close_step(ring: Ring, now: float) -> Ring:
         for key in rings.in_state(ring, *rings.ENDED):
             key["secret"] = None
     proven = len(ring["members"]) - len(waived)
-    set_aside = {"waived": list(waived)} if waived else {}
-    note(
-        ring,
-        now,
-        f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven",
-        **_named(ring),
-        **set_aside,
-    )
+    about = _named(ring)
+    if waived:
+        about["waived"] = list(waived)
+    note(ring, now, f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven", **about)
     return ring
 
 
@@ -207,9 +207,9 @@ def adopt(
     nonce: str,
     start: Start,
     fleet: Sequence[str],
-    form: Mapping[str, Any],
-    soak: Mapping[str, Any],
-    app_check: Mapping[str, Any],
+    form: Form,
+    soak: Soak,
+    app_check: Verified,
     now: float,
 ) -> Ring:
     """Return a first keyring, with the step `adopt` open.
@@ -222,12 +222,14 @@ def adopt(
         if frameworks.unprintable(secret):
             raise RingError(f"the key {fingerprint(secret)} {frameworks.unprintable(secret)}")
         frameworks.encode(profile, frameworks.Keys("another", ["another", secret]))
-    states = ["primary"] + ["retiring"] * (len(start.secrets) - 1) + ["dropping"] * len(start.gone)
-    keys: List[Dict[str, Any]] = []
+    accepted: List[State] = ["retiring"]
+    leaving: List[State] = ["dropping"]
+    states: List[State] = ["primary", *(accepted * (len(start.secrets) - 1)), *(leaving * len(start.gone))]
+    keys: List[Key] = []
     for number, (secret, state) in enumerate(zip([*start.secrets, *start.gone], states), 1):
         key = _key(f"k{number}", secret, state, start.origin, now, start.counter)
         if state == "retiring":
-            key["soak"] = dict(soak)
+            key["soak"] = soak.copy()
         if key["fingerprint"] in start.leaked:
             key["marks"].append("compromised")
         # The newest last: the one that signs.
@@ -236,7 +238,7 @@ def adopt(
     gone = [key["fingerprint"] for key in keys if key["state"] == "dropping"]
     ring: Ring = {
         "kind": rings.KIND, "schema": rings.SCHEMA, "name": name, "ring": ring_id, "revision": 0,
-        "framework": form["framework"], "settings": dict(form["settings"]), "app_check": dict(app_check),
+        "framework": form["framework"], "settings": form["settings"].copy(), "app_check": app_check.copy(),
         "keys": keys,
         "step": {
             "name": "adopt", "counter": start.counter, "nonce": nonce, "key": signs, "lets_go": [],
@@ -271,13 +273,13 @@ def next_id(ring: Ring) -> str:
     return f"k{len(ring['keys']) + 1}"
 
 
-def _key(key_id: str, secret: str, state: str, origin: str, now: float, counter: int) -> Dict[str, Any]:
+def _key(key_id: str, secret: str, state: State, origin: str, now: float, counter: int) -> Key:
     return {
         "id": key_id, "fingerprint": fingerprint(secret), "state": state, "origin": origin, "since": counter,
         "times": {"created": stamp(now), state: stamp(now)}, "marks": ["weak"] if rings.weakness(secret) else [], "secret": secret,
     }  # fmt: skip
 
 
-def _move(key: Dict[str, Any], state: str, now: float) -> None:
+def _move(key: Key, state: State, now: float) -> None:
     key["state"] = state
     key["times"][state] = stamp(now)

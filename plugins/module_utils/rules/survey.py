@@ -177,7 +177,8 @@ class Survey:
         if member in self.evidence:
             return False
         since = self.ring["step"]["excuses"]
-        proven = self.ring["members"].get(member, {}).get("proven") or 0
+        entry = self.ring["members"].get(member)
+        proven = (entry and entry["proven"]) or 0
         return member in self.standing.waived or (
             since is not None and member in self.standing.fleet and proven >= since
         )

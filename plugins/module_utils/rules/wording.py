@@ -14,6 +14,7 @@ from .history import clock
 from .next_step import next_text
 from .order import Order
 from .proof import Finding, listed
+from .shapes import Key
 from .survey import Survey
 
 SEEN_WIDTH = 52
@@ -201,7 +202,7 @@ def _named(key: str, names: Mapping[str, str]) -> str:
     return names.get(key, key)
 
 
-def _key_state(key: Mapping[str, Any], now: float) -> str:
+def _key_state(key: Key, now: float) -> str:
     over = soak.over_at(key) if key["state"] == "retiring" else None
     marks = f" ({', '.join(key['marks'])})" if key["marks"] else ""
     if over is None:
