@@ -59,7 +59,7 @@ def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
             together.append(pids)
         else:
             called |= pids
-    wholes = {pid: processes.whole(table[pid]) for pid in sorted(found)}
+    wholes = {pid: processes.whole(table[pid]) for pid in sorted(found & table.keys())}
     return Named(
         {pid: process for pid, process in wholes.items() if process},
         {pid: doubt for pid, doubt in doubts.items() if pid not in sure},

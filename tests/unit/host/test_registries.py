@@ -41,6 +41,11 @@ def test_one_entry_is_a_process_source(shop: Any) -> None:
     assert shop.look(processes={**place, "name": "no such name"})["workers"] == []
 
 
+def test_what_a_source_names_and_has_ended_is_no_worker(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SOURCES, "gone", Source("PID", lambda host, place: Found([int(place["gone"])])))
+    assert shop.look(processes=[{"gone": str(2**22 + 1)}, {"pid_file": str(shop.pid_file)}])["workers"] == []
+
+
 @pytest.mark.usefixtures("parent")
 def test_what_a_source_doubts_is_no_proof_unless_something_else_names_it(shop: Any) -> None:
     shop.write(KEY)
