@@ -100,6 +100,13 @@ vouchers:
   returned: when a host joins
   type: list
   elements: str
+msg:
+  description:
+    - What the visit did, as a sentence, which is shown at the terminal too. In check mode what it would do.
+    - Of a visit that failed, what was seen and what to do.
+  returned: where anything was needed, or the visit failed
+  type: str
+  sample: "web2: wrote 1 file, restarted shop.service, 4 workers proven in 4 s"
 needed:
   description: Whether the host had to be changed, or in check mode has to be.
   returned: always
@@ -116,6 +123,6 @@ did:
   type: dict
 evidence:
   description: What was seen at the end, as M(phased.keys.active_fingerprint) returns it.
-  returned: always
+  returned: at C(-vv)
   type: dict
 """

@@ -23,8 +23,8 @@ from .asking import boot_time
 from .fleet import Fleet, FleetError
 
 STEPPED_OVER = (
-    "the first play of this run, which reads the fleet, was left out (--tags, --skip-tags, --start-at-task), or this is a playbook of your own "
-    "that gives no nonce. Run the whole of phased.keys.rollout; nothing was changed"
+    "the first play, which finds the fleet, was stepped over (--tags, --skip-tags, --start-at-task), or this is a playbook of your own that "
+    "gives no nonce. Run the whole of phased.keys.rollout; nothing was changed"
 )
 
 

@@ -142,7 +142,7 @@ def unknown_key(field: Field) -> str:
         "web2",
         f"{ENV} holds the key {fingerprint(foreign)}",
         "Nothing was changed",
-        "nothing is overwritten",
+        "put the keyring's key back there",
         "app_keys_replace=",
     )
     assert host.path(ENV).read_text() == edited and foreign not in run.text

@@ -127,7 +127,7 @@ def restart(names: Sequence[str], timeout: float, *, scope: str = "system") -> N
         raise RestartFailed(f"{what}: {error}") from None
     except subprocess.TimeoutExpired:
         # Only the client was stopped. systemd goes on with the job by the unit's own timeouts.
-        text = f"{what}: not finished after {timeout:g} s; systemd is still at it (app_keys_timeout is how long it may take)"
+        text = f"{what}: not finished after {timeout:g} s; systemd is still working on it (app_keys_timeout is how long it may take)"
         raise RestartFailed(text) from None
     if code:
         advice = f" (systemctl unmask {' '.join(full)}, or correct app_keys_service)" if " is masked" in err else ""

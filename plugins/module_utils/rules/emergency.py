@@ -18,7 +18,7 @@ def cost(ring: Ring, leaked: str, goal: str = "rollout") -> str:
     ends = f"What {leaked} signed or encrypted ends at once when retire opens: {PROFILES[ring['framework']]['ends']}"
     if state == "primary" and goal != "rollout":
         then = "phased.keys.rollout then lets go of it without a soak"
-        return f"{leaked} signs now, and phased.keys.{goal} goes its one step; {then}. {ends}"
+        return f"{leaked} signs now, and phased.keys.{goal} does its own step alone; {then}. {ends}"
     if state == "primary":
         return (
             f"{leaked} signs now. A new key is prepared and promoted on every host, then {leaked} is let go of without a soak. {ends}. Until then "

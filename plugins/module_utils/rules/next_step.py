@@ -40,7 +40,7 @@ class Decision(NamedTuple):
 def why_no_prepare(ring: Ring) -> Optional[str]:
     """A new key may come in when no other is on its way in."""
     if rings.in_state(ring, "staged"):
-        return "a key is staged already: promote it first, or take it back with phased.keys.rollback"
+        return "a key is staged already: run phased.keys.promote first, or take it back with phased.keys.rollback"
     return None
 
 
@@ -59,9 +59,9 @@ def why_no_retire(ring: Ring) -> Optional[str]:
     if leaked_staged(ring):
         return None
     if rings.in_state(ring, "staged"):
-        return "a staged key is on its way: promote it first"
+        return "a staged key is not promoted yet: run phased.keys.promote first"
     if not rings.in_state(ring, "retiring"):
-        return "no key is retiring: there is nothing to let go of"
+        return "no key is retiring: there is nothing to retire"
     return None
 
 

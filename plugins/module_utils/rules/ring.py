@@ -191,7 +191,7 @@ def _parts(ring: Mapping[str, Any], name: Optional[str]) -> None:
         raise RingError("the keyring has no members: nobody could tell it from a copy")
     for member, entry in ring["members"].items():
         if not isinstance(member, str):
-            raise RingError(f"the keyring has a member whose name is no text: {_quoted(member)}")
+            raise RingError(f"the keyring has a member whose name is not a text: {_quoted(member)}")
         _fields(entry, f"member {member}", MEMBER_FIELDS)
     for waiver in ring["waivers"]:
         _fields(waiver, "a waiver", WAIVER_FIELDS)
@@ -332,7 +332,7 @@ def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
 
 def _check_moment(value: object, label: str) -> None:
     if not _moment(value):
-        raise RingError(f"{label} has a time that is none: {_quoted(value)}")
+        raise RingError(f"{label} has a time that cannot be read: {_quoted(value)}")
 
 
 def _check_soak(soak: object, label: str) -> None:

@@ -114,7 +114,8 @@ def roll_past_a_stale_unit(app: Application, stale: str) -> None:
     pids = app.sh(f"{app.systemctl} show --value -p ControlGroup {stale}")
     pids = app.sh(f"cat /sys/fs/cgroup{pids}/cgroup.procs").split()
     refused = app.run("promote").ended(-1).says("promote is not safe yet: 0 of 1 host accept")
-    refused.lists("web1", f"pid{'s' if len(pids) > 1 else ''} {', '.join(pids)}, started", "not accept")
+    named = ", ".join(pids if len(pids) <= 3 else pids[:2])
+    refused.lists("web1", f"pid{'s' if len(pids) > 1 else ''} {named}", "started", "not accept")
     assert len(app.fleet.ring(app.keyring)["keys"]) == 2
     app.do("restart", stale)
     app.run("rollout").ended(0).says("retire: 1 of 1 host have let go of")

@@ -274,7 +274,7 @@ class TestRestart:
     def test_too_slow(self, systemctl: Systemctl) -> None:
         systemctl.does('case "$*" in *reset-failed*) ;; *) exec sleep 60;; esac')
         begun = time.monotonic()
-        with pytest.raises(RestartFailed, match="not finished after 0.5 s; systemd is still at it"):
+        with pytest.raises(RestartFailed, match="not finished after 0.5 s; systemd is still working on it"):
             units.restart(["shop"], 0.5)
         assert time.monotonic() - begun < 15
 

@@ -68,7 +68,10 @@ def test_the_journal_tells_every_step_and_that_the_application_was_trusted(after
     ("wrong", "said"),
     [
         ("promote after adopt", "promote is not possible: no key is staged: run phased.keys.prepare first"),
-        ("retire after prepare", "retire is not possible: a staged key is on its way: promote it first"),
+        (
+            "retire after prepare",
+            "retire is not possible: a staged key is not promoted yet: run phased.keys.promote first",
+        ),
         ("prepare after prepare", "prepare: done, every member was proven at"),
         ("prepare after adopt --check", "prepare would open: 2 of 2 hosts"),
     ],

@@ -125,7 +125,7 @@ def test_no_retire_while_a_key_is_on_its_way_in():
     ring = opened(at("promoted"), "prepare", OVER + 1, 3)
     decision = next_step.decide(ring, "retire", "retire", OVER + 2)
     assert decision.do == "refuse"
-    assert "a staged key is on its way: promote it first" in decision.text
+    assert "a staged key is not promoted yet: run phased.keys.promote first" in decision.text
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_no_retire_while_a_key_is_on_its_way_in():
     [
         ("adopted", "promote", "no key is staged: run phased.keys.prepare first. The last step is adopt, closed at"),
         ("adopt", "promote", "no key is staged: run phased.keys.prepare first. The last step is adopt, still open"),
-        ("adopted", "retire", "no key is retiring: there is nothing to let go of"),
-        ("prepared", "retire", "a staged key is on its way: promote it first"),
+        ("adopted", "retire", "no key is retiring: there is nothing to retire"),
+        ("prepared", "retire", "a staged key is not promoted yet: run phased.keys.promote first"),
     ],
 )
 def test_a_refusal_says_what_to_do(name, step, said):

@@ -31,9 +31,9 @@ CLOSED_AT = {
     "rolled back": ("rollback", "2023-11-16T00:23:20Z"),
 }  # fmt: skip
 NO_STAGED = "no key is staged: run phased.keys.prepare first"
-NO_RETIRING = "no key is retiring: there is nothing to let go of"
-ON_ITS_WAY = "a staged key is on its way: promote it first"
-STAGED = "a key is staged already: promote it first, or take it back with phased.keys.rollback"
+NO_RETIRING = "no key is retiring: there is nothing to retire"
+ON_ITS_WAY = "a staged key is not promoted yet: run phased.keys.promote first"
+STAGED = "a key is staged already: run phased.keys.promote first, or take it back with phased.keys.rollback"
 NOTHING_TO_GO_BACK_TO = "this keyring has promoted no key yet: there is nothing to go back to"
 NO_WAY_BACK = f"retire has opened for {OLD} at {OPENED_AT['retire']}: some hosts may accept it no longer, and there is no way back to it"
 

@@ -23,7 +23,7 @@ ROLLBACK = opened(at("promoted"), "rollback", T0)
         ),
         (
             at("promoted"), NEW, "rollback",
-            f"{NEW} signs now, and phased.keys.rollback goes its one step; phased.keys.rollout then lets go of it without a soak. "
+            f"{NEW} signs now, and phased.keys.rollback does its own step alone; phased.keys.rollout then lets go of it without a soak. "
             f"What {NEW} signed or encrypted {ENDS}",
         ),
         # A goal matters for the key that signs alone.

@@ -380,7 +380,7 @@ def test_what_is_next_in_an_emergency_is_said_first():
 
 
 def test_what_an_emergency_costs_depends_on_the_playbook():
-    assert "phased.keys.rollback goes its one step" in emergency.cost(at("promoted"), NEW, "rollback")
+    assert "phased.keys.rollback does its own step alone" in emergency.cost(at("promoted"), NEW, "rollback")
     # Only where the key signs does it matter which playbook it is.
     for name, key in (("promoted", OLD), ("prepared", NEW), ("retire", OLD)):
         assert emergency.cost(at(name), key, "rollback") == emergency.cost(at(name), key)

@@ -70,7 +70,7 @@ BAD = [
     ("step.counter", "3", "the open step has no usable counter"),
     ("step.counter", True, "the open step has no usable counter"),
     ("step.name", "rotate", "the open step is 'rotate'; known are adopt, prepare"),
-    ("step.opened", "yesterday", "the open step has a time that is none: 'yesterday'"),
+    ("step.opened", "yesterday", "the open step has a time that cannot be read: 'yesterday'"),
     ("keys.0", "text", "key number 1 is not a mapping"),
     ("keys.1", None, "key number 2 is not a mapping"),
     *[(f"keys.1.{field}", ..., f"key number 2 has no usable {field}") for field in rings.KEY_FIELDS],
@@ -89,15 +89,15 @@ BAD = [
     ("keys.0.secret", SECRETS[2], f"key {OLD} has a secret with another fingerprint"),
     ("keys.0.secret", SECRETS[1] + "\n", f"key {OLD} has a secret with another fingerprint"),
     ("keys.1.secret", None, f"key {NEW} is primary and has no secret"),
-    ("keys.0.times.created", "soon", f"key {OLD} has a time that is none: 'soon'"),
-    ("keys.0.times.soaking", 5, f"key {OLD} has a time that is none: 5"),
+    ("keys.0.times.created", "soon", f"key {OLD} has a time that cannot be read: 'soon'"),
+    ("keys.0.times.soaking", 5, f"key {OLD} has a time that cannot be read: 5"),
     ("keys.0.state", "primary", f"the keyring has 2 keys that are primary ({OLD}, {NEW}), not one"),
     ("keys.1.state", "retiring", "has no usable soak"),
     ("keys.1.state", "retired", "the keyring has no primary key"),
     ("keys", [], "the keyring has no primary key"),
     ("members.web-1", None, "member web-1 is not a mapping"),
     ("members.web-1.since", ..., "member web-1 has no usable since"),
-    ("members.web-1.since", "soon", "member web-1 has a time that is none: 'soon'"),
+    ("members.web-1.since", "soon", "member web-1 has a time that cannot be read: 'soon'"),
 ]
 
 

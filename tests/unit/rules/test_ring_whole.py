@@ -168,10 +168,10 @@ def test_the_weakest_key_that_is_not_weak(secret: str, said: Any) -> None:
             (lambda ring, name=name: ring["waivers"][0].pop(name), f"a waiver has no usable {name}")
             for name in ("member", "reason", "since", "until")
         ],
-        (lambda ring: ring["waivers"][0].update(until="soon"), "a waiver has a time that is none: 'soon'"),
+        (lambda ring: ring["waivers"][0].update(until="soon"), "a waiver has a time that cannot be read: 'soon'"),
         (lambda ring: ring["step"].update(closed="soon"), "the open step has no usable closed"),
         (lambda ring: ring["step"].update(closed=5), "the open step has no usable closed"),
-        (lambda ring: ring["keys"][0].update(state="retired", times={"ended": "soon"}), f"key {OLD} has a time that is none: 'soon'"),
+        (lambda ring: ring["keys"][0].update(state="retired", times={"ended": "soon"}), f"key {OLD} has a time that cannot be read: 'soon'"),
         (lambda ring: ring["members"]["web-3"].update(since=None), "member web-3 has no usable since"),
     ],
 )  # fmt: skip
