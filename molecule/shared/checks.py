@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 
 HOSTS = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "hosts"
 PASSWORD = Path(__file__).with_name("vault-password.txt")

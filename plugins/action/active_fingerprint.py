@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ..plugin_utils import run_folder
-from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction
-from ..plugin_utils.fleet import FleetError, Inventory
+from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction
+from ..plugin_utils._inventory import FleetError, Inventory
 
 TRUST = "trust"
 

@@ -14,16 +14,16 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.validation import check_type_list
 
-from ..module_utils.rules import members
-from ..module_utils.rules import ring as rings
-from ..module_utils.rules import visit as rules
-from ..module_utils.rules.ring import Ring
-from ..module_utils.rules.variables import profile_of
-from ..plugin_utils import run_folder, stores
-from ..plugin_utils.action import APPLICATION_OPTIONS, HostAction, same_form
-from ..plugin_utils.asking import boot_time
-from ..plugin_utils.fleet import FleetError, fleet, keyring_path, read
-from ..plugin_utils.keyring_store import KeyringFileError
+from ..module_utils._rules import membership
+from ..module_utils._rules import keyring as rings
+from ..module_utils._host.rules import visit as rules
+from ..module_utils._rules.keyring import Ring
+from ..module_utils._host.rules.variables import profile_of
+from ..plugin_utils import _run_folder as run_folder, _stores as stores
+from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, same_form
+from ..plugin_utils._host_call import boot_time
+from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
+from ..plugin_utils._keyring_store import KeyringFileError
 
 OWN = ("host", "order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
@@ -115,10 +115,10 @@ class ActionModule(HostAction):
                 return foreseen
             warnings = self.brought_back(ring, foreseen)
         if joins:
-            ring = self.changed(ring, lambda ring: members.register(ring, [self.host], time.time()))
+            ring = self.changed(ring, lambda ring: membership.register(ring, [self.host], time.time()))
         elif waived:
             # Nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
-            ring = self.changed(ring, lambda ring: members.end_waivers(ring, [self.host], time.time()))
+            ring = self.changed(ring, lambda ring: membership.end_waivers(ring, [self.host], time.time()))
         answer = self.written(ring)
         return {**answer, "warnings": warnings} if warnings else answer
 
@@ -153,7 +153,7 @@ class ActionModule(HostAction):
 
     def asked(self, ring: Ring, secrets: Mapping[str, str]) -> Dict[str, Any]:
         """Run the module with what the open step allows, and say what has to come before if it would not be let in yet."""
-        voucher = members.vouched(ring, self.host, self.records(ring), alone=self.alone())
+        voucher = membership.vouched(ring, self.host, self.records(ring), alone=self.alone())
         if voucher.refuse:
             raise FleetError(voucher.refuse)
         arguments = {
@@ -172,7 +172,7 @@ class ActionModule(HostAction):
             raise AnsibleConnectionFailure(f"{error}{CUT_OFF.format(host=self.host)}") from None
         if answer.get("joining"):
             whole = self.file.load(ring["name"])
-            vouchers = members.vouchers(whole, self.host, self.task_vars["groups"]["all"])[:VOUCHERS]
+            vouchers = membership.vouchers(whole, self.host, self.task_vars["groups"]["all"])[:VOUCHERS]
             if "vouchers" in self.wait_for and vouchers:
                 answer.update(waits_for="vouchers", vouchers=vouchers)
             else:
@@ -188,7 +188,7 @@ class ActionModule(HostAction):
     def records(self, ring: Ring) -> Dict[str, Optional[Mapping[str, Any]]]:
         """Return the records of other members, None for one that has none: of this run's looks, and of those that the role had taken."""
         found: Dict[str, Optional[Mapping[str, Any]]] = {}
-        first = members.first_member(ring)
+        first = membership.first_member(ring)
         for nonce in filter(None, (self.nonce, run_folder.NO_RUN)):
             # Those too who are not in this play, since they need no visit. The first member is visited first: where its record is,
             # nobody has to go through thousands.

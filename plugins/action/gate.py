@@ -11,20 +11,21 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ..module_utils.rules import emergency, gate, members, next_step, slices, soak, steady, steps, variables, wording
-from ..module_utils.rules import evidence as proofs
-from ..module_utils.rules import ring as rings
-from ..module_utils.rules.durations import words
-from ..module_utils.rules.errors import PhasedKeysError
-from ..module_utils.rules.gate import Verdict, Wish
-from ..module_utils.rules.proof import Finding
-from ..module_utils.rules.ring import Ring
-from ..plugin_utils import run_folder
-from ..plugin_utils.asking import boot_time
-from ..plugin_utils.fleet import AROUND, FleetError
-from ..plugin_utils.fleet_action import FleetAction
-from ..plugin_utils.keyring_store import NotWrittenError
-from ..plugin_utils.new_key import new_key
+from ..module_utils._rules import emergency, gate, membership, next_step, slices, soak, steady, steps, wording
+from ..module_utils._host.rules import variables
+from ..module_utils._rules import evidence as proofs
+from ..module_utils._rules import keyring as rings
+from ..module_utils._host.rules.durations import words
+from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._rules.gate import Verdict, Wish
+from ..module_utils._host.rules.proof import Finding
+from ..module_utils._rules.keyring import Ring
+from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils._host_call import boot_time
+from ..plugin_utils._inventory import AROUND, FleetError
+from ..plugin_utils._fleet_action import FleetAction
+from ..plugin_utils._keyring_store import NotWrittenError
+from ..plugin_utils._new_key import new_key
 
 COUNTDOWN = 5.0
 PATIENCE = 120
@@ -136,7 +137,7 @@ class ActionModule(FleetAction):
         if not self.first_phase and not self.checking:
             return ring
         values, now = self.fleet.values, time.time()
-        ring = members.release(ring, values["release"], self.fleet.members, now)
+        ring = membership.release(ring, values["release"], self.fleet.members, now)
         if values["waive"]:
             if values["waive_reason"] is None or values["waive_for"] is None:
                 raise FleetError(
@@ -144,8 +145,8 @@ class ActionModule(FleetAction):
                     "when with app_keys_waive_for (a duration, like 3d)"
                 )
             joining = [host for host in values["waive"] if host in self.fleet.members]
-            ring = members.register(ring, joining, now)
-            ring = members.waive(ring, values["waive"], values["waive_reason"], values["waive_for"], now)
+            ring = membership.register(ring, joining, now)
+            ring = membership.waive(ring, values["waive"], values["waive_reason"], values["waive_for"], now)
         leaked = values["compromised"]
         if leaked is None:
             return ring
@@ -235,7 +236,7 @@ class ActionModule(FleetAction):
 
     def answering(self, ring: Ring) -> Ring:
         """End the waivers of hosts that answer, whatever the gate will say."""
-        return self.written(ring, members.end_waivers(ring, self.evidence(), time.time()))
+        return self.written(ring, membership.end_waivers(ring, self.evidence(), time.time()))
 
     def do_batch(self) -> Dict[str, Any]:
         """Let a batch begin only if nothing was lost in those before it; first say who has to be looked at again."""

@@ -9,20 +9,21 @@ import secrets
 import time
 from typing import Any, Dict, List
 
-from ..module_utils.host.arguments import APPLICATION
-from ..module_utils.host.reveal import PAD_LENGTH, unseal
-from ..module_utils.rules import adoption, next_step, soak, steps, variables, wording
-from ..module_utils.rules import ring as rings
-from ..module_utils.rules.adoption import Adoption
-from ..module_utils.rules.durations import stamp
-from ..module_utils.rules.fingerprint import fingerprint
-from ..module_utils.rules.ring import Ring
-from ..module_utils.rules.shapes import Soak
-from ..plugin_utils import run_folder
-from ..plugin_utils.asking import GRACE, AskingAction
-from ..plugin_utils.fleet import FleetError, Inventory, read
-from ..plugin_utils.fleet_action import FleetAction
-from ..plugin_utils.new_key import new_key
+from ..module_utils._host.arguments import APPLICATION
+from ..module_utils._host.reveal import PAD_LENGTH, unseal
+from ..module_utils._rules import adoption, next_step, soak, steps, wording
+from ..module_utils._host.rules import variables
+from ..module_utils._rules import keyring as rings
+from ..module_utils._rules.adoption import Adoption
+from ..module_utils._host.rules.durations import stamp
+from ..module_utils._host.rules.fingerprint import fingerprint
+from ..module_utils._rules.keyring import Ring
+from ..module_utils._shapes import Soak
+from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils._host_call import GRACE, AskingAction
+from ..plugin_utils._inventory import FleetError, Inventory, read
+from ..plugin_utils._fleet_action import FleetAction
+from ..plugin_utils._new_key import new_key
 
 UNWRITTEN = "Nothing was written."
 

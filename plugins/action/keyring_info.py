@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ..module_utils.rules import ring as rings
-from ..module_utils.rules.ring import Ring
-from ..plugin_utils.fleet import FleetError
-from ..plugin_utils.fleet_action import FleetAction
+from ..module_utils._rules import keyring as rings
+from ..module_utils._rules.keyring import Ring
+from ..plugin_utils._inventory import FleetError
+from ..plugin_utils._fleet_action import FleetAction
 
 
 class ActionModule(FleetAction):

@@ -51,7 +51,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils import run_folder
+from ..plugin_utils import _run_folder as run_folder
 
 # By term; where no run is under way, or the task that begins one was stepped over.
 WITHOUT_A_RUN: Dict[str, List[Any]] = {

@@ -14,10 +14,10 @@ from typing import Any, Dict, List
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
-from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
-from ansible_collections.phased.keys.plugins.plugin_utils.new_key import new_key
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
+from ansible_collections.phased.keys.plugins.plugin_utils._new_key import new_key
 from simulated import simulated
 
 HERE = Path(__file__).resolve().parent

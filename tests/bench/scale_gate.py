@@ -18,10 +18,10 @@ from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
-from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file, run_folder
-from ansible_collections.phased.keys.plugins.plugin_utils.asking import boot_time
-from ansible_collections.phased.keys.plugins.plugin_utils.run_folder import LOOK, VISIT
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
+from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file, _run_folder as run_folder
+from ansible_collections.phased.keys.plugins.plugin_utils._host_call import boot_time
+from ansible_collections.phased.keys.plugins.plugin_utils._run_folder import LOOK, VISIT
 from scale_fleet import HERE, Fleet, remembered
 from simulated import simulated
 

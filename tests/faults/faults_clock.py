@@ -16,7 +16,7 @@ from field import Field
 from host_seen import Host
 
 PYTHON = "/usr/local/bin/python-of-another-time"
-# A program on stdin comes with options that keep Python from importing anything of its own accord (plugin_utils/carry.py).
+# A program on stdin comes with options that keep Python from importing anything of its own accord (plugin_utils/_program.py).
 WRAPPER = """#!/bin/sh
 cd /usr/local/lib/another-time
 case "$*" in

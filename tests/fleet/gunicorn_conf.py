@@ -13,5 +13,5 @@ backlog = 256
 
 
 def post_worker_init(worker):
-    """Say that this worker serves: `host.py` waits for it."""
+    """Say that this worker serves: `_host.py` waits for it."""
     Path(os.environ["PHASED_FLEET_HOST"], "ready", str(worker.pid)).touch()

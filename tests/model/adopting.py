@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Sequence
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Conditions, Looks
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks
 
 from .looks import evidence, look
 from .runs import book_of

@@ -7,9 +7,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Iterator, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import members
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import visit as rules
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as rules
 
 from . import adopting, runs, visits
 from .faults import faults
@@ -137,6 +137,6 @@ def _deploy(state: State, who: int, name: str) -> State:
     seen = evidence(look(state, host, ""))
     if rules.fence(rings.token(ring), seen["record"]) or rules.plan(rings.order(ring), seen, False).refuse:
         return state
-    state = runs.write(state, who, members.register(ring, [name], wall(state)))
+    state = runs.write(state, who, membership.register(ring, [name], wall(state)))
     state = visits.send(state, host, ring, None, False, {}) or state
     return _go_on(state, name, len(host.visits), "ok") if who and not host.visits else state

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Iterator, List, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 
 from . import runs, visits
 from .invariants import settle

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional, Set, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
 
 from .world import Book, Host, Run, State, Violation, Worker, name_of, wall
 

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a look at a host of the model shows: evidence as host/look.py returns it."""
+"""What a look at a host of the model shows: evidence as _host/look.py returns it."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import pools
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools
 
 from .world import PATH, T0, TICK, File, Host, Record, Seen, State, Worker
 

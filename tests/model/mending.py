@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Optional, Set
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import members
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 
 from . import adopting, runs, visits
 from .invariants import settle
@@ -110,7 +110,7 @@ def rolled(state: State, who: int) -> State:
     assert book is not None
     fleet = [host.name for host in state.hosts if host.listed]
     away = [name for name in book.ring["members"] if name not in fleet]
-    state = runs.write(state, who, members.release(book.ring, away, fleet, wall(state)))
+    state = runs.write(state, who, membership.release(book.ring, away, fleet, wall(state)))
     state = runs.begin(state, who, "rollout")
     while state.runs[who]:
         run = state.runs[who]

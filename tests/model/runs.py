@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, soak
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Conditions, Looks, Survey
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, soak
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
 
 from . import invariants, visits
 from .looks import evidence, look
@@ -179,7 +179,7 @@ def _ask(state: State, who: int, run: Run) -> State:
 
 def answering(state: State, who: int, names: Sequence[str]) -> State:
     """End the waivers of hosts that answer: see action/gate.py and action/env_keys.py."""
-    return write(state, who, members.end_waivers(_ring(state, who), names, wall(state)))
+    return write(state, who, membership.end_waivers(_ring(state, who), names, wall(state)))
 
 
 def _open(state: State, who: int, run: Run) -> State:
@@ -237,7 +237,7 @@ def _batch(state: State, who: int, run: Run) -> State:
         host = host_at(state, name)
         known = _ring(state, who)
         if name not in known["members"]:
-            state = write(state, who, members.register(known, [name], wall(state)), run)
+            state = write(state, who, membership.register(known, [name], wall(state)), run)
         state = answering(state, who, [name] if host.reached else [])
         sent = visits.send(state, host, _ring(state, who), who, True, told) if host.reached else None
         if sent is not None:

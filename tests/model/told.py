@@ -8,9 +8,9 @@ from functools import partial
 from itertools import product
 from typing import Callable, Iterator, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 
 from . import runs, visits
 from .invariants import settle
@@ -104,7 +104,7 @@ def _waive(state: State, name: str) -> State:
     assert book is not None
     reason = f"reason {left_of(state, 'waive')}"
     state = put(spend(state, "waive"), host_at(state, name)._replace(serves=False))
-    return runs.write(state, 0, members.waive(book.ring, [name], reason, WAIVED_FOR * TICK, wall(state)))
+    return runs.write(state, 0, membership.waive(book.ring, [name], reason, WAIVED_FOR * TICK, wall(state)))
 
 
 def _release(state: State, name: str) -> State:
@@ -115,11 +115,11 @@ def _release(state: State, name: str) -> State:
     fleet = [other.name for other in before.hosts if other.listed]
     if host.listed:
         try:
-            members.release(book.ring, [name], fleet, wall(state))
+            membership.release(book.ring, [name], fleet, wall(state))
         except RingError:
             return before
         raise Violation(f"{name} is released while it is in the inventory, where the next visit would write it")
-    return runs.write(state, 0, members.release(book.ring, [name], fleet, wall(state)))
+    return runs.write(state, 0, membership.release(book.ring, [name], fleet, wall(state)))
 
 
 def _mark(state: State, key: str) -> State:

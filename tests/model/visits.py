@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A visit, as host/visit.py makes it, cut into the pieces between which anything may happen.
+"""A visit, as _host/visit.py makes it, cut into the pieces between which anything may happen.
 
     sent ── lock, look, note ──► noted ── write ──► written ── restart ──► restarted ── prove ──► (ended, proven)
                                                                                └─ put back ──► restored ──► (ended)
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import history, members
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import visit as rules
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as rules
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
 
 from .looks import evidence, look, record
 from .world import ALIEN, T0, TICK, File, Host, Record, Seen, State, Violation, Visit, Worker, frozen, host_at, put
@@ -38,15 +39,15 @@ def send(state: State, host: Host, ring: Ring, owner: Optional[int], converge: b
 
     A host that has no record and would be changed is held against others first: see action/env_keys.py and join.yml.
     """
-    voucher = members.vouched(ring, host.name, told)
+    voucher = membership.vouched(ring, host.name, told)
     if voucher.refuse:
         return None
     order = frozen(rings.order(ring))
     vouched = voucher.ok
     if host.record is None and not vouched and joins(order, host, converge, state):
-        asked = members.vouchers(ring, host.name, [other.name for other in state.hosts if other.listed])[:3]
+        asked = membership.vouchers(ring, host.name, [other.name for other in state.hosts if other.listed])[:3]
         found = {name: record(host_at(state, name).record) for name in asked if host_at(state, name).reached}
-        voucher = members.vouched(ring, host.name, found)
+        voucher = membership.vouched(ring, host.name, found)
         if voucher.refuse or not voucher.ok:
             return None
         vouched = True
@@ -56,7 +57,7 @@ def send(state: State, host: Host, ring: Ring, owner: Optional[int], converge: b
 
 def joins(order: Any, host: Host, converge: bool, state: State) -> bool:
     """Whether nothing may be done before somebody has vouched for the keyring."""
-    # As in host/visit.py: a refusal comes first, and whether anything has to be changed is not asked.
+    # As in _host/visit.py: a refusal comes first, and whether anything has to be changed is not asked.
     return not rules.plan(order, evidence(look(state, host, "")), converge, REPLACED).refuse
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import members
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.order import Order, Token
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order, Token
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
 
 T0 = 1_700_000_000.0
 TICK = 1000.0
@@ -45,7 +45,7 @@ class File(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What host/record.py keeps; times by the host's clock."""
+    """What _host/record.py keeps; times by the host's clock."""
 
     ring: str
     counter: int
@@ -117,7 +117,7 @@ class Book:
 
     def __init__(self, ring: Ring, lineage: int) -> None:
         # Of the journal the rules read only who was released or waived; the rest would make each copy longer.
-        told = ("released", members.WAIVED)
+        told = ("released", membership.WAIVED)
         ring = {**ring, "journal": [entry for entry in ring["journal"] if entry["event"] in told]}
         self.ring, self.lineage = ring, lineage
         step = ring["step"]

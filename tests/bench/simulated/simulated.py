@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.errors import AnsibleError
 from ansible.plugins.connection import ConnectionBase
-from ansible_collections.phased.keys.plugins.module_utils.host.carried import unpack
+from ansible_collections.phased.keys.plugins.module_utils._host.start import unpack
 
 DOCUMENTATION = """
 name: simulated
@@ -75,7 +75,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]
 
 
 def asked(payload: bytes) -> Tuple[str, Dict[str, Any]]:
-    """Return the module's name and its arguments, which stand in the last line behind its code (plugin_utils/carry.py).
+    """Return the module's name and its arguments, which stand in the last line behind its code (plugin_utils/_program.py).
 
     Any other payload is the module that does nothing.
     """

@@ -10,11 +10,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import builders
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, gate, soak, wording
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
-from ansible_collections.phased.keys.plugins.plugin_utils import carry
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, gate, soak, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
+from ansible_collections.phased.keys.plugins.plugin_utils import _program
 from lies import Lie, lies
 
 LIAR = "web-2"
@@ -40,7 +40,7 @@ def admitted(lie: Lie, module: str = "active_fingerprint") -> Dict[str, Any]:
     """What comes of a lie on the controller."""
     began = time.process_time()
     text = lie.text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    said = carry.answer(module, "/usr/bin/python3", {"rc": 0, "stdout": text, "stderr": ""})
+    said = _program.answer(module, "/usr/bin/python3", {"rc": 0, "stdout": text, "stderr": ""})
     assert time.process_time() - began < 2, "the door is slow"
     if "evidence" in said:
         said["evidence"]["asked"] = 1000.0
@@ -116,10 +116,10 @@ def test_a_lie_is_a_finding_of_the_liar_alone(name: str) -> None:
     for lie in lies(true_answer(world.ring)):
         said = admitted(lie)
         try:
-            known = set(said) <= {*carry.SHAPES["active_fingerprint"].__annotations__, "failed", "msg", "rc"}
+            known = set(said) <= {*_program.SHAPES["active_fingerprint"].__annotations__, "failed", "msg", "rc"}
             assert known, "a field came in that no shape names"
             assert all(letter.isprintable() or letter == "\n" for text in texts(said) for letter in text)
-            assert len(json.dumps(said)) < carry.door.LARGEST
+            assert len(json.dumps(said)) < _program.door.LARGEST
             verdicts = world.verdicts(said.get("evidence"))
             assert verdicts == world.baseline
         except Exception as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host.carried import unpack
+from ansible_collections.phased.keys.plugins.module_utils._host.start import unpack
 from lies import ESCAPES
 from light_fleet import Fleet
 

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.phased.keys.plugins.module_utils.host import answers, arguments
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host import answers, arguments
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 
 USER, OTHER = 61234, 61235  # nobody's on any machine
 OLD, NEW, SECRET = "old-key-abcdefghijklmnop", "new-key-abcdefghijklmnop", "TOP=of-root-alone"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import processes, run_as
+from ansible_collections.phased.keys.plugins.module_utils._host import processes, run_as
 from attacker import OLD, USER, link, look, put
 
 NAME = "gunicorn: hostile"

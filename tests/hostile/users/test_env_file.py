@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import visit as visits
-from ansible_collections.phased.keys.plugins.module_utils.rules.errors import PhasedKeysError
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
+from ansible_collections.phased.keys.plugins.module_utils._host import visit as visits
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.errors import PhasedKeysError
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
 from attacker import NEW, OLD, OTHER, SECRET, USER, link, look, put, told, visit
 
 LINES = f"A=1\nSECRET_KEY={OLD}\n"

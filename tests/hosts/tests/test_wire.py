@@ -15,7 +15,7 @@ from typing import Any
 
 import envfile
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from canary import Processes, Search
 from playbook_run import Run
 from played import Played

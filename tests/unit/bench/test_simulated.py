@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Dict, Set
 
 import scale_fleet
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import shapes
-from ansible_collections.phased.keys.plugins.plugin_utils import door
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
+from ansible_collections.phased.keys.plugins.plugin_utils import _door as door
 from simulated import simulated
 
 ASKED = {"nonce": "n", "env_file": ["/etc/shop.env"], "service": ["shop.service"], "host": "web00001"}

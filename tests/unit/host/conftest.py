@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real processes for the tests of `module_utils/host`; each is ended by its pid, whatever happens."""
+"""Real processes for the tests of `module_utils/_host`; each is ended by its pid, whatever happens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import age, arguments, look, record
-from ansible_collections.phased.keys.plugins.module_utils.rules.order import Token
+from ansible_collections.phased.keys.plugins.module_utils._host import age, arguments, look, record
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Token
 
 HERE = str(pathlib.Path(__file__).resolve().parent)
 if HERE not in sys.path:

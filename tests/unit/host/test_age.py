@@ -12,8 +12,8 @@ import time
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import processes, record
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host import processes, record
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 
 OLD, NEW, OTHER = "old-key-abcdefghijklmnop", "new-key-abcdefghijklmnop", "other-key-abcdefghijklm"
 SLEEP = ["/bin/sleep", "60"]
@@ -135,7 +135,7 @@ class TestTheBootClock:
         )
 
     def test_a_stamp_stays_while_the_file_does(self, shop: Any) -> None:
-        from ansible_collections.phased.keys.plugins.module_utils.host import age
+        from ansible_collections.phased.keys.plugins.module_utils._host import age
 
         path = str(shop.env)
         assert age.stamps([path], {}) == {}

@@ -12,10 +12,10 @@ import sys
 from typing import Any, Callable, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import answers
-from ansible_collections.phased.keys.plugins.module_utils.rules import env_text, writable
-from ansible_collections.phased.keys.plugins.module_utils.rules.errors import PhasedKeysError
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import Keys, encode, profile
+from ansible_collections.phased.keys.plugins.module_utils._host import answers
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text, writable
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.errors import PhasedKeysError
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import Keys, encode, profile
 
 PLAIN = "plain-key-abcdefghijklmnop"
 AWKWARD = [

@@ -12,8 +12,8 @@ import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import files
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host import files
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 OLD, NEW = "SECRET_KEY=old\n", "SECRET_KEY=new\nOTHER=1\n"

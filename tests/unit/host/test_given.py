@@ -12,8 +12,8 @@ import tracemalloc
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import given, proc, processes
-from ansible_collections.phased.keys.plugins.module_utils.host.processes import EnvironmentUnknown, Process
+from ansible_collections.phased.keys.plugins.module_utils._host import given, proc, processes
+from ansible_collections.phased.keys.plugins.module_utils._host.processes import EnvironmentUnknown, Process
 
 KEY = "a-key-abcdefghijklmnop"
 SLEEP = ["/bin/sleep", "60"]

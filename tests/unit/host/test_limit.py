@@ -12,8 +12,8 @@ import time
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import answers, files, limit, processes, record, survey
-from ansible_collections.phased.keys.plugins.module_utils.host.limit import Over
+from ansible_collections.phased.keys.plugins.module_utils._host import answers, files, limit, processes, record, survey
+from ansible_collections.phased.keys.plugins.module_utils._host.limit import Over
 from visited import OLD, Host
 
 

@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import files
-from ansible_collections.phased.keys.plugins.module_utils.host.files import Lock, Locked
+from ansible_collections.phased.keys.plugins.module_utils._host import files
+from ansible_collections.phased.keys.plugins.module_utils._host.files import Lock, Locked
 
 HOLD = """
 import sys, time

@@ -8,7 +8,7 @@ import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import arguments, look
+from ansible_collections.phased.keys.plugins.module_utils._host import arguments, look
 from visited import OLD, Host
 
 OURS = "our-key-abcdefghijklmnop"

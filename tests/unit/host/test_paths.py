@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Callable, List, Optional, Set
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import files, paths
+from ansible_collections.phased.keys.plugins.module_utils._host import files, paths
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 SHOP, OTHER, STAFF = 4001, 4002, 5001

@@ -11,8 +11,8 @@ import time
 from typing import Any, Iterator
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import pid_files, processes
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host import pid_files, processes
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
 
 READY = "import time; print('ready', flush=True); time.sleep(60)"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")

@@ -11,9 +11,9 @@ import time
 from typing import Any, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import proc, processes
-from ansible_collections.phased.keys.plugins.module_utils.host.processes import Process
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host import proc, processes
+from ansible_collections.phased.keys.plugins.module_utils._host.processes import Process
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
 
 SLEEP = ["/bin/sleep", "60"]
 READY = "import time; print('ready', flush=True); time.sleep(60)"

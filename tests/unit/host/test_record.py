@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import files, paths, processes, record
-from ansible_collections.phased.keys.plugins.module_utils.rules.order import Token
+from ansible_collections.phased.keys.plugins.module_utils._host import files, paths, processes, record
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Token
 
 TOKEN = Token("ring-1", 7, "nonce-7")
 STAMP = {"identity": {"inode": 4}, "boot": "boot-1", "ticks": 70}

@@ -8,9 +8,9 @@ import os
 from typing import Any
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.process_sources import SOURCES, Found, Source
-from ansible_collections.phased.keys.plugins.module_utils.rules.proofs import PROOFS, Proof
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.process_sources import SOURCES, Found, Source
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proofs import PROOFS, Proof
 
 KEY, OTHER = "a-key-that-is-no-secret-1", "a-key-that-is-no-secret-2"
 SLEEP = ["/bin/sleep", "59.125"]
@@ -61,7 +61,7 @@ def test_what_a_source_doubts_is_no_proof_unless_something_else_names_it(shop: A
 def test_root_does_not_go_by_a_source_by_which_anybody_may_be_named(
     shop: Any, monkeypatch: pytest.MonkeyPatch, anybody: bool
 ) -> None:
-    from ansible_collections.phased.keys.plugins.module_utils.host import run_as
+    from ansible_collections.phased.keys.plugins.module_utils._host import run_as
 
     if os.geteuid() != 0:
         pytest.skip("only root can run anything as somebody else")

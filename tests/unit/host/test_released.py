@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import answers
+from ansible_collections.phased.keys.plugins.module_utils._host import answers
 from visited import NEW, OLD, PREPARE, SECRET, Host, holds
 
 RECORDS = sorted((Path(__file__).resolve().parents[1] / "rules" / "released").glob("record-*.json"))

@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import reveal
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host import reveal
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
 
 PAD = base64.b64encode(bytes(range(256))).decode()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import app_check, given, processes, run_as, units
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
+from ansible_collections.phased.keys.plugins.module_utils._host import app_check, given, processes, run_as, units
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become others")
 NOBODY = pwd.getpwnam("nobody")

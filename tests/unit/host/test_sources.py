@@ -10,8 +10,8 @@ import pathlib
 from typing import Any, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import sources
-from ansible_collections.phased.keys.plugins.module_utils.host.units import Unit
+from ansible_collections.phased.keys.plugins.module_utils._host import sources
+from ansible_collections.phased.keys.plugins.module_utils._host.units import Unit
 from visited import OLD, PREPARE, SECRET, Host
 
 NAMES = ["SECRET_KEY", "SECRET_KEY_FALLBACKS"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import words
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import words
 
 DENIED = PermissionError(13, "Permission denied", "/etc/shop.env")
 

@@ -13,9 +13,9 @@ import time
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import processes, units
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
-from ansible_collections.phased.keys.plugins.module_utils.host.units import RestartFailed, Unit, UnitsUnavailable
+from ansible_collections.phased.keys.plugins.module_utils._host import processes, units
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host.units import RestartFailed, Unit, UnitsUnavailable
 
 # As systemd 252 prints them (`systemctl show --property=... -- shop.service nope.service app.slice`): in an order of
 # its own, an empty line between units, and only what a unit of that kind has.

@@ -11,8 +11,8 @@ import time
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import answers, visit
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host import answers, visit
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
 from visited import ALIEN, NEW, NEXT, OLD, PREPARE, PROMOTE, SECRET, Host, holds, order
 
 NOTHING = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}

@@ -11,9 +11,9 @@ import time
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import processes, visit
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.order import Order, Token
+from ansible_collections.phased.keys.plugins.module_utils._host import processes, visit
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order, Token
 
 OLD, NEW = "old-key-abcdefghijklmnop", "new-key-abcdefghijklmnop"
 OLD_FP, NEW_FP = fingerprint(OLD), fingerprint(NEW)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Type
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import age, answers, files, record, trouble, visit
+from ansible_collections.phased.keys.plugins.module_utils._host import age, answers, files, record, problems, visit
 from visited import NEW, OLD, PREPARE, SECRET, Host, holds, order
 
 BACK = "the settings of before were put back, and the application runs with them"
@@ -33,7 +33,7 @@ def fails(monkeypatch: Any, where: Any, name: str, bug: Type[Exception], times: 
 def told_as_bug(answer: Dict[str, Any], name: str) -> None:
     assert answer["failed"] and not answer["proven"]
     assert f"a bug in phased.keys ({name}: " in answer["msg"]
-    assert answer["msg"].endswith(trouble.REPORT) and visit.AGAIN not in answer["msg"]
+    assert answer["msg"].endswith(problems.REPORT) and visit.AGAIN not in answer["msg"]
     assert answer["exception"].startswith("Traceback ") and f"\n{name}: " in answer["exception"]
     assert "test_visit_bugs.py" in answer["exception"], "it says where"
 
@@ -114,12 +114,12 @@ def test_14_one_is_no_success_where_an_application_that_is_down_would_be_let_pas
 def test_a_bug_of_a_look_is_a_traceback(monkeypatch: Any, bug: Type[Exception]) -> None:
     fails(monkeypatch, answers, "_command", bug)
     answer = answers.answer("active_fingerprint", {}, check=False)
-    assert answer["failed"] and answer["msg"].endswith(trouble.REPORT)
+    assert answer["failed"] and answer["msg"].endswith(problems.REPORT)
     assert answer["msg"].startswith(f"a bug in phased.keys ({bug.__name__}: ")
     assert answer["exception"].startswith("Traceback ") and bug.__name__ in answer["exception"]
 
 
-@pytest.mark.parametrize("error", [trouble.Unusable("a text"), OSError("a text"), files.Locked("a text", 1, None)])
+@pytest.mark.parametrize("error", [problems.Unusable("a text"), OSError("a text"), files.Locked("a text", 1, None)])
 def test_what_a_person_can_fix_is_a_message(monkeypatch: Any, error: Exception) -> None:
     def raises(_module: str) -> Any:
         raise error

@@ -10,8 +10,8 @@ import time
 from typing import Any, Callable, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import files, limit, record, units, visit
-from ansible_collections.phased.keys.plugins.module_utils.rules.visit import MAY_BE_DOWN
+from ansible_collections.phased.keys.plugins.module_utils._host import files, limit, record, units, visit
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.visit import MAY_BE_DOWN
 from visited import ALIEN, NEW, NEXT, OLD, PREPARE, SECRET, Host, holds, order
 
 BACK = "the previous settings were restored, and the application runs with them"

@@ -8,10 +8,10 @@ import pathlib
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import visit
-from ansible_collections.phased.keys.plugins.module_utils.host.trouble import Unusable
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
+from ansible_collections.phased.keys.plugins.module_utils._host import visit
+from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
 
 OLD, NEW, ALIEN = "old-key-abcdefghijklmnop", "new-key-abcdefghijklmnop", "alien-key-abcdefghijklm"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import answers, arguments, settings
-from ansible_collections.phased.keys.plugins.module_utils.rules import env_text
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host import answers, arguments, settings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 
 OLD, NEW, ALIEN = "old-key-abcdefghijklmnop", "new-key-abcdefghijklmnop", "alien-key-abcdefghijklm"
 LINES = f"A=1\nSECRET_KEY={OLD}\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import units, visit
+from ansible_collections.phased.keys.plugins.module_utils._host import units, visit
 
 RESTING: Dict[str, Any] = {"workers": [], "units": [{"name": "lazy.service", "active": "inactive"}]}
 STALE: Dict[str, Any] = {"workers": ["stale"], "units": [{"name": "lazy.service", "active": "active"}]}

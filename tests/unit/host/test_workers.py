@@ -13,10 +13,10 @@ import time
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import helpers, processes, workers
-from ansible_collections.phased.keys.plugins.module_utils.host.processes import Process
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
+from ansible_collections.phased.keys.plugins.module_utils._host import helpers, processes, workers
+from ansible_collections.phased.keys.plugins.module_utils._host.processes import Process
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
 
 OURS, OTHER = "our-key-abcdefghijklmnop", "another-key-abcdefghijkl"
 

@@ -17,9 +17,9 @@ import subprocess
 import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils.host import arguments, visit
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.order import Order, Token
+from ansible_collections.phased.keys.plugins.module_utils._host import arguments, visit
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order, Token
 
 SECRETS = [f"not-a-secret-{number}-abcdefghijklmnopqrst" for number in range(4)]
 OLD, NEW, NEXT, ALIEN = (fingerprint(secret) for secret in SECRETS)

@@ -18,12 +18,12 @@ import envfile
 import procs
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
-from ansible_collections.phased.keys.plugins.module_utils.host import files
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
-from ansible_collections.phased.keys.plugins.plugin_utils.new_key import new_key
+from ansible_collections.phased.keys.plugins.module_utils._host import files
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
+from ansible_collections.phased.keys.plugins.plugin_utils._new_key import new_key
 from playbook_run import Run
 
 HERE = Path(__file__).resolve().parent

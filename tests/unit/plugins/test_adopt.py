@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, Callable, Dict
 
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from light_fleet import Fleet
 from playbook_run import Run
 

@@ -9,7 +9,7 @@ import secrets
 from typing import Callable
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from light_fleet import OTHER_LINES, Fleet
 from playbook_run import Run
 

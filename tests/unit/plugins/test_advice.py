@@ -11,17 +11,10 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys
-from ansible_collections.phased.keys.plugins.module_utils.rules import (
-    adoption,
-    evidence,
-    folders,
-    members,
-    proof,
-    steady,
-    visit,
-)
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.variables import PREFIX, VARIABLES
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, evidence, folders, membership, steady
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import PREFIX, VARIABLES
 from builders import ALIEN, at, record, seen, worker
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -104,7 +97,7 @@ def test_whatever_a_message_says_to_give_for_one_run_is_told_in_the_incidents() 
 
 TOLD = [
     (proof.UNKNOWN, "A key that is not in the keyring"),
-    (members.LAST, "A host is gone for good"),
+    (membership.LAST, "A host is gone for good"),
     (evidence.GONE, "A host is gone for good"),
     (evidence.SET_ASIDE, "A host cannot be reached, and the rollout has to go on"),
     (proof.OVERRIDDEN, "Something else sets the application's keys"),
@@ -131,7 +124,7 @@ def test_a_copy_of_the_keyring_is_told_the_same_way() -> None:
     [
         (path, text)
         for path, text in messages()
-        if "phased.keys.adopt" in text and not path.endswith(("rules/adoption.py", "gate.py"))
+        if "phased.keys.adopt" in text and not path.endswith(("_rules/adoption.py", "gate.py"))
     ],
 )
 def test_adopt_is_only_advised_where_there_is_no_keyring_or_it_is_to_be_finished(path: str, text: str) -> None:

@@ -10,8 +10,8 @@ import secrets
 from typing import Any, Callable, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.plugin_utils import carry
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.plugin_utils import _program
 from canary import SYSLOG, Processes, Search
 from light_fleet import Fleet
 from playbook_run import Run
@@ -104,14 +104,14 @@ def test_no_secret_is_to_be_found(whole: Whole, place: str) -> None:
     data = said[place].encode() if place in said else whole.commands
     assert len(data) > 2000
     # Each visit and look is an interpreter that gets all on its stdin.
-    assert carry.OPTIONS.encode() in data.replace(b"\0", b" ")
+    assert _program.OPTIONS.encode() in data.replace(b"\0", b" ")
     assert place == "process list" or b"SSH: EXEC" in data
     assert whole.search.text(data) == []
 
 
 def test_no_file_ever_carries_the_keys_of_a_visit_to_a_host(whole: Whole) -> None:
     # What is piped has no file that a kill could leave behind.
-    assert whole.rolled.text.count(carry.OPTIONS) >= 2 * (1 + 3)
+    assert whole.rolled.text.count(_program.OPTIONS) >= 2 * (1 + 3)
     assert "AnsiballZ_" not in whole.rolled.text
 
 

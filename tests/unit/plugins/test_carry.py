@@ -19,9 +19,9 @@ from typing import Any, Iterator
 import builders
 import pytest
 from ansible_collections.phased.keys.plugins.action import active_fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.host import answers
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.plugin_utils import carry
+from ansible_collections.phased.keys.plugins.module_utils._host import answers
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.plugin_utils import _program
 
 PYTHON = sys.executable
 SECRET = 'a\'key "with" \\ everything,é'
@@ -30,7 +30,7 @@ SECRET = 'a\'key "with" \\ everything,é'
 def ran(text: bytes, folder: Path) -> dict[str, Any]:
     """Run a text as a host does."""
     done = subprocess.run(
-        [PYTHON, *carry.OPTIONS.split(), "-"], input=text, capture_output=True, cwd=folder, check=False
+        [PYTHON, *_program.OPTIONS.split(), "-"], input=text, capture_output=True, cwd=folder, check=False
     )
     return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
 
@@ -43,8 +43,8 @@ def look(folder: Path, **more: Any) -> dict[str, Any]:
 
 
 def test_a_text_answers_as_the_module_does(tmp_path: Path) -> None:
-    answer = carry.answer(
-        "active_fingerprint", PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path)
+    answer = _program.answer(
+        "active_fingerprint", PYTHON, ran(_program.text("active_fingerprint", look(tmp_path), False), tmp_path)
     )
     assert answer["idle"] is True and answer["changed"] is False
     assert answer["evidence"]["nonce"] == "n1"
@@ -79,17 +79,17 @@ def test_what_an_honest_host_says_is_let_in_as_it_is(tmp_path: Path, module: str
     with subprocess.Popen(
         ["/bin/sh", "-c", f": {tmp_path}; sleep 20"], env={"SECRET_KEY": builders.SECRETS[1]}
     ) as worker:
-        ended = ran(carry.text(module, given, False), tmp_path)
+        ended = ran(_program.text(module, given, False), tmp_path)
         worker.kill()
     told = json.loads(ended["stdout"].splitlines()[-1])
     assert told["evidence"]["workers"] or told["proven"], told
-    admitted = carry.answer(module, PYTHON, ended)
+    admitted = _program.answer(module, PYTHON, ended)
     assert list(dropped(told, admitted)) == []
 
 
 def test_a_host_is_sent_what_it_may_need_and_no_more() -> None:
     """Whatever the host's modules import, at once or later, and what that imports in turn."""
-    root = Path(carry.carried.__file__).parents[1]
+    root = Path(_program.carried.__file__).parents[1]
     wanted = {f"host.{file.stem}" for file in (root / "host").glob("*.py")} - {"host.__init__", "host.carried"}
     left = list(wanted)
     while left:
@@ -101,20 +101,20 @@ def test_a_host_is_sent_what_it_may_need_and_no_more() -> None:
                 found = {f"{where[0]}.{one}" for one in names} - wanted
                 wanted |= found
                 left += found
-    texts = carry.carried.unpack("".join(line.strip('"') for line in carry.TEXTS.splitlines()))
+    texts = _program.carried.unpack("".join(line.strip('"') for line in _program.TEXTS.splitlines()))
     assert {name.partition(".")[2] for name, text in texts.items() if text is not None} == wanted
 
 
 def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')\n")
-    answer = carry.answer(
-        "active_fingerprint", PYTHON, ran(carry.text("active_fingerprint", look(tmp_path), False), tmp_path)
+    answer = _program.answer(
+        "active_fingerprint", PYTHON, ran(_program.text("active_fingerprint", look(tmp_path), False), tmp_path)
     )
     assert "evidence" in answer, answer
 
 
 def test_a_text_that_was_cut_off_does_nothing(tmp_path: Path) -> None:
-    text = carry.text("active_fingerprint", look(tmp_path), False)
+    text = _program.text("active_fingerprint", look(tmp_path), False)
     call = text.rindex(b",\n")
     for cut in [*range(100, len(text) - 2, len(text) // 20), call, call + 40, call + 90, len(text) - 3, len(text) - 2]:
         ended = ran(text[:cut], tmp_path)
@@ -132,17 +132,17 @@ def test_a_text_that_was_cut_off_does_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_arguments_that_cannot_be_used_go_nowhere(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(carry.ArgumentsError, match="active_fingerprint: ") as refused:
-        carry.text("active_fingerprint", look(tmp_path, **arguments), False)
+    with pytest.raises(_program.ArgumentsError, match="active_fingerprint: ") as refused:
+        _program.text("active_fingerprint", look(tmp_path, **arguments), False)
     assert said in str(refused.value)
 
 
 def test_the_home_in_a_path_is_the_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = look(tmp_path, env_file=["~/env"])
     monkeypatch.setenv("HOME", "/nowhere")
-    text = carry.text("active_fingerprint", arguments, False)
+    text = _program.text("active_fingerprint", arguments, False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert carry.answer("active_fingerprint", PYTHON, ran(text, tmp_path))["evidence"]["files"][0]["path"] == str(
+    assert _program.answer("active_fingerprint", PYTHON, ran(text, tmp_path))["evidence"]["files"][0]["path"] == str(
         tmp_path / "env"
     )
 
@@ -151,13 +151,13 @@ def test_no_secret_comes_back_not_even_in_a_failure(tmp_path: Path) -> None:
     assert SECRET not in json.loads(answers.hidden({"msg": f"it is {SECRET}", SECRET: [SECRET]}, [SECRET]))["msg"]
     order = {"signs": SECRET}
     visit = look(tmp_path, order=order, token={}, step="prepare", secrets={"0" * 16: SECRET})
-    answer = carry.answer("env_keys", PYTHON, ran(carry.text("env_keys", visit, False), tmp_path))
+    answer = _program.answer("env_keys", PYTHON, ran(_program.text("env_keys", visit, False), tmp_path))
     assert answer["failed"] and "hunter2" not in json.dumps(answer) and SECRET not in json.dumps(answer)
 
 
 def test_what_is_no_answer_is_told_with_what_to_do() -> None:
     ended = {"rc": 127, "stdout": "", "stderr": "sh: 1: /usr/bin/python9: not found\n"}
-    answer = carry.answer("active_fingerprint", "/usr/bin/python9", ended)
+    answer = _program.answer("active_fingerprint", "/usr/bin/python9", ended)
     assert answer["failed"] and "python9: not found" in answer["msg"] and "ansible_python_interpreter" in answer["msg"]
 
 
@@ -170,9 +170,9 @@ OLD = sorted(
 def test_a_python_that_is_too_old_is_told_in_a_sentence(python: Path | None, tmp_path: Path) -> None:
     if python is None:
         pytest.skip("no Python before 3.8 here")
-    text = carry.text("active_fingerprint", look(tmp_path), False)
-    done = subprocess.run([python, *carry.OPTIONS.split(), "-"], input=text, capture_output=True, check=False)
-    answer = carry.answer(
+    text = _program.text("active_fingerprint", look(tmp_path), False)
+    done = subprocess.run([python, *_program.OPTIONS.split(), "-"], input=text, capture_output=True, check=False)
+    answer = _program.answer(
         "active_fingerprint",
         str(python),
         {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()},
@@ -185,17 +185,17 @@ def test_a_python_that_is_too_old_is_told_in_a_sentence(python: Path | None, tmp
 
 @pytest.mark.parametrize("status", [137, -9])
 def test_a_call_that_was_killed_is_said_to_be(status: int) -> None:
-    answer = carry.answer("env_keys", PYTHON, {"rc": status, "stdout": "", "stderr": "Killed\n"})
+    answer = _program.answer("env_keys", PYTHON, {"rc": status, "stdout": "", "stderr": "Killed\n"})
     assert answer["rc"] == status
-    assert answer["msg"] == f"{PYTHON} gave no answer: {carry.KILLED}"
-    assert "exit status 137" in carry.KILLED and "memory" in carry.KILLED and "run again" in carry.KILLED
+    assert answer["msg"] == f"{PYTHON} gave no answer: {_program.KILLED}"
+    assert "exit status 137" in _program.KILLED and "memory" in _program.KILLED and "run again" in _program.KILLED
 
 
 def test_a_host_does_not_steer_ansible() -> None:
     told = '{"changed": false, "ansible_facts": {"x": 1}, "_ansible_y": 1, "add_host": {"host_name": "web2"}, "first": "/tmp/x"}'
     ended = {"rc": 0, "stderr": "", "stdout": f"Welcome!\n{told}\n"}
     for module in ("active_fingerprint", "env_keys"):
-        assert carry.answer(module, PYTHON, ended) == {"changed": False}
+        assert _program.answer(module, PYTHON, ended) == {"changed": False}
 
 
 def test_a_failure_is_told_in_the_words_of_whoever_failed() -> None:
@@ -204,13 +204,13 @@ def test_a_failure_is_told_in_the_words_of_whoever_failed() -> None:
         "stdout": "",
         "stderr": "debug1: x\nops is not in the sudoers file.\nShared connection to web1 closed.\n",
     }
-    answer = carry.answer("active_fingerprint", PYTHON, ended)
+    answer = _program.answer("active_fingerprint", PYTHON, ended)
     assert answer["msg"].endswith("ops is not in the sudoers file.")
 
 
 def test_the_hosts_log_is_told_of_the_call_and_of_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     visit = look(tmp_path, step="prepare", token={"counter": 7, "nonce": "n"}, secrets={"0" * 16: SECRET})
-    log = carry.logged("env_keys", visit, "LOG_AUTH", "ticket 12")
+    log = _program.logged("env_keys", visit, "LOG_AUTH", "ticket 12")
     assert log == [
         "ansible-phased.keys.env_keys",
         "LOG_AUTH",
@@ -219,7 +219,7 @@ def test_the_hosts_log_is_told_of_the_call_and_of_no_secret(monkeypatch: pytest.
     told: list[Any] = []
     monkeypatch.setattr(syslog, "openlog", lambda *given: told.append(given))
     monkeypatch.setattr(syslog, "syslog", lambda *given: told.append(given))
-    carry.carried.note(*log)
+    _program.carried.note(*log)
     assert told == [("ansible-phased.keys.env_keys", 0, syslog.LOG_AUTH), (syslog.LOG_INFO, log[2])]
 
 
@@ -228,8 +228,8 @@ def test_a_log_that_takes_no_line_keeps_no_call_from_its_host(monkeypatch: pytes
         raise ValueError("embedded null character")
 
     monkeypatch.setattr(syslog, "syslog", refuses)
-    carry.carried.note("ansible-phased.keys.env_keys", "LOG_USER", "Invoked with name=shop")
-    assert carry.logged("active_fingerprint", {"token": "x"}, "LOG_USER", None)[2] == "Invoked with"
+    _program.carried.note("ansible-phased.keys.env_keys", "LOG_USER", "Invoked with name=shop")
+    assert _program.logged("active_fingerprint", {"token": "x"}, "LOG_USER", None)[2] == "Invoked with"
 
 
 @pytest.mark.parametrize(
@@ -251,17 +251,17 @@ def test_ansibles_settings_say_whether_and_where_a_host_logs(
 
 
 def test_17_a_reader_that_reads_no_more_does_not_hold_a_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(carry.carried.__file__).read_text()
+    source = Path(_program.carried.__file__).read_text()
     assert source.count("LAST = 60") == 1
-    monkeypatch.setattr(carry, "START", carry.lines(carry.pack(source.replace("LAST = 60", "LAST = 1"))))
-    text = carry.text("active_fingerprint", look(tmp_path), False)
+    monkeypatch.setattr(_program, "START", _program.lines(_program.pack(source.replace("LAST = 60", "LAST = 1"))))
+    text = _program.text("active_fingerprint", look(tmp_path), False)
     out, into = os.pipe()
     os.set_blocking(into, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(into, b"x" * 4096)
     os.set_blocking(into, True)
-    child = subprocess.Popen([PYTHON, *carry.OPTIONS.split()], stdin=subprocess.PIPE, stdout=into, cwd=tmp_path)
+    child = subprocess.Popen([PYTHON, *_program.OPTIONS.split()], stdin=subprocess.PIPE, stdout=into, cwd=tmp_path)
     try:
         assert child.stdin is not None
         child.stdin.write(text)

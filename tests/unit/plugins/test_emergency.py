@@ -13,8 +13,8 @@ import time
 from typing import Callable, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from light_fleet import ANSIBLE_PLAYBOOK, RUN_LIMIT, Fleet
 from playbook_run import Run, until
 from walk import slow

@@ -9,7 +9,7 @@ from typing import Callable
 
 import envfile
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from light_fleet import Fleet
 
 After = Callable[..., Fleet]

@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.phased.keys.plugins.plugin_utils import forks
-from ansible_collections.phased.keys.plugins.plugin_utils.forks import HEAD, Shared
+from ansible_collections.phased.keys.plugins.plugin_utils import _forks as forks
+from ansible_collections.phased.keys.plugins.plugin_utils._forks import HEAD, Shared
 
 
 def test_what_one_fork_puts_another_finds() -> None:

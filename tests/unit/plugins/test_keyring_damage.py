@@ -17,16 +17,11 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
-from ansible_collections.phased.keys.plugins.module_utils.host import files
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
-from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
-from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import (
-    WITHOUT_IT,
-    KeyringFile,
-    KeyringFileError,
-    NotWrittenError,
-)
+from ansible_collections.phased.keys.plugins.module_utils._host import files
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import WITHOUT_IT, KeyringFile, KeyringFileError, NotWrittenError
 from light_fleet import PASSWORD
 
 VAULT = VaultLib([("default", VaultSecret(PASSWORD.encode()))])

@@ -16,12 +16,12 @@ from typing import Any, Callable, Dict
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
-from ansible_collections.phased.keys.plugins.module_utils.host import files
-from ansible_collections.phased.keys.plugins.module_utils.rules import members
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
-from ansible_collections.phased.keys.plugins.plugin_utils import keyring_file
-from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFileError
+from ansible_collections.phased.keys.plugins.module_utils._host import files
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFileError
 from light_fleet import PASSWORD, Fleet
 from walk import Walk
 
@@ -177,7 +177,7 @@ def test_of_two_writers_that_read_the_same_keyring_only_the_first_writes(fleet: 
 def test_a_keyring_that_is_locked_is_not_written(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring_file, "LOCK_WAIT", 0.3)
     lock = fleet.keyring.parent / ".shop.yml.lock"
-    code = "import sys; from ansible_collections.phased.keys.plugins.module_utils.host.files import Lock\n"
+    code = "import sys; from ansible_collections.phased.keys.plugins.module_utils._host.files import Lock\n"
     code += "lock = Lock(sys.argv[1]).__enter__(); print(flush=True); sys.stdin.read()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     holder = subprocess.Popen(
@@ -263,7 +263,7 @@ def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: 
     file = fleet.keyring_file()
     whole = file.load()
     ring, names = file.excerpt("shop")
-    assert ring == members.excerpt(whole)
+    assert ring == membership.excerpt(whole)
     assert [name in names for name in (*whole["members"], "web", "", '"', "\n")] == [True] * len(whole["members"]) + [
         False
     ] * 4

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 import yaml
-from ansible_collections.phased.keys.plugins.module_utils.host import arguments
+from ansible_collections.phased.keys.plugins.module_utils._host import arguments
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.plugin_utils.action import HostAction
+from ansible_collections.phased.keys.plugins.plugin_utils._host_action import HostAction
 from builders import at, seen
 from light_fleet import Fleet
 

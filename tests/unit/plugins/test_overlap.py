@@ -9,7 +9,7 @@ import signal
 from typing import Callable
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from light_fleet import Fleet
 from playbook_run import until
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-from ansible_collections.phased.keys.plugins.plugin_utils import stores
-from ansible_collections.phased.keys.plugins.plugin_utils.keyring_file import KeyringFile
-from ansible_collections.phased.keys.plugins.plugin_utils.keyring_store import Store
+from ansible_collections.phased.keys.plugins.plugin_utils import _stores as stores
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_store import Store
 from light_fleet import Fleet
 
 After = Callable[..., Fleet]

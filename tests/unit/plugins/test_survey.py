@@ -8,7 +8,7 @@ import json
 from typing import Callable, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.variables import PREFIX, VARIABLES
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import PREFIX, VARIABLES
 from light_fleet import Fleet
 from walk import slow
 

@@ -8,7 +8,7 @@ import time
 from typing import Callable, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import members
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
 from light_fleet import Fleet
 
 After = Callable[..., Fleet]
@@ -30,7 +30,7 @@ def gone(fleet: Fleet) -> None:
 def waived(fleet: Fleet, seconds: float) -> None:
     """Set web2 aside, as a run before did, until so many seconds from now."""
     now = time.time()
-    fleet.edit(lambda ring: members.waive(ring, ["web2"], "disk failed", 3600, now - 3600 + seconds))
+    fleet.edit(lambda ring: membership.waive(ring, ["web2"], "disk failed", 3600, now - 3600 + seconds))
 
 
 def test_a_rollout_goes_through_without_a_waived_host_and_the_host_is_visited_when_it_is_back(after: After) -> None:

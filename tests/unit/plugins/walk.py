@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import soak
+from ansible_collections.phased.keys.plugins.module_utils._rules import soak
 from light_fleet import Fleet
 from playbook_run import Run
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, pools, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Conditions, Count, Looks, Survey
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Count, Looks, Survey
 
 T0 = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from ansible_collections.phased.keys.plugins.module_utils.rules import env_text
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 

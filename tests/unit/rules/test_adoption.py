@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from builders import (
     DAY,
     FLEET,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import age
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import age
 
 NOW, BEFORE = {"inode": 1, "changed": 1000.0}, {"inode": 1, "changed": 900.0}
 STAMP = {"identity": NOW, "boot": "this", "ticks": 500}

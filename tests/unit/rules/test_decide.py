@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, soak, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules.variables import VARIABLES
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, soak, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import VARIABLES
 from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SECRETS, SOAK, adopt, at, opened, rolled, states
 
 SOON = CLOSED["promote"] + DAY

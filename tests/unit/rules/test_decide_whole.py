@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules.next_step import Decision
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules.next_step import Decision
 from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SOAK, T0, at, opened
 
 NOW = CLOSED["promote"] + DAY

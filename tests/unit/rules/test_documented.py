@@ -10,8 +10,8 @@ from typing import Any, Dict, List
 
 import pytest
 import yaml
-from ansible_collections.phased.keys.plugins.module_utils.rules import variables
-from ansible_collections.phased.keys.plugins.module_utils.rules.variables import PREFIX, VARIABLES
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import variables
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import PREFIX, VARIABLES
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 README = (CHECKOUT / "README.md").read_text()

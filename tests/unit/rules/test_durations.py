@@ -5,13 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import (
-    DurationError,
-    epoch,
-    seconds,
-    stamp,
-    words,
-)
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import DurationError, epoch, seconds, stamp, words
 
 HOUR, DAY = 3600, 86400
 

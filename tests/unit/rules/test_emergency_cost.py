@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import emergency
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import PROFILES
+from ansible_collections.phased.keys.plugins.module_utils._rules import emergency
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import PROFILES
 from builders import ALIEN, NEW, OLD, T0, at, opened
 
 ENDS = f"ends at once when retire opens: {PROFILES['django']['ends']}"

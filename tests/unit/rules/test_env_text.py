@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import env_text
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
 from env_text_cases import (
     EVERY_FORMAT,
     FORMATS,

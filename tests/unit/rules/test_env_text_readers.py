@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import env_text
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
 from env_text_cases import EVERY_FORMAT, READ, REWRITE, common, other_line, soup, value_of_any_framework
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict, Optional
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import env_text
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
 
 UNCLOSED = "what is opened here is not closed, or not for every reader"
 DIFFERS = "A is read differently by the readers of this format: put it in single quotes, without backslashes"

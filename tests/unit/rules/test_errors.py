@@ -12,7 +12,7 @@ from typing import Iterator, List, Tuple, Type
 
 import pytest
 from ansible_collections.phased.keys.plugins import module_utils
-from ansible_collections.phased.keys.plugins.module_utils.rules.errors import PhasedKeysError
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.errors import PhasedKeysError
 
 PLUGINS = Path(next(iter(module_utils.__path__))).parent
 PACKAGE = module_utils.__name__.rpartition(".")[0]

@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any, Dict, List, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import members
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import AGAIN, SET_ASIDE, Count, Looks, unusable
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import AGAIN, SET_ASIDE, Count, Looks, unusable
 from builders import (
     DAY,
     FLEET,
@@ -82,7 +82,7 @@ def test_1_everybody_is_asked_for_whoever_knows_of_them() -> None:
 
 
 def test_1_whoever_is_excused_does_not_hide_those_behind_it() -> None:
-    ring = members.waive(at("promote"), ["web-1"], "its disk is dead", HOUR, NOW)
+    ring = membership.waive(at("promote"), ["web-1"], "its disk is dead", HOUR, NOW)
     assert batch(ring, {"web-3": UNSAFE, "web-2": SAFE}, batch=["web-2"]) == ["web-3"]
     # Nor does one on which nothing runs.
     down = seen(BACK, workers=[], units=[unit("failed")])
@@ -185,7 +185,7 @@ def test_who_is_visited_now() -> None:
 
 
 def test_who_is_idle_and_who_is_set_aside_is_told_apart() -> None:
-    ring = members.waive(at("promote"), ["web-3"], "its disk is dead", HOUR, NOW)
+    ring = membership.waive(at("promote"), ["web-3"], "its disk is dead", HOUR, NOW)
     look = survey()._replace(clock=NOW)
     found = surveyed(ring, FLEET, {"web-1": idle(ring), "web-2": DONE}, look).count
     assert found == Count(["web-1", "web-2"], {}, ["web-1"], ["web-3"])
@@ -224,7 +224,7 @@ def test_a_host_that_ansible_could_not_reach_is_told_how_to_set_it_aside_and_one
     ]
     assert found["web-2"][0].do == f"{AGAIN}; {SET_ASIDE.format(member='web-2')}"
     assert found["web-3"][0].do == AGAIN
-    ring = members.waive(at("promote"), ["web-2"], "its disk is dead", HOUR, NOW - HOUR)
+    ring = membership.waive(at("promote"), ["web-2"], "its disk is dead", HOUR, NOW - HOUR)
     found = surveyed(ring, FLEET, {"web-1": DONE}, look).count.findings
     assert [(finding.seen, finding.do) for finding in found["web-2"]] == [
         ("unreachable (ssh: connection refused)", AGAIN),

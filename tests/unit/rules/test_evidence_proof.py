@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import proof
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof
 from builders import (
     ALIEN,
     DAY,

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import unusable as found_unusable
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import unusable as found_unusable
 from builders import FLEET, NEW, NONCE, OLD, T0, at, fleet_of, idle, record, seen, survey, surveyed, texts
 
 RING = at("promote")

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import PATTERN, fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import PATTERN, fingerprint
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, evidence, folders, gate, wording
-from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, evidence, folders, gate, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from builders import FLEET, T0, at, counting, env_file, fleet_of, record, seen, survey, surveyed, texts
 
 SHARED = "keeps its record in the same folder, on the same machine, as web-3"

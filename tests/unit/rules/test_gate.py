@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import emergency, gate, members, next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import emergency, gate, membership, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import (
     CLOSED,
     DAY,
@@ -159,8 +159,8 @@ def test_the_closing_count_closes_once():
 
 
 def test_a_host_that_was_set_aside_and_answers_is_counted_like_any_other():
-    ring = members.waive(at("promote"), ["web-2"], "dead disk", DAY, NOW - HOUR)
-    ring = members.end_waivers(ring, fleet_of(ring), NOW)
+    ring = membership.waive(at("promote"), ["web-2"], "dead disk", DAY, NOW - HOUR)
+    ring = membership.end_waivers(ring, fleet_of(ring), NOW)
     assert ring["waivers"] == []
     verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring), survey()._replace(clock=NOW)))
     assert [entry["event"] for entry in verdict.ring["journal"][-2:]] == [
@@ -169,11 +169,11 @@ def test_a_host_that_was_set_aside_and_answers_is_counted_like_any_other():
 
 
 def test_a_sealed_secret_is_destroyed_by_the_first_count_without_a_waiver():
-    ring = members.waive(at("retire"), ["web-2"], "dead disk", DAY, NOW - HOUR)
+    ring = membership.waive(at("retire"), ["web-2"], "dead disk", DAY, NOW - HOUR)
     look = survey()._replace(clock=NOW)
     ring = gate.closing(surveyed(ring, FLEET, fleet_of(ring, web_2=None), look)).ring
     assert rings.find(ring, OLD)["secret"]
-    ring = members.end_waivers(ring, ["web-2"], NOW)
+    ring = membership.end_waivers(ring, ["web-2"], NOW)
     ring = gate.closing(surveyed(ring, FLEET, fleet_of(ring), look)).ring
     assert rings.find(ring, OLD)["secret"] is None
 
@@ -282,7 +282,7 @@ def test_14_what_it_costs_is_said_by_what_the_key_did(name, key, said):
 
 
 def test_14_every_framework_says_what_ends_with_its_key():
-    from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import PROFILES
+    from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import PROFILES
 
     assert all(form["ends"] for form in PROFILES.values())
 
@@ -300,8 +300,8 @@ def test_where_the_keyring_cannot_be_written_it_is_said_what_holds():
         said = gate.unwritten(at(name), at(closed))
         assert said.startswith(f"Every member is proven at {name} and stays as it is")
         assert f"so {name} stays open: when that is fixed run phased.keys.{playbook}," in said
-    joined = members.register(prepared, ["web-9"], NOW)
-    waived = members.waive(at("prepare"), ["web-2"], "its disk is dead", DAY, NOW)
+    joined = membership.register(prepared, ["web-9"], NOW)
+    waived = membership.waive(at("prepare"), ["web-2"], "its disk is dead", DAY, NOW)
     for before, after in ((prepared, joined), (at("prepare"), waived)):
         assert gate.unwritten(before, after).startswith("No step was opened or closed, and every host stays as it is")
 

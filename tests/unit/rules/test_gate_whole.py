@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, Dict, Optional, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, steps, wording
-from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Verdict, Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Verdict, Wish
 from builders import (
     CLOSED,
     DAY,
@@ -144,7 +144,7 @@ def test_going_on_registers_whoever_is_new() -> None:
     evidence = {**fleet_of(ring), "web-9": seen(ring, record=None)}
     verdict = ask(ring, "current", evidence=evidence, fleet=[*FLEET, "web-9"])
     assert (verdict.do, list(verdict.visit)) == ("visit", ["web-9"])
-    assert verdict.ring == members.register(ring, ["web-9"], NOW)
+    assert verdict.ring == membership.register(ring, ["web-9"], NOW)
 
 
 def test_what_going_on_would_do() -> None:

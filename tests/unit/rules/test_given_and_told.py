@@ -8,7 +8,7 @@ import copy
 from typing import Any, Callable, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps
 from builders import DAY, FLEET, MINUTE, NEW, NEXT, OLD, SOAK, T0, adopt, at, opened
 
 NOW = T0 + 20 * DAY
@@ -17,26 +17,26 @@ Ring = Dict[str, Any]
 
 
 def waived() -> Ring:
-    return members.waive(at("promoted"), ["web-2", "web-3"], "its disk is dead", DAY, NOW)
+    return membership.waive(at("promoted"), ["web-2", "web-3"], "its disk is dead", DAY, NOW)
 
 
 # What is done to which keyring, and the entry of the journal that it adds.
 CHANGES = {
     "a member joins": (
-        at("promoted"), lambda ring: members.register(ring, ["web-1", "web-9", "web-8"], NOW),
+        at("promoted"), lambda ring: membership.register(ring, ["web-1", "web-9", "web-8"], NOW),
         {"event": "registered", "counter": 3, "members": ["web-9", "web-8"]},
     ),
     "a member is released": (
-        waived(), lambda ring: members.release(ring, ["web-2"], ["web-1", "web-3"], NOW),
+        waived(), lambda ring: membership.release(ring, ["web-2"], ["web-1", "web-3"], NOW),
         {"event": "released", "counter": 3, "members": ["web-2"]},
     ),
     "members are set aside": (
-        waived(), lambda ring: members.waive(ring, ["web-1", "web-2"], "it moves", MINUTE, NOW),
+        waived(), lambda ring: membership.waive(ring, ["web-1", "web-2"], "it moves", MINUTE, NOW),
         {"event": "waived: asserted to serve no traffic", "counter": 3, "members": ["web-1", "web-2"], "reason": "it moves",
          "until": "2023-12-04T22:14:20Z"},
     ),
     "a member answers again": (
-        waived(), lambda ring: members.end_waivers(ring, ["web-1", "web-2"], NOW),
+        waived(), lambda ring: membership.end_waivers(ring, ["web-1", "web-2"], NOW),
         {"event": "answers again: its waiver has ended", "counter": 3, "members": ["web-2"]},
     ),
     "prepare opens": (at("adopted"), lambda ring: opened(ring, "prepare", NOW), {"event": "prepare opened", "counter": 2, "key": NEW}),
@@ -77,14 +77,14 @@ def test_the_journal_of_a_new_keyring_begins_with_where_its_key_is_from_and_who_
 
 
 def test_whoever_is_released_takes_a_waiver_along_and_no_other() -> None:
-    left = members.release(waived(), ["web-2"], ["web-1", "web-3"], NOW)
+    left = membership.release(waived(), ["web-2"], ["web-1", "web-3"], NOW)
     assert [waiver["member"] for waiver in left["waivers"]] == ["web-3"]
 
 
 def test_whoever_answers_is_set_aside_no_more_and_the_others_are() -> None:
-    left = members.end_waivers(waived(), ["web-1", "web-2"], NOW)
+    left = membership.end_waivers(waived(), ["web-1", "web-2"], NOW)
     assert [waiver["member"] for waiver in left["waivers"]] == ["web-3"]
-    assert members.end_waivers(left, ["web-1"], NOW) is left
+    assert membership.end_waivers(left, ["web-1"], NOW) is left
 
 
 def test_a_waiver_as_it_is_written() -> None:
@@ -92,7 +92,7 @@ def test_a_waiver_as_it_is_written() -> None:
         {"member": name, "reason": "its disk is dead", "since": AT, "until": "2023-12-05T22:13:20Z"}
         for name in ("web-2", "web-3")
     ]
-    other = members.waive(waived(), ["web-2"], "it moves", DAY, NOW)
+    other = membership.waive(waived(), ["web-2"], "it moves", DAY, NOW)
     assert [(waiver["member"], waiver["reason"]) for waiver in other["waivers"]] == [
         ("web-3", "its disk is dead"),
         ("web-2", "it moves"),
@@ -100,9 +100,9 @@ def test_a_waiver_as_it_is_written() -> None:
 
 
 def test_a_member_as_it_is_written() -> None:
-    joined = members.register(at("promoted"), ["web-9"], NOW)
+    joined = membership.register(at("promoted"), ["web-9"], NOW)
     assert joined["members"]["web-9"] == {"since": AT, "proven": None}
-    assert members.register(joined, ["web-9", "web-1"], NOW + DAY) is joined
+    assert membership.register(joined, ["web-9", "web-1"], NOW + DAY) is joined
 
 
 def test_a_key_as_it_is_written_through_its_life() -> None:

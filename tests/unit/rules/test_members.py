@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import DAY, FLEET, HOUR, OLD, T0, adopt, at, fleet_of, opened, record, seen, survey, surveyed, texts
 
 NOW = T0 + 20 * DAY
@@ -16,18 +16,18 @@ WHY = "its disk is dead"
 
 
 def waived(ring=None, names=("web-2",), length=DAY, now=NOW):
-    return members.waive(ring or at("promoted"), names, WHY, length, now)
+    return membership.waive(ring or at("promoted"), names, WHY, length, now)
 
 
 # --- leaving --------------------------------------------------------------------
 
 
 def test_1_a_member_that_is_gone_is_released_by_name_and_the_journal_tells():
-    ring = members.release(at("promoted"), ["web-3"], FLEET[:2], NOW)
+    ring = membership.release(at("promoted"), ["web-3"], FLEET[:2], NOW)
     assert list(ring["members"]) == ["web-1", "web-2"]
     assert (ring["journal"][-1]["event"], ring["journal"][-1]["members"]) == ("released", ["web-3"])
     # The same command again finds nothing to do.
-    assert members.release(ring, ["web-3"], FLEET[:2], NOW) is ring
+    assert membership.release(ring, ["web-3"], FLEET[:2], NOW) is ring
 
 
 @pytest.mark.parametrize(
@@ -36,21 +36,21 @@ def test_1_a_member_that_is_gone_is_released_by_name_and_the_journal_tells():
 )
 def test_1_whoever_is_in_the_inventory_or_misspelt_is_not_released(name, said):
     with pytest.raises(RingError, match=said):
-        members.release(at("promoted"), [name], FLEET[:2], NOW)
+        membership.release(at("promoted"), [name], FLEET[:2], NOW)
 
 
 def test_1_only_who_was_released_before_may_be_named_again():
     ring = at("promoted")
     ring["journal"].append({"at": "2023-11-14T22:13:20Z", "event": "something else", "members": ["web-33"]})
     with pytest.raises(RingError, match="is no member"):
-        members.release(ring, ["web-33"], FLEET[:2], NOW)
+        membership.release(ring, ["web-33"], FLEET[:2], NOW)
 
 
 def test_1_the_last_members_are_not_released_since_nobody_could_vouch_for_the_keyring_then():
-    ring = members.release(at("promoted"), ["web-3", "web-2"], [], NOW)
+    ring = membership.release(at("promoted"), ["web-3", "web-2"], [], NOW)
     for gone in (["web-1"], ["web-2", "web-1"]):
         with pytest.raises(RingError, match="names all members that there are"):
-            members.release(ring, gone, ["web-9"], NOW)
+            membership.release(ring, gone, ["web-9"], NOW)
 
 
 # --- set aside ------------------------------------------------------------------
@@ -85,12 +85,12 @@ def test_a_fleet_that_is_set_aside_as_a_whole_is_not_proven():
 def test_the_same_command_again_does_not_prolong_a_waiver_and_another_reason_does():
     ring = waived()
     assert waived(ring, now=NOW + HOUR) is ring
-    again = members.waive(ring, ["web-2"], "a new disk is on its way", DAY, NOW + HOUR)
+    again = membership.waive(ring, ["web-2"], "a new disk is on its way", DAY, NOW + HOUR)
     assert [waiver["reason"] for waiver in again["waivers"]] == ["a new disk is on its way"]
 
 
 def test_a_waiver_that_has_ended_is_not_opened_again_by_the_same_command():
-    ended = members.end_waivers(waived(), ["web-2"], NOW)
+    ended = membership.end_waivers(waived(), ["web-2"], NOW)
     assert ended["waivers"] == []
     assert waived(ended, now=NOW + HOUR) is ended
 
@@ -123,7 +123,7 @@ def test_7_secrets_stay_sealed_while_a_waiver_is_open_and_are_destroyed_at_the_n
     old = rings.find(closed, OLD)
     assert (old["state"], old["secret"] is None) == ("retired", False)
     assert closed["members"]["web-2"]["proven"] == 3, "it has to be visited before it counts again"
-    ended = members.end_waivers(closed, ["web-1", "web-2"], NOW)
+    ended = membership.end_waivers(closed, ["web-1", "web-2"], NOW)
     assert ended["waivers"] == []
     assert rings.find(steps.close_step(ended, NOW), OLD)["secret"] is None
 
@@ -140,16 +140,16 @@ def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
 
 
 def test_whoever_is_released_takes_only_its_own_waiver_along():
-    ring = members.release(waived(names=["web-2", "web-3"]), ["web-3"], FLEET[:2], NOW)
+    ring = membership.release(waived(names=["web-2", "web-3"]), ["web-3"], FLEET[:2], NOW)
     assert [waiver["member"] for waiver in ring["waivers"]] == ["web-2"]
 
 
 def test_whoever_answers_ends_only_its_own_waiver():
     ring = waived(names=["web-2", "web-3"])
-    ended = members.end_waivers(ring, ["web-1", "web-2"], NOW)
+    ended = membership.end_waivers(ring, ["web-1", "web-2"], NOW)
     assert [waiver["member"] for waiver in ended["waivers"]] == ["web-3"]
     assert ended["journal"][-1]["members"] == ["web-2"]
-    assert members.end_waivers(ring, ["web-1"], NOW) is ring
+    assert membership.end_waivers(ring, ["web-1"], NOW) is ring
 
 
 def test_only_a_waiver_of_before_keeps_the_same_reason_from_opening_one():
@@ -162,7 +162,7 @@ def test_only_a_waiver_of_before_keeps_the_same_reason_from_opening_one():
 
 def test_the_members_are_listed_in_the_order_of_their_names():
     ring = at("promoted", ["web-3", "web-1", "web-2"])
-    for refused in (lambda: members.release(ring, ["web-33"], [], NOW), lambda: waived(ring, names=["web-33"])):
+    for refused in (lambda: membership.release(ring, ["web-33"], [], NOW), lambda: waived(ring, names=["web-33"])):
         with pytest.raises(RingError, match="which is no member; members are web-1, web-2, web-3"):
             refused()
 
@@ -171,7 +171,7 @@ def test_the_members_are_listed_in_the_order_of_their_names():
 
 
 def vouch(records, ring=None, host="web-9", **more):
-    return members.vouched(ring or at("promoted"), host, records, **more)
+    return membership.vouched(ring or at("promoted"), host, records, **more)
 
 
 def test_11_a_host_without_a_record_needs_another_that_has_one():
@@ -209,20 +209,20 @@ def test_11_a_copy_from_when_the_keyring_began_is_told_from_a_keyring_that_begin
     assert not vouch({}, at("adopted"), "web-1", alone=True).ok
     asked = vouch({"web-2": record(at("promoted")), "web-3": None}, adopt(), "web-1")
     assert not asked.ok and "web-1 has no record, and web-2 has seen step 3 (promote)" in asked.refuse
-    assert members.vouchers(adopt(), "web-1", ["web-1", "web-3", "web-2", "web-8"]) == ["web-2", "web-3"]
+    assert membership.vouchers(adopt(), "web-1", ["web-1", "web-3", "web-2", "web-8"]) == ["web-2", "web-3"]
 
 
 @pytest.mark.parametrize("step", ["adopt", "adopted", "prepare", "promote", "promoted", "retire"])
 def test_an_excerpt_says_what_the_keyring_says(step):
     ring = at(step, [f"web-{number}" for number in range(30, 0, -1)])
-    small = members.excerpt(ring)
+    small = membership.excerpt(ring)
     assert (rings.order(small), rings.token(small)) == (rings.order(ring), rings.token(ring))
     known = rings.order(ring).may_accept
     assert rings.secrets(small, known) == rings.secrets(ring, known)
     others = [{}, {"web-7": record(ring)}, {"web-7": record(ring, counter=9)}]
     for host in ("web-1", "web-2", "web-30", "web-31"):
         for records in others:
-            assert members.vouched(small, host, records) == members.vouched(ring, host, records)
+            assert membership.vouched(small, host, records) == membership.vouched(ring, host, records)
     assert len(small["members"]) <= 2
     with pytest.raises(RingError, match="no usable journal"):
         rings.check(small)
@@ -232,17 +232,17 @@ def test_an_excerpt_keeps_one_that_was_proven_wherever_it_stands():
     ring = at("adopted", [f"web-{number}" for number in range(9)])
     for member, entry in ring["members"].items():
         entry["proven"] = 1 if member == "web-7" else None
-    small = members.excerpt(ring)
+    small = membership.excerpt(ring)
     assert sorted(small["members"]) == ["web-0", "web-7"]
-    assert members.vouched(small, "web-0", {}) == members.vouched(ring, "web-0", {}) == (False, None)
+    assert membership.vouched(small, "web-0", {}) == membership.vouched(ring, "web-0", {}) == (False, None)
 
 
 def test_11_those_that_were_proven_last_are_asked_first():
     ring = at("promoted")
     ring["members"]["web-1"]["proven"] = 2
     ring["members"]["web-4"] = {"since": "2023-11-14T22:13:20Z", "proven": None}
-    assert members.vouchers(ring, "web-9", ["web-9", *FLEET, "web-4"]) == ["web-2", "web-3", "web-1"]
-    assert members.vouchers(ring, "web-2", FLEET[:2]) == ["web-1"]
+    assert membership.vouchers(ring, "web-9", ["web-9", *FLEET, "web-4"]) == ["web-2", "web-3", "web-1"]
+    assert membership.vouchers(ring, "web-2", FLEET[:2]) == ["web-1"]
 
 
 def test_the_first_member_is_visited_first_and_alone():

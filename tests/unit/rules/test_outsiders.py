@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence, gate, steps, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence, gate, steps, wording
 from builders import (
     FLEET,
     FP,

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import pools, proof
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools, proof
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from builders import T0, at, record, seen, worker
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring
 
-RULES = sorted(Path(ring.__file__).parent.glob("*.py"))
+RULES = sorted(Path(keyring.__file__).parent.glob("*.py"))
 # What a rule may know: text, numbers, hashes, what it has worked out already, and its own kind. Everything else is somebody's world.
 ALLOWED = {
     "__future__",

@@ -12,19 +12,13 @@ from typing import Any, Dict, Iterator, List, Set
 import pytest
 import yaml
 from ansible_collections.phased.keys.plugins.doc_fragments.application import ModuleDocFragment
-from ansible_collections.phased.keys.plugins.module_utils.host import arguments
-from ansible_collections.phased.keys.plugins.module_utils.rules import (
-    env_text,
-    process_sources,
-    proof,
-    proofs,
-    variables,
-)
-from ansible_collections.phased.keys.plugins.module_utils.rules.env_formats import FORMATS
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import KEY_FORMS, PROFILES
-from ansible_collections.phased.keys.plugins.module_utils.rules.process_sources import SOURCES
-from ansible_collections.phased.keys.plugins.module_utils.rules.proofs import PROOFS
-from ansible_collections.phased.keys.plugins.plugin_utils import keyring_store, new_key, stores
+from ansible_collections.phased.keys.plugins.module_utils._host import arguments
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text, process_sources, proof, proofs, variables
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.env_formats import FORMATS
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import KEY_FORMS, PROFILES
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.process_sources import SOURCES
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proofs import PROOFS
+from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_store as keyring_store, _new_key as new_key, _stores as stores
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 README = (CHECKOUT / "README.md").read_text()
@@ -104,10 +98,10 @@ def test_the_docs_name_the_schemes_of_every_store_and_no_other() -> None:
 def test_what_a_file_does_not_say_a_person_finds_in_contributing() -> None:
     text = (CHECKOUT / "CONTRIBUTING.md").read_text()
     for path in (
-        "rules/frameworks.py",
-        "rules/env_formats.py",
-        "rules/process_sources.py",
-        "rules/proofs.py",
+        "_host/rules/frameworks.py",
+        "_host/rules/env_formats.py",
+        "_host/rules/process_sources.py",
+        "_host/rules/proofs.py",
         "stores.py",
     ):
         assert path in text, path

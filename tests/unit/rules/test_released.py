@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Dict, List, Set
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.host import record as records
-from ansible_collections.phased.keys.plugins.module_utils.rules import gate, history, members, next_step, shapes, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import visit as visits
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import epoch, stamp
-from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
-from ansible_collections.phased.keys.plugins.plugin_utils import door
+from ansible_collections.phased.keys.plugins.module_utils._host import record as records
+from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
+from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as visits
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch, stamp
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
+from ansible_collections.phased.keys.plugins.plugin_utils import _door as door
 from builders import DAY, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, surveyed, worker
 from kept import KEYRINGS, RECORDS, fields, load, values
 
@@ -35,8 +37,8 @@ def life() -> List[Dict[str, Any]]:
     later = T0 + 20 * DAY
     # How the application was asked is said by whoever adopts (plugins/action/keyring.py).
     ring = {**adopt(), "app_check": {"how": "checked", "at": stamp(T0)}}
-    ring = rolled(members.register(ring, ["web-8", "web-9"], T0), T0 + HOUR, 2)
-    ring = members.waive(members.release(ring, ["web-8"], [], T0), ["web-9"], "gone", 9 * DAY, T0)
+    ring = rolled(membership.register(ring, ["web-8", "web-9"], T0), T0 + HOUR, 2)
+    ring = membership.waive(membership.release(ring, ["web-8"], [], T0), ["web-9"], "gone", 9 * DAY, T0)
     back = steps.close_step(opened(ring, "rollback", T0 + DAY), T0 + DAY)
     found = [back, opened(back, "withdraw", later), steps.close_step(opened(back, "withdraw", later), later)]
     leaked = steps.mark_compromised(ring, OLD, T0)
@@ -111,8 +113,8 @@ def test_the_keyring_says_what_it_said(keyring: Dict[str, Any]) -> None:
     assert rings.token(keyring) == ("5ca1ab1e0ddba11f", 13, "000000005eed000d")
     assert rings.is_open(keyring) and rings.let_go(keyring) == [LEAKED]
     assert sorted(rings.secrets(keyring, asked.may_accept)) == sorted(asked.may_accept)
-    assert [entry["member"] for entry in members.open_waivers(keyring, epoch("2026-10-25T00:00:00Z"))] == ["web3"]
-    assert members.vouchers(keyring, "web4", ["web1", "web2", "web3", "web4"]) == ["web1", "web2", "web3"]
+    assert [entry["member"] for entry in membership.open_waivers(keyring, epoch("2026-10-25T00:00:00Z"))] == ["web3"]
+    assert membership.vouchers(keyring, "web4", ["web1", "web2", "web3", "web4"]) == ["web1", "web2", "web3"]
     assert next_step.next_text(keyring, 0.0).startswith("retire is open since 2026-10-24T15:19:20Z")
 
 

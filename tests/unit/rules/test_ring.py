@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from builders import ALIEN, CLOSED, DAY, FP, NEW, NEXT, OLD, SECRETS, adopt, at, opened, rolled
 
 BOTH = {OLD, NEW}

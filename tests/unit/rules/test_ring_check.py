@@ -7,8 +7,8 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import ALIEN, CLOSED, DAY, FP, NEW, OLD, SECRETS, adopt, at, opened, rolled
 
 

@@ -9,20 +9,20 @@ import copy
 from typing import Any, Dict, Iterator, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import gate, members, next_step, steps, wording
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import DAY, FLEET, NEW, OLD, SECRETS, SOAK, T0, at, counting, fleet_of, opened, record, survey, surveyed
 
 NOW = T0 + 40 * DAY
 GONE = object()
 ODD = (GONE, None, "", "x", -1, 1.5, float("nan"), True, [], [None], [[]], {}, 10**30, SECRETS[1])
-WAIVED = members.waive(at("promoted"), ["web-2"], "its disk is dead", 90 * DAY, T0 + 20 * DAY)
+WAIVED = membership.waive(at("promoted"), ["web-2"], "its disk is dead", 90 * DAY, T0 + 20 * DAY)
 RINGS = {
     "adopt": at("adopt"),
     "rollback": opened(at("promoted"), "rollback", T0 + 3 * DAY),
     "retire": steps.mark_compromised(at("retire"), OLD, T0 + 20 * DAY),
-    "waived and released": members.release(WAIVED, ["web-3"], FLEET[:2], T0 + 21 * DAY),
+    "waived and released": membership.release(WAIVED, ["web-3"], FLEET[:2], T0 + 21 * DAY),
 }
 Path = Tuple[Any, ...]
 
@@ -59,8 +59,8 @@ def use(ring: Dict[str, Any], good: Dict[str, Any]) -> None:
     """Decide, count, show and write it in every way."""
     evidence, look = fleet_of(good), survey()._replace(clock=NOW)
     rings.public(ring), rings.token(ring), rings.secrets(ring, rings.order(ring).may_accept)
-    members.excerpt(ring), members.vouchers(ring, "web-9", FLEET)
-    members.vouched(ring, "web-9", {"web-1": record(good)})
+    membership.excerpt(ring), membership.vouchers(ring, "web-9", FLEET)
+    membership.vouched(ring, "web-9", {"web-1": record(good)})
     next_step.may_begin(ring, 0, NOW)
     wording.status(counting(ring, surveyed(ring, FLEET, evidence, look).count, evidence, NOW), DAY)
     for phase in ("current", "prepare", "retire", "rollback"):
@@ -70,10 +70,10 @@ def use(ring: Dict[str, Any], good: Dict[str, Any]) -> None:
             gate.closing(
                 surveyed(gate.opening(surveyed(ring, FLEET, evidence, look), wish).ring, FLEET, evidence, look)
             )
-    members.register(ring, ["web-9"], NOW), members.end_waivers(ring, ["web-2"], NOW), steps.close_step(ring, NOW)
+    membership.register(ring, ["web-9"], NOW), membership.end_waivers(ring, ["web-2"], NOW), steps.close_step(ring, NOW)
     for said in (
-        lambda: members.release(ring, ["web-3"], FLEET[:2], NOW),
-        lambda: members.waive(ring, ["web-2"], "its disk is dead", DAY, NOW),
+        lambda: membership.release(ring, ["web-3"], FLEET[:2], NOW),
+        lambda: membership.waive(ring, ["web-2"], "its disk is dead", DAY, NOW),
         lambda: steps.mark_compromised(ring, NEW, NOW),
     ):
         with contextlib.suppress(RingError):

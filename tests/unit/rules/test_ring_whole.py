@@ -9,11 +9,11 @@ import math
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.members import Voucher
-from ansible_collections.phased.keys.plugins.module_utils.rules.order import Order
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.membership import Voucher
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import CLOSED, DAY, FLEET, FP, HOUR, NEW, NEXT, OLD, SECRETS, SOAK, T0, adopt, at, opened, record, rolled
 
 AT = "2023-11-14T22:13:20Z"
@@ -176,7 +176,7 @@ def test_the_weakest_key_that_is_not_weak(secret: str, said: Any) -> None:
     ],
 )  # fmt: skip
 def test_what_else_is_no_keyring(change: Any, said: str) -> None:
-    ring = copy.deepcopy(members.waive(at("promoted"), ["web-2"], "its disk is dead", DAY, T0))
+    ring = copy.deepcopy(membership.waive(at("promoted"), ["web-2"], "its disk is dead", DAY, T0))
     assert rings.check(ring) == ring
     change(ring)
     with pytest.raises(RingError) as error:
@@ -257,28 +257,28 @@ def test_a_weak_key_that_was_taken_says_so_and_is_told_by_no_other_mark() -> Non
 
 def partly() -> Dict[str, Any]:
     """The first member was set aside when its fleet was adopted, and is not proven."""
-    return steps.close_step(members.waive(adopt(), ["web-1"], "its disk is dead", HOUR, T0), T0 + 60)
+    return steps.close_step(membership.waive(adopt(), ["web-1"], "its disk is dead", HOUR, T0), T0 + 60)
 
 
 def test_11_once_one_host_was_proven_the_first_one_is_asked_about_like_any_other() -> None:
     ring = partly()
     assert [entry["proven"] for entry in ring["members"].values()] == [None, 1, 1]
-    for known in (ring, members.excerpt(ring)):
-        assert members.vouched(known, "web-1", {}) == Voucher(False, None)
-        assert members.vouched(known, "web-1", {"web-2": record(ring)}) == Voucher(True, None)
+    for known in (ring, membership.excerpt(ring)):
+        assert membership.vouched(known, "web-1", {}) == Voucher(False, None)
+        assert membership.vouched(known, "web-1", {"web-2": record(ring)}) == Voucher(True, None)
 
 
 def test_an_excerpt_is_small_and_has_whom_it_needs() -> None:
     ring = partly()
-    small = members.excerpt(ring)
+    small = membership.excerpt(ring)
     assert small["members"] == {name: ring["members"][name] for name in ("web-1", "web-2")}
     assert set(ring) - set(small) == {"journal"}
-    assert members.excerpt(adopt())["members"] == {"web-1": adopt()["members"]["web-1"]}
+    assert membership.excerpt(adopt())["members"] == {"web-1": adopt()["members"]["web-1"]}
 
 
 def test_11_whoever_refuses_says_no_and_not_nothing() -> None:
     ring = at("promoted")
-    verdict = members.vouched(ring, "web-9", {"web-1": record(ring), "web-2": {**record(ring), "ring": "ring-2"}})
+    verdict = membership.vouched(ring, "web-9", {"web-1": record(ring), "web-2": {**record(ring), "ring": "ring-2"}})
     assert verdict == Voucher(
         False,
         "web-9 has no record, and web-2 its record is of another keyring (ring-2). Nothing was changed: use the keyring that this fleet was "
@@ -293,10 +293,10 @@ def test_who_may_be_asked_is_who_was_proven_is_in_the_inventory_and_is_another()
     ring["members"]["web-8"] = {"since": AT, "proven": 9}
     ring["members"]["web-9"] = {"since": AT, "proven": None}
     everybody = [*FLEET, "web-9"]
-    assert members.vouchers(ring, "web-9", everybody) == ["web-2", "web-1", "web-3"]
-    assert members.vouchers(ring, "web-2", everybody) == ["web-1", "web-3"]
-    assert members.vouchers(ring, "web-9", ["web-3"]) == ["web-3"]
-    assert members.first_member(ring) == "web-1"
+    assert membership.vouchers(ring, "web-9", everybody) == ["web-2", "web-1", "web-3"]
+    assert membership.vouchers(ring, "web-2", everybody) == ["web-1", "web-3"]
+    assert membership.vouchers(ring, "web-9", ["web-3"]) == ["web-3"]
+    assert membership.first_member(ring) == "web-1"
 
 
 @pytest.mark.parametrize(
@@ -305,31 +305,31 @@ def test_who_may_be_asked_is_who_was_proven_is_in_the_inventory_and_is_another()
         (["web-1"], ["web-1"], "app_keys_release names web-1, which is in the inventory: take it out of the inventory first, or the next visit would "
          "write it"),
         (["web-7"], [], "app_keys_release names web-7, which is no member; members are web-1, web-2, web-3"),
-        (["web-3", "web-2", "web-1"], [], members.LAST),
+        (["web-3", "web-2", "web-1"], [], membership.LAST),
     ],
 )  # fmt: skip
 def test_who_is_not_released(names: List[str], inventory: List[str], said: str) -> None:
     with pytest.raises(RingError) as error:
-        members.release(at("promoted"), names, inventory, T0)
+        membership.release(at("promoted"), names, inventory, T0)
     assert str(error.value) == said
 
 
 def test_whoever_was_released_before_may_be_named_again_beside_others() -> None:
-    ring = members.release(at("promoted"), ["web-3"], ["web-1"], T0)
-    again = members.release(ring, ["web-3", "web-2"], ["web-1"], T0)
+    ring = membership.release(at("promoted"), ["web-3"], ["web-1"], T0)
+    again = membership.release(ring, ["web-3", "web-2"], ["web-1"], T0)
     assert list(again["members"]) == ["web-1"]
     assert again["journal"][-1]["members"] == ["web-2"]
 
 
 def test_who_is_not_set_aside() -> None:
     with pytest.raises(RingError) as error:
-        members.waive(at("promoted"), ["web-2", "web-7"], "x", HOUR, T0)
+        membership.waive(at("promoted"), ["web-2", "web-7"], "x", HOUR, T0)
     assert str(error.value) == "app_keys_waive names web-7, which is no member; members are web-1, web-2, web-3"
 
 
 def test_only_those_that_were_not_set_aside_for_this_reason_are_now() -> None:
-    ring = members.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
-    more = members.waive(ring, ["web-2", "web-3", "web-3"], "x", HOUR, T0 + 60)
+    ring = membership.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
+    more = membership.waive(ring, ["web-2", "web-3", "web-3"], "x", HOUR, T0 + 60)
     assert [(waiver["member"], waiver["since"]) for waiver in more["waivers"]] == [
         ("web-2", AT),
         ("web-3", "2023-11-14T22:14:20Z"),
@@ -339,8 +339,8 @@ def test_only_those_that_were_not_set_aside_for_this_reason_are_now() -> None:
 
 @pytest.mark.parametrize(("late", "left"), [(HOUR - 1, ["web-2"]), (HOUR, []), (HOUR + 1, [])])
 def test_when_a_waiver_runs_out(late: float, left: List[str]) -> None:
-    ring = members.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
-    assert [waiver["member"] for waiver in members.open_waivers(ring, T0 + late)] == left
+    ring = membership.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
+    assert [waiver["member"] for waiver in membership.open_waivers(ring, T0 + late)] == left
 
 
 def test_next_step_takes_the_rings_own_word_for_what_is_open() -> None:

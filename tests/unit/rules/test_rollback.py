@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, soak, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, soak, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import (
     CLOSED,
     DAY,

@@ -14,8 +14,9 @@ import random
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import next_step, steps, visit
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from builders import (
     DAY,
     FLEET,

@@ -9,9 +9,10 @@ import typing
 from typing import Any, Iterator, List, Literal, Tuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, shapes
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import DAY, FLEET, SECRETS, T0, at, opened
 
 Path = Tuple[Any, ...]
@@ -20,7 +21,7 @@ WRONG: List[Any] = [None, True, 7, -1, 7.5, "a text", ["a text"], [7], [None], {
 
 def whole() -> Any:
     """A keyring in which every field that there may be is there, and nothing is empty."""
-    ring = members.waive(at("retired"), ["web-2"], "its disk is dead", DAY, T0)
+    ring = membership.waive(at("retired"), ["web-2"], "its disk is dead", DAY, T0)
     ring = opened(opened_and_closed(ring), "promote", T0 + 20 * DAY)
     ring["settings"] = {
         "primary": "A",
@@ -43,7 +44,7 @@ def whole() -> Any:
 
 
 def opened_and_closed(ring: Any) -> Any:
-    from ansible_collections.phased.keys.plugins.module_utils.rules import steps
+    from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 
     return steps.close_step(opened(ring, "prepare", T0 + 19 * DAY, number=3), T0 + 19 * DAY + 60)
 

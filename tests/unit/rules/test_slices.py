@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules.slices import why_no_adopt, why_not_whole
+from ansible_collections.phased.keys.plugins.module_utils._rules.slices import why_no_adopt, why_not_whole
 
 
 @pytest.mark.parametrize(

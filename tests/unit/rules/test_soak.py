@@ -7,11 +7,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import history, soak
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import DurationError, epoch
-from ansible_collections.phased.keys.plugins.module_utils.rules.evidence import soak_findings
-from ansible_collections.phased.keys.plugins.module_utils.rules.history import ANY
-from ansible_collections.phased.keys.plugins.module_utils.rules.soak import due
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
+from ansible_collections.phased.keys.plugins.module_utils._rules import soak
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import DurationError, epoch
+from ansible_collections.phased.keys.plugins.module_utils._rules.evidence import soak_findings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.history import ANY
+from ansible_collections.phased.keys.plugins.module_utils._rules.soak import due
 from builders import (
     ALIEN,
     CLOSED,

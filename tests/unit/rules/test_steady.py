@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import steady
+from ansible_collections.phased.keys.plugins.module_utils._rules import steady
 from builders import NEW, OLD, T0, at, idle, record, seen, unit, worker
 
 PROMOTE = at("promote")

@@ -7,11 +7,11 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, next_step, soak, steps
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.durations import stamp
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import SettingsError
-from ansible_collections.phased.keys.plugins.module_utils.rules.ring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, soak, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import stamp
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
 from builders import (
     CLOSED,
     DAY,
@@ -94,7 +94,7 @@ def test_4_the_counter_only_grows_by_one_with_each_step_and_each_has_a_nonce_of_
 def test_4_closing_and_registering_leave_the_token_as_it_is(name):
     ring = at(name)
     assert rings.token(steps.close_step(ring, T0 + DAY)) == rings.token(ring)
-    assert rings.token(members.register(ring, ["web-9"], T0 + DAY)) == rings.token(ring)
+    assert rings.token(membership.register(ring, ["web-9"], T0 + DAY)) == rings.token(ring)
 
 
 @pytest.mark.parametrize("name", ["adopted", "prepared", "promoted", "retire"])
@@ -102,7 +102,7 @@ def test_7_the_keyring_that_was_given_stays_as_it_was(name):
     ring = at(name)
     before = copy.deepcopy(ring)
     steps.close_step(ring, OVER)
-    members.register(ring, ["web-9"], OVER)
+    membership.register(ring, ["web-9"], OVER)
     step = {"adopted": "prepare", "prepared": "promote", "promoted": "retire", "retire": "prepare"}[name]
     opened(ring, step, OVER, 3)
     assert ring == before
@@ -190,13 +190,13 @@ def test_the_open_step_names_its_key(name, key):
 
 
 def test_closing_writes_down_which_members_were_proven_at_which_step():
-    ring = members.register(at("promoted"), ["web-9"], T0 + DAY)
+    ring = membership.register(at("promoted"), ["web-9"], T0 + DAY)
     assert [entry["proven"] for entry in ring["members"].values()] == [3, 3, 3, None]
     assert [entry["proven"] for entry in steps.close_step(ring, T0 + DAY)["members"].values()] == [3] * 4
 
 
 def test_5_a_joiner_that_is_counted_later_does_not_make_the_last_rollout_younger():
-    ring = members.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
+    ring = membership.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
     again = steps.close_step(ring, CLOSED["retire"] + DAY)
     assert again["step"]["closed"] == ring["step"]["closed"]
 
@@ -206,7 +206,7 @@ def test_5_a_joiner_that_is_counted_later_does_not_make_the_last_rollout_younger
 )
 def test_11_joiners_are_registered_and_members_stay_as_they_are(joining, joined):
     ring = at("promoted")
-    new = members.register(ring, joining, T0 + DAY)
+    new = membership.register(ring, joining, T0 + DAY)
     assert list(new["members"]) == [*FLEET, *joined]
     assert {member: new["members"][member] for member in FLEET} == ring["members"]
     assert all(new["members"][member] == {"since": stamp(T0 + DAY), "proven": None} for member in joined)

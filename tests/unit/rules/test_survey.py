@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, Callable, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils.rules import folders, gate, survey, wording
-from ansible_collections.phased.keys.plugins.module_utils.rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import folders, gate, survey, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
 from builders import FLEET, SECRETS, SOAK, T0, at, fleet_of, seen, surveyed
 from builders import survey as conditions
 

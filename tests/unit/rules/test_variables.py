@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import variables
-from ansible_collections.phased.keys.plugins.module_utils.rules.frameworks import profile
-from ansible_collections.phased.keys.plugins.module_utils.rules.variables import VariableError
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import variables
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import VariableError
 
 UNIT = {"name": "shop", "env_file": "/etc/shop.env", "service": "shop.service"}
 

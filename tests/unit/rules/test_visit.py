@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import proof, steps, visit
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import PROBLEMS, Finding
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import PROBLEMS, Finding
 from builders import (
     ALIEN,
     DAY,

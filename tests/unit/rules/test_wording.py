@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import wording
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Count
+from ansible_collections.phased.keys.plugins.module_utils._rules import wording
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Count
 from builders import (
     CLOSED,
     DAY,

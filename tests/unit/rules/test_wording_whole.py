@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import members, steps, wording
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Count
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps, wording
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Count
 from builders import (
     CLOSED,
     DAY,
@@ -41,8 +41,8 @@ def in_trouble() -> Dict[str, Any]:
     """Two soaks that overlap, one of a weak key and one of a key that leaked, and two members that were set aside."""
     ring = steps.mark_compromised(rolled(at("promoted"), CLOSED["promote"] + HOUR, 3), OLD, T0 + DAY)
     next(key for key in ring["keys"] if key["fingerprint"] == NEW)["marks"].append("weak")
-    ring = members.waive(ring, ["web-3"], "its disk is dead", DAY, NOW)
-    return members.waive(ring, ["web-2"], "it moves", HOUR, NOW - DAY)
+    ring = membership.waive(ring, ["web-3"], "its disk is dead", DAY, NOW)
+    return membership.waive(ring, ["web-2"], "it moves", HOUR, NOW - DAY)
 
 
 def test_a_status_with_all_that_it_can_have() -> None:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils.rules import adoption, env_text, frameworks, steps, writable
-from ansible_collections.phased.keys.plugins.module_utils.rules import ring as rings
-from ansible_collections.phased.keys.plugins.module_utils.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils.rules.survey import Looks
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text, frameworks, writable
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from builders import FLEET, OLD, SOAK, T0, at, env_file, fleet_of, seen, survey, texts
 
 DJANGO, FLASK = frameworks.profile("django"), frameworks.profile("flask")

@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the rules may ask of this host: the `Sight` of a process source, and that of a proof."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Mapping, Optional, Sequence
+
+from .rules.process_sources import Found
+from . import processes, units
+from .age import Ages
+from .processes import Process
+
+Table = Mapping[int, Process]
+
+
+class Processes:
+    """See `rules.process_sources.Sight`; `shown` are the units that the places bring."""
+
+    def __init__(self, table: Table, shown: Sequence[units.Unit]) -> None:
+        self.table = table
+        self._units = {unit.name: unit for unit in shown}
+
+    def of_unit(self, name: str) -> Found:
+        """Return what runs in the control group of a unit."""
+        return _found(processes.in_cgroup(self.table, self._units[units.full_name(name)].cgroup))
+
+    def of_pid_file(self, path: str) -> Found:
+        """Return the process that a pid file names, and its descendants."""
+        from . import pid_files
+
+        named = pid_files.read(self.table, path)
+        return _found(named.processes, named.doubt)
+
+    def called(self, pattern: str) -> Found:
+        """Return the processes that are called so, but what Ansible itself runs."""
+        return _found(processes.matching(self.table, pattern, processes.lineage(self.table, os.getpid())))
+
+
+class Keys:
+    """See `rules.proofs.Sight`; `stamps` are the record's, and `env_files` what the files say."""
+
+    def __init__(
+        self, table: Table, named: Table, stamps: Mapping[str, Any], env_files: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._table, self._named, self._stamps, self._env_files = table, named, stamps, env_files
+        self._ages: Optional[Ages] = None
+
+    def by_age(self, pid: int) -> Dict[str, Any]:
+        """Return what a worker must have read, by its age."""
+        self._ages = self._ages or Ages(self._table, self._named, self._stamps)
+        return self._ages.read(self._named[pid], self._env_files)
+
+
+def _found(members: Sequence[Process], doubt: Optional[str] = None) -> Found:
+    return Found([process.pid for process in members], doubt)

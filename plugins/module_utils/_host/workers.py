@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The workers of the application on this host: which processes they are, and what each signs with and accepts, in fingerprints."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Collection, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from .rules import process_sources, proofs
+from .rules.fingerprint import fingerprint
+from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode
+from . import given, helpers, processes, sight, units
+from .processes import EnvironmentUnknown, Process
+
+Application = Mapping[str, Any]
+Entry = Dict[str, Any]
+Table = Dict[int, Process]
+MOST_ALIKE = 500  # others that hold the same keys under the same ids
+LONGEST = 128 * 1024  # of one variable, at execve (MAX_ARG_STRLEN)
+
+
+class Named(NamedTuple):
+    """The processes that are to be proven.
+
+    processes   by pid
+    doubts      of a pid that may have come round again, and that nothing else names: why
+    together    those that were named as one, by their unit or by one above them, and not each by what it is called
+    """
+
+    processes: Table
+    doubts: Dict[int, str]
+    together: List[FrozenSet[int]]
+
+
+def needed(app: Application) -> List[str]:
+    """Return what has to be read of every process of the host to find those that `app_keys_processes` names."""
+    return sorted({what for place in app["processes"] for what in process_sources.of(place).reads})
+
+
+def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
+    """Return the processes that are to be proven."""
+    here = sight.Processes(table, shown)
+    found: Set[int] = set()
+    doubts: Dict[int, str] = {}
+    together: List[Set[int]] = []
+    sure: Set[int] = set()
+    called: Set[int] = set()
+    for place in app["processes"]:
+        source = process_sources.of(place)
+        members = source.find(here, place)
+        pids = set(members.pids)
+        found |= pids
+        if members.doubt:
+            doubts.update(dict.fromkeys(pids, members.doubt))
+        else:
+            sure |= pids
+        if source.together:
+            together.append(pids)
+        else:
+            called |= pids
+    wholes = {pid: processes.whole(table[pid]) for pid in sorted(found & table.keys())}
+    return Named(
+        {pid: process for pid, process in wholes.items() if process},
+        {pid: doubt for pid, doubt in doubts.items() if pid not in sure},
+        [frozenset(pids - called) for pids in together],
+    )
+
+
+def read(
+    app: Application,
+    table: Table,
+    named: Named,
+    env_files: Sequence[Tuple[Entry, Mapping[str, str]]],
+    stamps: Mapping[str, Any],
+) -> List[Entry]:
+    """Return what each worker does; `env_files` are what they say with our settings in them, `stamps` the record's.
+
+    Whatever kind of proof is asked for, a readable environment that holds one of our settings counts: it has to say what
+    the files say.
+    """
+    profile: Profile = app["profile"]
+    entries = [file for file, _values in env_files]
+    weaker = proofs.named(app["proof"]).read
+    here = sight.Keys(table, named.processes, stamps, entries)
+    by_files = env_files[0][1] if env_files else {}
+    found = {}
+    for process, values in given.settings(named.processes.values(), profile.names):
+        pid = process.pid
+        ours = not isinstance(values, EnvironmentUnknown) and bool(values)
+        how = proofs.ENVIRONMENT
+        if isinstance(values, EnvironmentUnknown):
+            said = blank(values.kind, str(values))
+        else:
+            said = in_fingerprints(profile, {**by_files, **values} if weaker else values)
+        if weaker and _kind(said) != "gone" and (not ours or _agrees(said, entries)):
+            said, how = dict(weaker(here, pid)), app["proof"]
+        if pid in named.doubts and not ours:
+            said = blank("doubtful", named.doubts[pid])
+        found[pid] = {**_identity(process), "parent": process.parent, "by": how, **said}
+    found = {pid: found[pid] for pid in sorted(found) if _kind(found[pid]) != "gone"}
+    idle = _helpers(named, found)
+    return [entry for pid, entry in found.items() if pid not in idle]
+
+
+def others(table: Table, named: Table, profile: Profile, held: Collection[str]) -> List[Entry]:
+    """Return the processes outside the named ones that were given one of our keys: a queue worker, a cron job.
+
+    One that does not show what it was given cannot be judged, and is not ours by name. Of very many that are alike the
+    first are listed, and the last of those says how many `more` there are.
+    """
+    groups: Dict[Any, List[Entry]] = {}
+    outside = given.may_hold((process for process in table.values() if process.pid not in named), profile.names)
+    for process, values in given.settings(outside, profile.names):
+        keys = [] if isinstance(values, EnvironmentUnknown) else any_keys(profile, values, held)
+        whole = processes.whole(process) if keys else None
+        if whole:
+            entry = {**_identity(whole), "signs": keys[0], "holds": keys, "more": 0}
+            alike = groups.setdefault((*keys, *entry["uids"]), [])
+            if len(alike) < MOST_ALIKE:
+                alike.append(entry)
+            else:
+                alike[-1]["more"] += 1
+    return sorted((entry for alike in groups.values() for entry in alike), key=lambda entry: entry["pid"])
+
+
+def _helpers(named: Named, found: Mapping[int, Entry]) -> Set[int]:
+    """Return the pids that are no workers: there have to be others in their unit that are."""
+    idle: Set[int] = set()
+    for pids in named.together:
+        members = {pid: named.processes[pid] for pid in pids if pid in found}
+        blind = {pid: process for pid, process in members.items() if found[pid]["problem"]}
+        foreign = {pid for pid, process in blind.items() if helpers.runs_for_others(process)}
+        if len(foreign) < len(members):
+            idle |= foreign
+        if any(found[pid]["accepts"] for pid in members):
+            # Without a variable it can sign with no key of the environment.
+            idle |= {
+                pid
+                for pid, process in blind.items()
+                if _kind(found[pid]) == "absent" and helpers.given_nothing(process)
+            }
+    return idle
+
+
+def _identity(process: Process) -> Entry:
+    return {
+        "pid": process.pid,
+        "ticks": process.ticks,
+        "started": process.started,
+        "command": called(process),
+        "uids": sorted(set(process.uids)),
+    }
+
+
+def _kind(said: Entry) -> Optional[str]:
+    return said["problem"] and str(said["problem"]["kind"])
+
+
+def _agrees(said: Entry, files: Sequence[Entry]) -> bool:
+    """Whether what an environment says, with the files for what it leaves out, is what each file says."""
+    return all(
+        not said["problem"] and (said["signs"], set(said["accepts"])) == (file["signs"], set(file["accepts"]))
+        for file in files
+    )
+
+
+def any_keys(profile: Profile, values: Mapping[str, str], held: Collection[str]) -> List[str]:
+    """Return the fingerprints of held keys that are somewhere in our settings, however malformed the rest of them is.
+
+    Of a list with too many entries the first and the last are searched: there stands what signs.
+    """
+    texts = [values[name] for name in profile.names if values.get(name)]
+    separator = "," if profile.separator == "json" else profile.separator
+    parts: Dict[str, None] = {}
+    for text in texts:
+        entries = list(dict.fromkeys(part.strip(' []"') for part in text[:LONGEST].split(separator)))
+        parts.update(dict.fromkeys([text, *entries[:MOST_KEYS], *entries[-MOST_KEYS:]]))
+    found = (fingerprint(text) for text in parts if text)
+    return [key for key in dict.fromkeys(found) if key in held]
+
+
+def in_fingerprints(profile: Profile, values: Mapping[str, str]) -> Entry:
+    """Return what an application does that is given `values`."""
+    try:
+        keys = decode(profile, values)
+    except SettingsError as error:
+        return blank(error.kind, str(error))
+    return {"signs": fingerprint(keys.signs), "accepts": [fingerprint(key) for key in keys.accepts], "problem": None}
+
+
+def blank(kind: str, text: str) -> Entry:
+    """Return what is said of keys that are not known."""
+    return {"signs": None, "accepts": [], "problem": {"kind": kind, "text": text}}
+
+
+def called(process: Process) -> str:
+    """Return what a process is called: its program, and a script's path, but no argument that may be a secret."""
+    words = process.command.split(" ")
+    script = words[1:2] if words[1:2] and words[1].startswith(("/", "./")) else []
+    return " ".join([os.path.basename(words[0]), *script])[:60]

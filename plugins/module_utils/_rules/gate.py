@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: evidence of the whole fleet in, a verdict out. Nothing else opens or closes a step.
+
+`opening` asks `next_step` whether the step is next and `evidence` whether the fleet is proven, and says what the keyring
+becomes (`steps`); `closing` is the closing count. Whoever calls them writes the keyring, and then has the hosts visited.
+"""
+
+from __future__ import annotations
+
+from typing import List, Mapping, NamedTuple, Optional, Sequence
+
+from . import evidence as proofs
+from . import membership, next_step, soak, steady, steps, wording
+from . import keyring as rings
+from .._host.rules.durations import words
+from .next_step import Decision
+from .._host.rules.proof import Evidence
+from .keyring import Ring
+from .._shapes import Soak
+from .survey import Survey
+
+NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
+STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is fixed."
+
+
+class Wish(NamedTuple):
+    """What a playbook asks the gate for.
+
+    phase, goal   a phase (or `current`: whatever the keyring is at), and what the whole playbook is to reach
+    max_age, new  when a rollout begins anew (seconds; or because it was asked for)
+    soak          of the key that is not to sign any more: seconds and source
+    new_key       what a prepare would stage: its secret
+    nonce         of the step that may open
+    checking      check mode: say what would happen
+    """
+
+    phase: str
+    goal: str
+    nonce: str = ""
+    max_age: float = next_step.MAX_AGE
+    new: bool = False
+    soak: Optional[Soak] = None
+    new_key: Optional[str] = None
+    checking: bool = False
+
+
+class Verdict(NamedTuple):
+    """What the gate says: `do` is refuse, stay or visit; `ring` the keyring to write (the same object: nothing to write);
+    `text` what a person is told; `visit` the members to visit, in their order."""
+
+    do: str
+    ring: Ring
+    text: str
+    visit: Sequence[str] = ()
+
+
+def ask(ring: Ring, wish: Wish, now: float) -> Decision:
+    """Say whether a phase has anything to do, before the fleet is looked at."""
+    if wish.phase == "current":
+        return Decision("skip" if next_step.spreads_a_leak(ring) else "resume", "")
+    return next_step.decide(ring, wish.phase, wish.goal, now, wish.max_age, wish.new)
+
+
+def opening(survey: Survey, wish: Wish) -> Verdict:
+    """Open the phase's step if it is next and every member is proven, or go on with one that is open."""
+    ring, now = survey.ring, survey.conditions.clock
+    decision = ask(ring, wish, now)
+    if decision.do == "resume":
+        return _go_on(survey, wish)
+    if decision.do == "open" and next_step.opens_unproven(ring, decision.step):
+        return _open(survey, decision.step, wish)
+    count = survey.count
+    if not count.complete and wish.checking and wish.goal == "rollout" and visitable(survey):
+        # The run itself would have visited the others before: the phase `current` says whom.
+        return Verdict("stay", ring, f"{wish.phase}: after these visits")
+    if not count.complete:
+        text = wording.refusal(survey, f"{wish.phase} is not safe yet", count.findings, NOTHING_CHANGED)
+        return Verdict("refuse", ring, text)
+    closed = closed_ring(survey)
+    decision = ask(closed, wish, now)
+    if decision.do == "open" and wish.phase == "retire":
+        return _let_go(survey.with_keyring(closed), wish)
+    if decision.do == "open":
+        return _open(survey.with_keyring(closed), decision.step, wish)
+    return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
+
+
+def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None, goes_on: bool = False) -> Verdict:
+    """Count the fleet after the last batch, and close the step if every member is proven.
+
+    `proved` is the evidence of this run's visits: what was restarted since is said. `goes_on` says that the run has phases left.
+    """
+    ring, count = survey.ring, survey.count
+    if count.complete:
+        verdict = _finished(survey, goes_on)
+        since = [
+            f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, survey.evidence).items()
+        ]
+        return verdict._replace(text="\n".join([verdict.text, *since]))
+    name = ring["step"]["name"]
+    return Verdict("refuse", ring, wording.refusal(survey, f"{name} is not complete", count.findings, stopped(ring)))
+
+
+def visitable(survey: Survey) -> bool:
+    """Whether visits are all that members that are not proven need."""
+    return not proofs.not_visitable(survey)
+
+
+def closed_ring(survey: Survey) -> Ring:
+    """Return the keyring after a complete count; the same object where nothing changes by it."""
+    ring, count = survey.ring, survey.count
+    counter = ring["step"]["counter"]
+    counted = [ring["members"][member]["proven"] for member in count.proven if member in ring["members"]]
+    sealed = [key for key in rings.in_state(ring, *rings.ENDED) if key["secret"] is not None]
+    if not rings.is_open(ring) and set(counted) <= {counter} and not (sealed and not count.waived):
+        return ring
+    return steps.close_step(ring, survey.conditions.clock)
+
+
+def soaked(survey: Survey) -> List[str]:
+    """Return the keys that have soaked long enough by the clocks of all hosts too."""
+    due = soak.due(survey.ring, survey.conditions.clock)
+    return [key["fingerprint"] for key in due if not proofs.soak_findings(survey.evidence, [key])]
+
+
+def unwritten(ring: Ring, after: Ring) -> str:
+    """Say what holds, and what to do, where `after` could not be written in place of `ring`: a full disk, say."""
+    name = ring["step"]["name"]
+    if rings.token(after) != rings.token(ring):
+        return f"{after['step']['name']} was not opened: no host was visited for it, and every host keeps the keys that it has. Then run again"
+    if rings.is_open(ring) and not rings.is_open(after):
+        playbook = "adopt" if name == "adopt" else "rollout"
+        return (
+            f"Every member is proven at {name} and stays as it is. Only that could not be written down, so {name} stays open: when that is fixed run "
+            f"phased.keys.{playbook}, which counts once more and closes it"
+        )
+    return "No step was opened or closed, and every host stays as it is. When that is fixed run again"
+
+
+def stopped(ring: Ring) -> str:
+    """Say what holds after a stop between batches, and how to go on."""
+    return STOPPED.format(playbook="adopt" if ring["step"]["name"] == "adopt" else "rollout")
+
+
+def _let_go(survey: Survey, wish: Wish) -> Verdict:
+    """Let go of the keys that have soaked on every host; one that has not does not hold up the others."""
+    go = soaked(survey)
+    keys = soak.due(survey.ring, survey.conditions.clock)
+    if go:
+        step = next_step.letting_go([key for key in keys if key["fingerprint"] in go])
+        return _open(survey, step, wish, go)
+    short = proofs.soak_findings(survey.evidence, keys)
+    head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(survey.fleet)} hosts"
+    return Verdict("stay", survey.ring, "\n".join([head, *wording.table(short)]))
+
+
+def _open(survey: Survey, step: str, wish: Wish, go: Optional[Sequence[str]] = None) -> Verdict:
+    now, evidence = survey.conditions.clock, survey.evidence
+    survey = survey.with_keyring(membership.register(survey.ring, survey.fleet, now))
+    opened = survey.with_keyring(steps.open_step(survey.ring, step, now, wish.nonce, wish.new_key, wish.soak, go))
+    # Where the whole fleet was proven there is none; what takes a rollout back does not ask for that.
+    blocked = proofs.not_visitable(opened) or proofs.ahead(survey)
+    visit = proofs.visits(opened)
+    if blocked or not visit:
+        head = f"{step} is not safe yet" if blocked else f"{step}: no host can be visited"
+        text = wording.refusal(survey, head, blocked or survey.count.findings, NOTHING_CHANGED)
+        return Verdict("refuse", survey.ring, text)
+    if next_step.takes_back(opened.ring):
+        left = wording.later(set(opened.everybody) - set(visit))
+        proven = f"{len(visit)} of {len(opened.everybody)} hosts can be visited now{left}"
+    else:
+        proven = wording.counted(survey)
+    if wish.checking:
+        fresh = {opened.ring["step"]["key"]: "a new key"} if step == "prepare" else {}
+        head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
+        return Verdict("stay", survey.ring, "\n".join([head, *wording.plan(opened, visit, fresh)]))
+    keys = rings.step_keys(opened.ring)
+    text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened.ring)}"
+    return Verdict("visit", opened.ring, "\n".join([text, *wording.beside(evidence)]), visit)
+
+
+def _go_on(survey: Survey, wish: Wish) -> Verdict:
+    """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
+    ring, count = survey.ring, survey.count
+    if count.complete:
+        return _finished(survey, next_step.goes_on(wish.goal, wish.phase))
+    name = ring["step"]["name"]
+    blocked = proofs.not_visitable(survey)
+    visit = proofs.visits(survey)
+    if blocked or not visit:
+        # The members that are left are not proven, and cannot be visited either. They block nobody but the closing count.
+        head = f"{name} cannot go on" if blocked else f"{name} is not complete"
+        return Verdict("refuse", ring, wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED))
+    text = f"{name}: {wording.counted(survey)}; {len(count.findings)} to go"
+    if wish.checking:
+        lines = [f"{text}. They would be visited:", *wording.table(count.findings), *wording.plan(survey, visit)]
+        return Verdict("stay", ring, "\n".join(lines))
+    return Verdict("visit", membership.register(ring, survey.fleet, survey.conditions.clock), text, visit)
+
+
+def _finished(survey: Survey, goes_on: bool) -> Verdict:
+    now = survey.conditions.clock
+    closed = closed_ring(survey)
+    text = f"{survey.ring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
+    return Verdict("stay", closed, "\n".join([text, *wording.beside(survey.evidence)]))
+
+
+def _soak_text(ring: Ring) -> str:
+    """Say how long the soak of the key that was to sign until now will be, and who says so."""
+    if ring["step"]["name"] not in ("promote", "rollback"):
+        return ""
+    retiring = [key for key in rings.in_state(ring, "retiring") if key["fingerprint"] in ring["step"]["signing"]]
+    if "compromised" in retiring[0]["marks"]:
+        return f"; {retiring[0]['fingerprint']} is compromised and has no soak"
+    return f"; the soak will be {words(float(retiring[0]['soak']['seconds']))} ({retiring[0]['soak']['source']})"

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes outside app_keys_processes that hold one of our keys: which of them are in the way.
+
+Every key that is in use is, whoever holds it. One that has ended is no secret worth keeping any more, and anybody who ever knew it can
+start a process that holds it: under a uid that no worker has it is reported and stops nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Set, Tuple
+
+from . import keyring as rings
+from .._host.rules.proof import Evidence, Finding, is_claimed, outsiders
+from .keyring import Ring
+
+
+class Apart(NamedTuple):
+    """The evidence of a member without the outsiders that block nothing, and what is reported of those."""
+
+    evidence: Evidence
+    noted: List[Finding]
+
+
+def ended(ring: Ring) -> Set[str]:
+    """Return the keys that are used nowhere any more."""
+    return {key["fingerprint"] for key in rings.in_state(ring, *rings.ENDED)}
+
+
+def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]) -> Apart:
+    """Set those outsiders apart that hold nothing but keys that are `over`, under uids of which not all are a worker's.
+
+    `claimed` are the workers that some member answers for: of those nothing is said.
+    """
+    workers = _uids(evidence)
+    others: List[Mapping[str, Any]] = []
+    harmless: Dict[str, List[Mapping[str, Any]]] = {}
+    for other in evidence["others"]:
+        if not _harmless(other, over, workers):
+            others.append(other)
+        elif not is_claimed(evidence, other, claimed):
+            harmless.setdefault(_listed(other), []).append(other)
+    noted = [
+        found._replace(seen=f"{found.seen}; uid {uids}, and that key has ended", do=IGNORED)
+        for uids, alike in harmless.items()
+        for found in outsiders(evidence, alike, "")
+    ]
+    return Apart({**evidence, "others": others}, noted)
+
+
+def _uids(evidence: Evidence) -> Set[int]:
+    """Return whose the workers are now, and were at the last proof; nothing where that is not known."""
+    uids: Set[int] = set((evidence["record"] or {}).get("uids") or ())
+    for worker in evidence["workers"]:
+        uids |= set(worker.get("uids") or ())
+    return uids
+
+
+def _harmless(other: Mapping[str, Any], over: Set[str], workers: Set[int]) -> bool:
+    held = set(other.get("holds") or [other["signs"]])
+    uids = set(other.get("uids") or ())
+    return bool(workers and uids) and held <= over and not uids <= workers
+
+
+def _listed(other: Mapping[str, Any]) -> str:
+    return ", ".join(str(uid) for uid in other["uids"])
+
+
+IGNORED = "it blocks nothing; find out who runs it, and end it"

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the soak of a retiring key is over: by the controller's clock, and by the clock of every host.
+
+The controller's time alone can be cheated: a tool that puts yesterday's env file back for an hour
+makes the host sign with the old key in between, and nobody on the controller sees it.
+A key that is marked as compromised has no soak: it is let go of as soon as nothing signs with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping, Optional, Tuple, Union
+
+from . import keyring as rings
+from .._host.rules.durations import epoch, seconds, words
+from .._host.rules.history import clock, stopped
+from .keyring import Ring, RingError
+from .._shapes import Key, Soak
+
+
+def length(value: Union[str, int, float, None], framework: str, framework_soak: Optional[str]) -> Soak:
+    """Return the soak in seconds with its source; RingError where nobody has said how long it is."""
+    if value is not None:
+        return {"seconds": seconds(value, "app_keys_soak"), "source": "app_keys_soak"}
+    if framework_soak is None:
+        raise RingError(
+            f"app_keys_soak is not set, and {framework} has no default for it: set it to the longest life of anything that the application "
+            "signs or encrypts, for example 30d"
+        )
+    return {"seconds": seconds(framework_soak, "soak"), "source": f"the default of {framework}"}
+
+
+def over_at(key: Key) -> Optional[float]:
+    """Return the moment at which a retiring key's soak is over by the controller's clock; None while it has not begun."""
+    if "soaking" not in key["times"]:
+        return None
+    if "compromised" in key["marks"]:
+        return 0.0  # at once: the moment at which its soak began is written in whole seconds, and may lie up to a second ahead
+    length = float(key["soak"]["seconds"])
+    begun = epoch(key["times"]["soaking"])
+    # A soak of no length is over as it begins. The time that was written for that was rounded up, by less than a second.
+    return begun + length if length else begun - 1
+
+
+def due(ring: Ring, now: float) -> List[Key]:
+    """Return the retiring keys whose soak is over by the controller's clock."""
+    return [key for key, over in _soaking(ring) if over <= now]
+
+
+def next_due(ring: Ring) -> Optional[float]:
+    """Return the earliest moment at which a key may be let go of; None where nothing soaks."""
+    return min((over for _key, over in _soaking(ring)), default=None)
+
+
+def _soaking(ring: Ring) -> List[Tuple[Key, float]]:
+    found = [(key, over_at(key)) for key in rings.in_state(ring, "retiring")]
+    return [(key, over) for key, over in found if over is not None]
+
+
+def shortfall(evidence: Mapping[str, Any], key: Key) -> Optional[str]:
+    """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
+    if "compromised" in key["marks"]:
+        return None
+    soaked = evidence["now"] - stopped(evidence, key["fingerprint"])
+    missing = float(key["soak"]["seconds"]) - soaked
+    if missing <= 0:
+        return None
+    why = clock(evidence).reason or "by the host's own clock"
+    return f"may have signed with {key['fingerprint']} until {words(soaked)} ago ({why}): {words(missing)} of its soak remain"

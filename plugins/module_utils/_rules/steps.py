@@ -1,0 +1,286 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a keyring becomes when a step opens and when it closes.
+
+Whether a step may open is asked of `next_step` and `evidence` before; only the gate calls what is here.
+A key changes its state when the gate opens the step, before the first host hears of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import List, NamedTuple, Optional, Sequence, cast
+
+from .._host.rules import frameworks
+from . import membership, next_step
+from . import keyring as rings
+from .._host.rules.durations import stamp
+from .._host.rules.fingerprint import fingerprint
+from .keyring import Ring, RingError, note
+from .._shapes import Details, Form, Key, Soak, State, StepName, Verified
+
+
+def open_step(
+    ring: Ring,
+    step: str,
+    now: float,
+    nonce: str,
+    new_key: Optional[str] = None,
+    soak: Optional[Soak] = None,
+    go: Optional[Sequence[str]] = None,
+) -> Ring:
+    """Return the keyring with `step` open.
+
+    `new_key` (its secret) is what prepare stages. `soak` (seconds and source) is what promote and rollback give to the key
+    that they turn into a retiring one. `go` are the fingerprints of the keys that retire and withdraw let go of, of those
+    that may go; without it they let go of all of them.
+    """
+    opening = OPENING.get(step)
+    if opening is None:
+        raise RingError(f"{step} is not a step that opens")
+    ring = copy.deepcopy(ring)
+    last = ring["step"]
+    signing = {rings.primary(ring)["fingerprint"], *(last["signing"] if rings.is_open(ring) else [])}
+    spreading = set(last["spreading"] if rings.is_open(ring) else [])
+    excuses = _excuses(ring, step)
+    moved = [key["fingerprint"] for key in opening(ring, _Opening(now, last["counter"] + 1, new_key, soak, go))]
+    if step == "prepare":
+        spreading.update(moved)
+    moved = rings.leaked_first(ring, moved)
+    ring["step"] = {
+        "name": cast(StepName, step), "counter": last["counter"] + 1, "nonce": nonce, "key": moved[0],
+        "lets_go": moved if step in ("retire", "withdraw") else [],
+        "signing": sorted(signing | {rings.primary(ring)["fingerprint"]}), "spreading": sorted(spreading),
+        "excuses": excuses, "opened": stamp(now), "closed": None,
+    }  # fmt: skip
+    note(ring, now, f"{step} opened", **_named(ring))
+    return ring
+
+
+def _named(ring: Ring) -> Details:
+    """Return which keys the step is about, for the journal."""
+    gone = rings.let_go(ring)
+    about: Details = {"key": rings.step_keys(ring)[0]}
+    if gone:
+        about["lets_go"] = gone
+    return about
+
+
+def _excuses(ring: Ring, step: str) -> Optional[int]:
+    """Return since which counter a member must have been proven, to be visited later without holding up the others.
+
+    None: there is no excuse. Whoever was proven when the new key came accepts both keys.
+    """
+    if not next_step.opens_unproven(ring, step):
+        return None
+    return int(rings.primary(ring)["since"]) if step == "rollback" else 0
+
+
+# Those that a step moves: one, or all that it lets go of.
+Keys = Sequence[Key]
+
+
+class _Opening(NamedTuple):
+    """What the steps need beside the keyring."""
+
+    now: float
+    counter: int
+    new_key: Optional[str]
+    soak: Optional[Soak]
+    go: Optional[Sequence[str]]
+
+
+def _prepare(ring: Ring, given: _Opening) -> Keys:
+    if given.new_key is None:
+        raise RingError("prepare needs a new key")
+    key = _key(next_id(ring), given.new_key, "staged", "generated", given.now, given.counter)
+    ring["keys"].append(key)
+    return [key]
+
+
+def _promote(ring: Ring, given: _Opening) -> Keys:
+    staged = rings.in_state(ring, "staged")
+    if not staged or "compromised" in staged[0]["marks"]:
+        raise RingError("promote needs a staged key that has not leaked")
+    staged[0]["after"] = rings.primary(ring)["fingerprint"]
+    return _sign_with(ring, staged[0], given)
+
+
+def _rollback(ring: Ring, given: _Opening) -> Keys:
+    why = next_step.why_no_rollback(ring)
+    new = rings.primary(ring)
+    old = rings.find(ring, new.get("after"))
+    if why or old is None:
+        raise RingError(f"there is no key to go back to: {why}")
+    new["marks"].append("rolled_back")
+    return _sign_with(ring, old, given)
+
+
+def _sign_with(ring: Ring, key: Key, given: _Opening) -> Keys:
+    """Have `key` sign from now on, and the one before only be accepted."""
+    if given.soak is None:
+        raise RingError("the key that is not to sign any more needs a soak")
+    before = rings.primary(ring)
+    _move(before, "retiring", given.now)
+    before["soak"] = given.soak.copy()
+    # Whatever soaked before signs again, or may: its clock begins anew.
+    before["times"].pop("soaking", None)
+    key["times"].pop("soaking", None)
+    _move(key, "primary", given.now)
+    return [key]
+
+
+def _let_go(ring: Ring, given: _Opening) -> Keys:
+    """Have hosts accept no longer what may be let go of: retired keys, and keys that are taken back."""
+    keys = [key for key in next_step.may_go(ring, given.now) if given.go is None or key["fingerprint"] in given.go]
+    if not keys:
+        raise RingError("there is no key to let go of")
+    for key in keys:
+        if key["state"] == "staged":
+            key["marks"].append("rolled_back")
+        _move(key, "dropping", given.now)
+    return keys
+
+
+OPENING = {
+    "prepare": _prepare,
+    "promote": _promote,
+    "rollback": _rollback,
+    "retire": _let_go,
+    "withdraw": _let_go,
+}
+
+
+def close_step(ring: Ring, now: float) -> Ring:
+    """Return the keyring after the closing count of its open step: every member that is not waived was proven.
+
+    So nothing signs with a retiring key any more, and nothing accepts a dropping one.
+    """
+    ring = copy.deepcopy(ring)
+    step = ring["step"]
+    # A step that was closed before is counted again for members that joined since.
+    step["closed"] = step["closed"] or stamp(now)
+    waived = {waiver["member"]: None for waiver in membership.open_waivers(ring, now)}
+    for name, member in ring["members"].items():
+        if name not in waived:
+            member["proven"] = step["counter"]
+    for key in rings.in_state(ring, "retiring"):
+        key["times"].setdefault("soaking", stamp(now))
+    for key in rings.in_state(ring, "dropping"):
+        _move(key, "withdrawn" if "rolled_back" in key["marks"] else "retired", now)
+        key["times"]["ended"] = stamp(now)
+    if not waived:
+        # The record stays, so that the key is known should it turn up again. A host that is waived may need the secret.
+        for key in rings.in_state(ring, *rings.ENDED):
+            key["secret"] = None
+    proven = len(ring["members"]) - len(waived)
+    about = _named(ring)
+    if waived:
+        about["waived"] = list(waived)
+    note(ring, now, f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven", **about)
+    return ring
+
+
+class Start(NamedTuple):
+    """What a keyring begins with.
+
+    secrets    of its keys; the first signs, the others are accepted by workers of the fleet and soak for `soak`
+    gone       of keys that some hosts accept and that are not to be accepted any more
+    signing    fingerprints of all keys that workers sign with now
+    spreading  fingerprints of keys that not every worker accepts now
+    leaked     fingerprints of keys that are compromised
+    origin     where the keys come from: adopted, generated or recovered
+    counter    of the step that the keyring begins with, later than any that a host has seen
+    """
+
+    secrets: Sequence[str]
+    origin: str
+    gone: Sequence[str] = ()
+    signing: Sequence[str] = ()
+    spreading: Sequence[str] = ()
+    leaked: Sequence[str] = ()
+    counter: int = 1
+
+
+def adopt(
+    name: str,
+    ring_id: str,
+    nonce: str,
+    start: Start,
+    fleet: Sequence[str],
+    form: Form,
+    soak: Soak,
+    app_check: Verified,
+    now: float,
+) -> Ring:
+    """Return a first keyring, with the step `adopt` open.
+
+    `form` is the framework with its settings, `app_check` how it is known that the application reads its fallbacks.
+    """
+    profile = frameworks.profile(form["framework"], form["settings"])
+    for secret in start.secrets:
+        # Each of them will be a fallback one day: now is the time to find out that it cannot. (The hosts are asked before.)
+        if frameworks.unprintable(secret):
+            raise RingError(f"the key {fingerprint(secret)} {frameworks.unprintable(secret)}")
+        frameworks.encode(profile, frameworks.Keys("another", ["another", secret]))
+    accepted: List[State] = ["retiring"]
+    leaving: List[State] = ["dropping"]
+    states: List[State] = ["primary", *(accepted * (len(start.secrets) - 1)), *(leaving * len(start.gone))]
+    keys: List[Key] = []
+    for number, (secret, state) in enumerate(zip([*start.secrets, *start.gone], states), 1):
+        key = _key(f"k{number}", secret, state, start.origin, now, start.counter)
+        if state == "retiring":
+            key["soak"] = soak.copy()
+        if key["fingerprint"] in start.leaked:
+            key["marks"].append("compromised")
+        # The newest last: the one that signs.
+        keys.insert(0, key)
+    signs = keys[-1]["fingerprint"]
+    gone = [key["fingerprint"] for key in keys if key["state"] == "dropping"]
+    ring: Ring = {
+        "kind": rings.KIND, "schema": rings.SCHEMA, "name": name, "ring": ring_id, "revision": 0,
+        "framework": form["framework"], "settings": form["settings"].copy(), "app_check": app_check.copy(),
+        "keys": keys,
+        "step": {
+            "name": "adopt", "counter": start.counter, "nonce": nonce, "key": signs, "lets_go": [],
+            "signing": sorted({signs, *start.signing}), "spreading": sorted(start.spreading),
+            "excuses": None, "opened": stamp(now), "closed": None,
+        },
+        "members": {}, "waivers": [], "journal": [],
+    }  # fmt: skip
+    ring["step"]["lets_go"] = rings.leaked_first(ring, gone)
+    note(ring, now, f"begun with a key that was {start.origin}", **_named(ring))
+    return membership.register(ring, fleet, now)
+
+
+def mark_compromised(ring: Ring, leaked: str, now: float) -> Ring:
+    """Return the keyring with this key marked: it never becomes the signing one, and its soak is waived."""
+    key = rings.find(ring, leaked)
+    if key is None:
+        known = ", ".join(key["fingerprint"] for key in rings.in_state(ring, *rings.STATES))
+        raise RingError(f"app_keys_compromised names {leaked}, which this keyring never held; it holds {known}")
+    if "compromised" in key["marks"]:
+        return ring
+    ring = copy.deepcopy(ring)
+    for key in ring["keys"]:
+        if key["fingerprint"] == leaked:
+            key["marks"].append("compromised")
+    note(ring, now, "marked as compromised", key=leaked)
+    return ring
+
+
+def next_id(ring: Ring) -> str:
+    """Return the id of the next key: k1, k2, and so on."""
+    return f"k{len(ring['keys']) + 1}"
+
+
+def _key(key_id: str, secret: str, state: State, origin: str, now: float, counter: int) -> Key:
+    return {
+        "id": key_id, "fingerprint": fingerprint(secret), "state": state, "origin": origin, "since": counter,
+        "times": {"created": stamp(now), state: stamp(now)}, "marks": ["weak"] if rings.weakness(secret) else [], "secret": secret,
+    }  # fmt: skip
+
+
+def _move(key: Key, state: State, now: float) -> None:
+    key["state"] = state
+    key["times"][state] = stamp(now)

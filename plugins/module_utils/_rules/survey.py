@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet as one run has seen it, held against its keyring: who is proven, and what was seen of the others.
+
+Unknown is unsafe: only evidence that is there, of this run, fresh and complete counts. What is worked out of all members is
+worked out once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from . import folders, membership, outsiders
+from . import keyring as rings
+from .._host.rules.durations import words
+from .._host.rules.order import Order
+from .._host.rules.proof import Evidence, Finding, judge
+from .keyring import Ring
+
+
+class Conditions(NamedTuple):
+    """Under what evidence counts.
+
+    nonce    of this run: evidence with another is not counted
+    now      the controller's monotonic time, and `max_age` how old evidence may be (both in seconds)
+    absent   says of members without evidence why there is none, and behind ` -> ` what to do where that is known
+    clock    the controller's wall clock (epoch), by which waivers and soaks end
+    cut_off  the members that Ansible could not reach
+    """
+
+    nonce: str
+    now: float
+    max_age: float
+    absent: Mapping[str, str]
+    clock: float = math.inf
+    cut_off: Collection[str] = ()
+
+
+class Standing(NamedTuple):
+    """Who is who.
+
+    fleet   the members by the inventory
+    waived  the members that are set aside now
+    over    the members whose waiver has run out, with the moment
+    """
+
+    fleet: Collection[str]
+    waived: Collection[str]
+    over: Mapping[str, str]
+
+
+class Count(NamedTuple):
+    """The members that are proven, those of them on which nothing runs, the findings of all others, and who is set aside.
+
+    `noted` is what a person should know of a member and what stands in nobody's way.
+    """
+
+    proven: List[str]
+    findings: Dict[str, List[Finding]]
+    idle: Sequence[str] = ()
+    waived: Sequence[str] = ()
+    noted: Mapping[str, List[Finding]] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the proven members are the fleet, but for those that are waived; a fleet of no hosts is not."""
+        return bool(self.proven) and not self.findings
+
+
+class Looks:
+    """The members by the inventory, and the evidence that a run has of them; no keyring is needed to tell what is in here."""
+
+    def __init__(self, fleet: Sequence[str], evidence: Mapping[str, Evidence], conditions: Conditions) -> None:
+        self.fleet = fleet
+        self.evidence = evidence
+        self.conditions = conditions
+
+    @cached_property
+    def sharing(self) -> Dict[str, List[Finding]]:
+        """The members that keep their records in one folder."""
+        return folders.sharing(self.evidence)
+
+    @cached_property
+    def claimed(self) -> Set[Tuple[str, int, int]]:
+        """The workers that some member answers for, so that hosts on one machine do not accuse each other."""
+        return {
+            (seen["machine"], worker["pid"], worker["ticks"])
+            for seen in self.evidence.values()
+            for worker in seen["workers"]
+        }
+
+    def unusable(self, member: str) -> List[Finding]:
+        """Find why a member's evidence cannot be used at all."""
+        return unusable(member, self.evidence.get(member), self.conditions)
+
+
+class Survey:
+    """The looks of a run, held against a keyring.
+
+    Both stay as they are. What would be seen with another keyring, after a step has opened say, is another survey (`with_keyring`).
+    """
+
+    def __init__(self, ring: Ring, looks: Looks) -> None:
+        self.ring = ring
+        self.looks = looks
+        self.fleet, self.evidence, self.conditions = looks.fleet, looks.evidence, looks.conditions
+
+    def with_keyring(self, ring: Ring) -> Survey:
+        """Return what was seen, held against this keyring."""
+        return self if ring is self.ring else Survey(ring, self.looks)
+
+    @cached_property
+    def order(self) -> Order:
+        """What the open step asks of every host."""
+        return rings.order(self.ring)
+
+    @cached_property
+    def everybody(self) -> List[str]:
+        """The members by the inventory and by the keyring together."""
+        return sorted(set(self.fleet) | set(self.ring["members"]))
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Who is in the inventory and who is set aside, so that a count looks that up and does not search."""
+        waived = {waiver["member"] for waiver in membership.open_waivers(self.ring, self.conditions.clock)}
+        over = {waiver["member"]: waiver["until"] for waiver in self.ring["waivers"] if waiver["member"] not in waived}
+        return Standing(frozenset(self.fleet), waived, over)
+
+    @cached_property
+    def count(self) -> Count:
+        """The members that are proven at the open step.
+
+        Members that only the keyring knows count too, and are not proven. A waiver stands in for evidence that is not there,
+        never for evidence that is.
+        """
+        over = outsiders.ended(self.ring)
+        claimed = self.looks.claimed
+        proven, findings, aside, noted = [], {}, [], {}
+        for member in self.everybody:
+            found = self.unknown(member) or self.looks.sharing.get(member, [])
+            if found and member in self.standing.waived and member not in self.evidence:
+                aside.append(member)
+                continue
+            if not found:
+                seen, harmless = outsiders.apart(self.evidence[member], over, claimed)
+                found = judge(self.ring, self.order, seen, claimed)
+                if harmless:
+                    noted[member] = harmless
+            if found:
+                findings[member] = found
+            else:
+                proven.append(member)
+        idle = [member for member in proven if not self.evidence[member]["workers"]]
+        return Count(proven, findings, idle, aside, noted)
+
+    def unknown(self, member: str) -> List[Finding]:
+        """Find why nothing is known of a member."""
+        if member not in self.standing.fleet:
+            return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
+        found = self.looks.unusable(member)
+        if member in self.evidence:
+            return found
+        if member in self.standing.over:
+            seen = f"its waiver ran out at {self.standing.over[member]}"
+            found.append(Finding(seen, SET_ASIDE.format(member=member)))
+        elif member in self.conditions.cut_off:
+            found = [Finding(finding.seen, f"{finding.do}; {SET_ASIDE.format(member=member)}") for finding in found]
+        return found
+
+    def excused(self, member: str) -> bool:
+        """Whether the others may be visited though nothing is known of this member: it is waived, or the open step excuses it.
+
+        Somebody who vanished from the inventory is never excused by the step: the inventory may be the wrong one.
+        """
+        if member in self.evidence:
+            return False
+        since = self.ring["step"]["excuses"]
+        entry = self.ring["members"].get(member)
+        proven = (entry and entry["proven"]) or 0
+        return member in self.standing.waived or (
+            since is not None and member in self.standing.fleet and proven >= since
+        )
+
+
+def unusable(member: str, evidence: Optional[Evidence], conditions: Conditions) -> List[Finding]:
+    """Find why this evidence of a member cannot be used at all."""
+    if evidence is None:
+        # What was said of it may say what to do too.
+        seen, _arrow, todo = conditions.absent.get(member, "was not looked at").partition(" -> ")
+        return [Finding(seen, todo or AGAIN)]
+    if not conditions.nonce or evidence["nonce"] != conditions.nonce:
+        return [Finding("what was seen of it is from another run", AGAIN)]
+    age = conditions.now - evidence["asked"]
+    if not 0 <= age <= conditions.max_age:
+        limit = words(conditions.max_age)
+        return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", TOO_OLD)]
+    if evidence["visit"] is not None:
+        return [
+            Finding(
+                f"a visit of this host is still running (pid {evidence['visit']})", "wait until it has ended, and run again"
+            )
+        ]
+    return []
+
+
+AGAIN = "see that Ansible reaches it, then run again on the whole fleet"
+TOO_OLD = (
+    "run again; if looking at the whole fleet takes longer than that, give Ansible more forks, or set app_keys_evidence_max_age to more "
+    "than twice as long as it takes"
+)
+GONE = (
+    "put it back into the inventory, for its workers may still be running; if it is gone for good, "
+    "release it with -e app_keys_release={member}"
+)
+SET_ASIDE = (
+    "if it serves no traffic, set it aside with -e app_keys_waive={member}, app_keys_waive_reason and app_keys_waive_for, with a reason that "
+    "was not given before"
+)

@@ -1,0 +1,387 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shapes of what is written, sent and read: a host's evidence and the two modules' results, and the keyring.
+
+They are the schemas too. `door` lets in what a host says in one of these shapes, field by field, and nothing else; `ring.check`
+takes what every field of a keyring is from here. Times of a host are epoch seconds of its clock, those of a keyring are
+texts that `durations.stamp` wrote. Keys are named by their fingerprints. Nothing that travels to a host needs this when it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Literal, Optional, TypedDict, Union
+
+StepName = Literal["adopt", "prepare", "promote", "retire", "rollback", "withdraw"]
+# staged     accepted, has never signed
+# primary    signs
+# retiring   accepted, used to sign, and what it signed may still be alive
+# dropping   retire has opened: some hosts may accept it no longer, so there is no way back
+# retired    its secret is destroyed, the record stays
+# withdrawn  rolled back, and never used again
+State = Literal["staged", "primary", "retiring", "dropping", "retired", "withdrawn"]
+# What a key may be marked with, for good:
+# weak          too short or too plain, and adopted all the same because that was asked for
+# rolled_back   taken back before it had signed, or by a rollback: it never signs again
+# compromised   it has leaked: it never signs again, and its soak is waived
+Mark = Literal["weak", "rolled_back", "compromised"]
+
+# --- a host's evidence ---
+
+
+class Problem(TypedDict):
+    """Why it cannot be told what keys something has: `kind` names the kind (see `proof.PROBLEMS`), `text` says it."""
+
+    kind: str
+    text: str
+
+
+class Identity(TypedDict):
+    """What tells whether a file was written since."""
+
+    inode: int
+    changed: float
+    modified: float
+    size: int
+
+
+class EnvFile(TypedDict):
+    """An env file as it is on disk; `identity` is null where there is none. `links`: how many names it has;
+    `unusable`: the keys in it that no rollout could write, each with the reason."""
+
+    path: str
+    identity: Optional[Identity]
+    links: int
+    unusable: Dict[str, str]
+    signs: Optional[str]
+    accepts: List[str]
+    problem: Optional[Problem]
+
+
+class Worker(TypedDict):
+    """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
+    file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool."""
+
+    pid: int
+    parent: int
+    ticks: int
+    started: float
+    command: str
+    uids: List[int]
+    by: str
+    idle: bool
+    signs: Optional[str]
+    accepts: List[str]
+    problem: Optional[Problem]
+
+
+class Outsider(TypedDict):
+    """A process outside the named ones that holds keys of ours; `more` of them are like it and are not listed."""
+
+    pid: int
+    ticks: int
+    started: float
+    command: str
+    uids: List[int]
+    signs: Optional[str]
+    holds: List[str]
+    more: int
+
+
+class Source(TypedDict):
+    """What else a unit takes one of our settings from, and whether that wins over the env files."""
+
+    setting: str
+    source: str
+    wins: bool
+
+
+class Pool(TypedDict):
+    """A main process with what is below it; see `pools`."""
+
+    main: int
+    ticks: int
+    called: str
+    depth: int
+    lasting: int
+    idle: bool
+
+
+class Unit(TypedDict):
+    """A systemd unit: its LoadState, ActiveState, SubState, NRestarts, whether something starts it when it is needed, after how many
+    seconds systemd restarts it (null: never), and what else it takes our settings from."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    restarts: int
+    on_demand: bool
+    restart_delay: Optional[float]
+    sources: List[Source]
+
+
+class Stamp(TypedDict):
+    """Since when an env file is as it is, by the boot clock: `boot` names the boot, `ticks` are clock ticks since it."""
+
+    identity: Identity
+    boot: str
+    ticks: int
+
+
+class _Record(TypedDict):
+    """What every record has."""
+
+    schema: int
+    name: str
+    ring: str
+    counter: int
+    nonce: str
+    step: str
+    state: Literal["visiting", "proven", "unproven"]
+    at: float
+    signs: Optional[str]
+    workers: int
+    stopped: Dict[str, float]
+    files: Dict[str, Optional[Identity]]
+    leaked: List[str]
+
+
+class Record(_Record, total=False):
+    """What the host remembers of its visits; see `_host/record.py`. What is named here a record may lack that an earlier release wrote."""
+
+    member: Optional[str]
+    linked: Dict[str, int]
+    stamps: Dict[str, Stamp]
+    pools: Optional[List[int]]
+    uids: List[int]
+
+
+class Evidence(TypedDict):
+    """One look at a host. `nonce` is that of the survey; `ticks` are `now` by the boot clock; `visit` the pid of a visit that is under way; `state` marks the
+    folder of the record, and `record_of` names the host whose record is there, where that is another: an image brought it."""
+
+    nonce: str
+    now: float
+    ticks: int
+    machine: str
+    proof: str
+    workers: List[Worker]
+    files: List[EnvFile]
+    others: List[Outsider]
+    units: List[Unit]
+    settled: bool
+    unsettled: List[int]
+    lasting: int
+    pools: List[Pool]
+    record: Optional[Record]
+    record_of: Optional[str]
+    visit: Optional[int]
+    state: str
+    restart: Optional[str]
+
+
+class DatedEvidence(Evidence):
+    """Evidence as the controller keeps it: `asked` is when the host was asked for it, in the controller's seconds since its boot."""
+
+    asked: float
+
+
+# --- the modules' results ---
+
+
+class AppCheck(TypedDict):
+    """What the application check ended with."""
+
+    ok: bool
+    text: str
+
+
+class Did(TypedDict):
+    """What a visit did: the files that it wrote, and whether it restarted, restored, or left the application down,
+    and how many seconds it took from the restart to the proof."""
+
+    written: List[str]
+    restarted: bool
+    restored: bool
+    down: bool
+    took: float
+
+
+class Diff(TypedDict):
+    """The env files before and after, in fingerprints."""
+
+    before: str
+    after: str
+
+
+class Answer(TypedDict, total=False):
+    """What either module may say; which of these there are depends on how it ended."""
+
+    changed: bool
+    failed: bool
+    msg: str
+    exception: str
+    evidence: Evidence
+
+
+class LookAnswer(Answer, total=False):
+    """What `active_fingerprint` says."""
+
+    signs: Optional[str]
+    accepts: List[str]
+    idle: bool
+    app_check: AppCheck
+    revealed: str
+
+
+class VisitAnswer(Answer, total=False):
+    """What `env_keys` says."""
+
+    needed: bool
+    proven: bool
+    joining: bool
+    did: Did
+    diff: Diff
+
+
+# --- the keyring ---
+
+
+class Settings(TypedDict, total=False):
+    """What an application does otherwise than its framework's profile; see `frameworks.Profile`."""
+
+    primary: str
+    fallbacks: str
+    separator: str
+    signs: str
+    key: str
+    soak: Union[str, int, float, None]
+
+
+class Form(TypedDict):
+    """A framework, with what an application does otherwise."""
+
+    framework: str
+    settings: Settings
+
+
+class Soak(TypedDict):
+    """How long anything that a key signed may live, and who says so."""
+
+    seconds: float
+    source: str
+
+
+class _Key(TypedDict):
+    """What every key has."""
+
+    id: str
+    fingerprint: str
+    state: State
+    origin: str
+    since: int
+    times: Dict[str, str]
+    marks: List[Mark]
+    secret: Optional[str]
+
+
+class Key(_Key, total=False):
+    """A key. `since` is the counter of the step that brought it: a member that was proven then or later accepts it. `times` says when it
+    came to each of its states (and `created`, `soaking`, `ended`); `secret` is null once it is destroyed. `soak` has a key that was
+    to be let go of once; `after` names the key that signed before it."""
+
+    soak: Soak
+    after: str
+
+
+class _Step(TypedDict):
+    """What every step has."""
+
+    name: StepName
+    counter: int
+    nonce: str
+    key: str
+    opened: str
+    closed: Optional[str]
+    signing: List[str]
+    spreading: List[str]
+    excuses: Optional[int]
+
+
+class Step(_Step, total=False):
+    """The last step, open until it is `closed`. `key` is the key that it is about. While it is open the keys in `signing` may sign
+    somewhere, and those in `spreading` are not accepted everywhere yet. `lets_go` are the keys that hosts are to accept no longer,
+    in a keyring of a release that writes it down. `excuses` (a counter, or null): a member that was proven then or later does not
+    hold up the others, reachable or not."""
+
+    lets_go: List[str]
+
+
+class Member(TypedDict):
+    """A member: since when it is one, and at which step it was proven last."""
+
+    since: str
+    proven: Optional[int]
+
+
+class Waiver(TypedDict):
+    """A member that somebody has asserted to serve no traffic."""
+
+    member: str
+    reason: str
+    since: str
+    until: str
+
+
+class Details(TypedDict, total=False):
+    """What an entry of the journal may say besides."""
+
+    key: str
+    lets_go: List[str]
+    members: List[str]
+    reason: str
+    until: str
+    waived: List[str]
+
+
+class JournalEntry(Details):
+    """What was done, when, and at which step."""
+
+    at: str
+    event: str
+    counter: int
+
+
+class _Verified(TypedDict):
+    """What is always known of it."""
+
+    how: str
+
+
+class Verified(_Verified, total=False):
+    """How, and when, it became known that the application reads its fallbacks: it was checked, or somebody trusts it."""
+
+    at: str
+
+
+class Excerpt(TypedDict):
+    """What a visit needs of a keyring: it is none, for it has no journal, and not all of the members."""
+
+    kind: str
+    schema: int
+    name: str
+    ring: str
+    revision: int
+    framework: str
+    settings: Settings
+    app_check: Verified
+    keys: List[Key]
+    step: Step
+    members: Dict[str, Member]
+    waivers: List[Waiver]
+
+
+class Keyring(Excerpt):
+    """An application's keyring, as it stands in its file. `ring` is its random id, `revision` counts how often it was written."""
+
+    journal: List[JournalEntry]

@@ -1,0 +1,315 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keyring's file on the controller: YAML in an Ansible Vault envelope.
+
+It is encrypted with a vault secret that the user gave `ansible-playbook`, and stays with the id and
+the secret that opened it. Every write compares the revision under a short lock: an action's lock
+ends with its process, so no lock can be held from one task to the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import sys
+from typing import Any, Container, Iterator, List, NamedTuple, Optional, Tuple
+
+import yaml
+from ansible import constants as C
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import (
+    AnsibleVaultError,
+    AnsibleVaultFormatError,
+    VaultLib,
+    match_encrypt_secret,
+    parse_vaulttext_envelope,
+)
+
+from ..module_utils._host import files
+from ..module_utils._rules import membership
+from ..module_utils._rules import keyring as rings
+from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._rules.keyring import Ring
+from . import _forks as forks, _keyring_damage as keyring_damage
+from ._keyring_damage import Damage
+from ._keyring_store import KeyringFileError, NotWrittenError, Store
+
+__all__ = ["KeyringFile", "KeyringFileError", "NotWrittenError"]
+
+LOCK_WAIT = 10.0
+# The journal and the records of retired keys only grow, and the vault's hexadecimal makes them four times as long.
+LARGEST = 256 * 1024 * 1024
+# The keyring that was opened last, in the memory of the run alone: one derivation of the vault's key serves all hosts.
+OPENED = forks.Shared()
+# What visits need of it, and the names of its members: to read all of it in every visit would take a fleet of thousands longer than the
+# rest of the visit.
+EXCERPTS = forks.Shared(8 * 1024 * 1024)
+HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
+# What Vault encrypts with. ansible-core takes it for granted, and says that it is missing only when it comes to that.
+try:
+    importlib.import_module("cryptography.hazmat.primitives.ciphers")
+    CRYPTOGRAPHY = True
+except Exception:  # what a broken one raises is its own
+    CRYPTOGRAPHY = False
+
+# libyaml where PyYAML was built with it: with thousands of members it takes a tenth of the time.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+WITHOUT_IT = "No step opens and no host is visited without the keyring"
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: it would walk a document of thousands again and again while that grows."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class Opened(NamedTuple):
+    """A keyring with the vault id and secret that opened it."""
+
+    ring: Ring
+    vault_id: str
+    secret: Any
+
+
+class Names(Container[str]):
+    """The names of thousands of members, for a process that asks for one of them."""
+
+    def __init__(self, lines: bytes) -> None:
+        self.lines = lines
+
+    def __contains__(self, name: object) -> bool:
+        return self.line(name) in self.lines
+
+    @staticmethod
+    def line(name: object) -> bytes:
+        """Return a name as it stands there."""
+        return f"\n{json.dumps(name)}\n".encode()
+
+
+class KeyringFile(Store):
+    """One application's keyring at `path`, opened with the secrets of `loader`.
+
+    Whose folder it is in does not matter: whoever can write there decides what the playbooks beside it do, too.
+    """
+
+    def __init__(self, place: str, loader: Any) -> None:
+        self.path = place
+        self.secrets: List[Tuple[str, Any]] = list(loader._vault.secrets or [])
+
+    def exists(self) -> bool:
+        """Whether there is a keyring, or anything else in its place."""
+        return os.path.lexists(self.path)
+
+    def load(self, name: Optional[str] = None) -> Ring:
+        """Return the keyring; KeyringFileError where it cannot be used."""
+        content = self._read()
+        mark = b"\0".join([content, *(secret.bytes for _id, secret in self.secrets)])
+        kept = OPENED.get(mark)
+        if kept is not None:
+            ring: Ring = json.loads(kept)
+            if name in (None, ring["name"]):
+                return ring
+        opened = self._opened(content, name).ring
+        OPENED.put(mark, json.dumps(opened).encode())
+        return opened
+
+    def excerpt(self, name: str) -> Tuple[Ring, Container[str]]:
+        """Return what visits need of the keyring (see `membership.excerpt`), and the names of all members; errors as with `load`.
+
+        The file is read only if it was written since another process of this run did.
+        """
+        try:
+            written = files.identity(self.path)
+        except OSError:
+            written = None  # `load` says why
+        mark = b"\0".join(
+            [json.dumps([self.path, name, written]).encode(), *(secret.bytes for _id, secret in self.secrets)]
+        )
+        kept = EXCERPTS.get(mark) if written else None
+        if kept is None:
+            ring = self.load(name)
+            lines = b"".join(Names.line(member) for member in ring["members"])
+            kept = json.dumps(membership.excerpt(ring)).encode() + lines
+            if written:
+                EXCERPTS.put(mark, kept)
+        end = kept.index(b"\n")
+        return json.loads(kept[:end]), Names(kept[end:])
+
+    def ready(self) -> None:
+        """See that a first keyring can be written, before anybody is asked for its keys; KeyringFileError where it cannot."""
+        self._seal()
+        folder = os.path.dirname(self.path)
+        while not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        if not os.path.isdir(folder):
+            raise NotWrittenError(f"{self.path} cannot be written: {folder} is no folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise NotWrittenError(
+                f"{self.path} cannot be written: {folder} is not writable for the user who runs ansible-playbook (become is for the hosts)"
+            )
+
+    def create(self, ring: Ring) -> Ring:
+        """Write a first keyring; one that exists is never overwritten."""
+        vault_id, secret = self._seal()
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise NotWrittenError(
+                f"{folder} cannot be made: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
+            ) from None
+        with self._locked():
+            if self.exists():
+                raise NotWrittenError(f"{self.path} exists: a keyring that exists is never overwritten")
+            return self._write(Opened(ring, vault_id, secret))
+
+    def replace(self, ring: Ring) -> Ring:
+        """Write the keyring if it is still the one that `ring` was made from, and return it as written."""
+        with self._locked():
+            present = self._opened(self._read(), ring["name"])
+            if (present.ring["ring"], present.ring["revision"]) != (ring["ring"], ring["revision"]):
+                raise NotWrittenError(
+                    f"{self.path} was changed by somebody else meanwhile (revision {present.ring['revision']}, and {ring['revision']} "
+                    "was read): run again"
+                )
+            return self._write(Opened(ring, present.vault_id, present.secret))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Two links to one keyring have one lock.
+        folder, base = os.path.split(os.path.realpath(self.path))
+        lock = files.Lock(os.path.join(folder, f".{base}.lock"), wait=LOCK_WAIT, own=False)
+        try:
+            lock.__enter__()
+        except files.Locked as error:
+            raise NotWrittenError(
+                f"{self.path} is locked by another run: {error}. Run again when that has ended"
+            ) from None
+        except OSError as error:
+            raise NotWrittenError(self._cannot_be_written(error)) from None
+        try:
+            yield
+        finally:
+            lock.__exit__()
+
+    def _read(self) -> bytes:
+        """Return the vault envelope."""
+        try:
+            text = files.read_text(self.path, LARGEST)
+        except (OSError, PhasedKeysError) as error:
+            said = keyring_damage.why(error, keyring_damage.READ_ADVICE)
+            raise KeyringFileError(f"{self.path} cannot be read: {said}. {WITHOUT_IT}") from None
+        if text is None and self.exists():
+            raise KeyringFileError(
+                f"{self.path} is a link to {os.path.realpath(self.path)}, which is not there: mount it, fetch it, or set app_keys_keyring. "
+                f"{WITHOUT_IT}"
+            )
+        if text is None:
+            raise KeyringFileError(
+                f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring"
+            )
+        content = text.encode("utf-8", "surrogateescape")
+        damage = keyring_damage.of_file(content)
+        if damage:
+            raise self._damaged(damage)
+        self._need_secrets("read")
+        return content
+
+    def _opened(self, content: bytes, name: Optional[str]) -> Opened:
+        sealed_as = "default"
+        try:
+            sealed_as = parse_vaulttext_envelope(content)[3]
+            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(content)
+        except AnsibleVaultFormatError:
+            raise self._damaged(Damage("is cut off or damaged", keyring_damage.RESTORE)) from None
+        except AnsibleError:
+            ids = ", ".join(sorted({vault_id or "default" for vault_id, _secret in self.secrets}))
+            label = f" (it was sealed as {sealed_as})" if sealed_as != "default" else ""
+            raise KeyringFileError(
+                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged: give this fleet's "
+                f"secret{label} with --vault-id or --vault-password-file; if that is what was given, {keyring_damage.RESTORE}. {WITHOUT_IT}"
+            ) from None
+        damage = keyring_damage.conflict(plain)
+        if damage:
+            raise self._damaged(damage._replace(what=f"is decrypted, and {damage.what}"))
+        try:
+            return Opened(rings.check(self._document(plain), name), vault_id, secret)
+        except rings.RingError as error:
+            raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
+
+    def _document(self, plain: bytes) -> Any:
+        """Return what stands in an envelope."""
+        try:
+            with _uncollected():
+                loader = LOADER(plain)
+                try:
+                    node = loader.get_single_node()
+                    twice = keyring_damage.repeated(node)
+                    document = None if node is None else loader.construct_document(node)
+                finally:
+                    loader.dispose()
+        except (yaml.YAMLError, ValueError, RecursionError):
+            # The parser's own message quotes the text, and with it a secret.
+            raise self._damaged(Damage("is decrypted and is not YAML", keyring_damage.RESTORE)) from None
+        if twice:
+            raise self._damaged(Damage(f"is decrypted, and {twice} stands in it twice", keyring_damage.ONE_SIDE))
+        return document
+
+    def _damaged(self, damage: Damage) -> KeyringFileError:
+        return KeyringFileError(f"{self.path} {damage}. {WITHOUT_IT}")
+
+    def _write(self, opened: Opened) -> Ring:
+        ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
+        # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
+        with _uncollected():
+            plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+        sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
+        try:
+            files.replace_text(self.path, sealed, mode=0o600)
+        except OSError as error:
+            if self._holds(sealed):
+                raise KeyringFileError(
+                    f"{self.path} is written, and its folder could not be flushed to the disk ({os.strerror(error.errno or 0)}): after a crash the "
+                    "one before may be back. See to that disk, and run again: the next run goes on from what is there"
+                ) from None
+            raise NotWrittenError(self._cannot_be_written(error)) from None
+        return ring
+
+    def _cannot_be_written(self, error: OSError) -> str:
+        return f"{self.path} cannot be written: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
+
+    def _holds(self, sealed: str) -> bool:
+        try:
+            return files.read_text(self.path, LARGEST) == sealed
+        except OSError:
+            return False
+
+    def _seal(self) -> Tuple[str, Any]:
+        """Return the vault id and secret that a first keyring is sealed with."""
+        self._need_secrets("written")
+        try:
+            found: Tuple[str, Any] = match_encrypt_secret(
+                self.secrets, C.config.get_config_value("DEFAULT_VAULT_ENCRYPT_IDENTITY")
+            )
+        except AnsibleVaultError as error:
+            raise KeyringFileError(f"{self.path} cannot be encrypted: {error}") from None
+        return found
+
+    def _need_secrets(self, what: str) -> None:
+        if not CRYPTOGRAPHY:
+            raise KeyringFileError(
+                f"the keyring {self.path} cannot be {what}: the Python that runs ansible-playbook ({sys.executable}) has no library cryptography, or "
+                "one that does not load. Install it there (pip install cryptography). Nothing was changed"
+            )
+        if not self.secrets:
+            raise KeyringFileError(f"the keyring {self.path} cannot be {what} without a vault secret: {HOW_TO_PASS}")

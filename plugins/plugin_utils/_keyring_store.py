@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every store of keyrings does, whatever it is made of. `stores` finds the one that `app_keys_keyring` names."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, Container, Optional, Tuple
+
+from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._rules.keyring import Ring
+
+
+class KeyringFileError(PhasedKeysError):
+    """The keyring could not be read or written; the text says why and what to do."""
+
+
+class NotWrittenError(KeyringFileError):
+    """The keyring is as it was before, and `why`. Whoever has had hosts visited before says otherwise what is true then."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. Nothing was changed")
+        self.why = why
+
+
+class Store(abc.ABC):
+    """One application's keyring in one place.
+
+    What lies there is the vault envelope and nothing else: secrets are in the open in the memory of the run alone. Errors are
+    KeyringFileErrors, and NotWrittenErrors where it is certain that nothing was written; where it is not, the text says so.
+    """
+
+    # What the keyring is called in messages: its path, or its URL without a user, a password or a token.
+    path: str
+
+    @abc.abstractmethod
+    def __init__(self, place: str, loader: Any) -> None:
+        """Take the place as `stores.place` returns it, and the vault secrets of `loader`. Nothing is read yet."""
+
+    @abc.abstractmethod
+    def exists(self) -> bool:
+        """Whether there is a keyring, or anything else in its place."""
+
+    @abc.abstractmethod
+    def load(self, name: Optional[str] = None) -> Ring:
+        """Return the keyring as it is now, checked (`ring.check`), and that of the application `name` where that is given."""
+
+    @abc.abstractmethod
+    def excerpt(self, name: str) -> Tuple[Ring, Container[str]]:
+        """Return what visits need of the keyring (see `members.excerpt`), and the names of all members.
+
+        Every visit of a run asks, each in a process of its own: it has to be quick where nobody has written since.
+        """
+
+    @abc.abstractmethod
+    def ready(self) -> None:
+        """See that a first keyring can be written, before anybody is asked for its keys."""
+
+    @abc.abstractmethod
+    def create(self, ring: Ring) -> Ring:
+        """Write a first keyring, and return it as written, one revision on. One that exists is never overwritten."""
+
+    @abc.abstractmethod
+    def replace(self, ring: Ring) -> Ring:
+        """Write the keyring and return it as written, one revision on, sealed with the vault id and secret that opened it.
+
+        Only if what is there is still what `ring` was made from, by id and revision: that is compared and written in one, whoever
+        else writes at that moment (NotWrittenError for all but one of them). When it returns, the new one outlasts a crash.
+        """

@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How our modules run on a host: their code and arguments as one text for its Python, by stdin or as a file.
+
+An ordinary module costs a host more in Ansible's own wrapping than in what ours do (docs/benchmarks.md has the figures), and what
+it answers steers Ansible (facts, `add_host`, warnings). What comes back here is let in by `door`, whichever way the text went.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import re
+import zlib
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+
+from ..module_utils._host import answers, start
+from ..module_utils._host import arguments as options
+from ..module_utils import _shapes as shapes
+from ..module_utils._host.rules.errors import PhasedKeysError
+from . import _door as door
+from ._inventory import plain
+
+# Nothing but the standard library, and nothing from the folder or the environment that it happens to start in.
+OPTIONS = "-I -S"  # then `-` or a path
+LINE = 76
+# What comes first has to be read by any Python there is, to say which one it should be. What follows is three texts: the file that
+# begins a call (`carried`), the modules, and the call.
+BOOT = (
+    "import sys\n"
+    "run = lambda start, *call: sys.stdout.write(%s %% sys.version_info[:2]) if sys.version_info < %r else eval(compile("
+    '__import__("json").loads(__import__("zlib").decompress(__import__("binascii").a2b_base64(start)).decode()), '
+    '"carried.py", "exec"), globals()) or begin(*call)\nrun(\n'
+) % (repr(json.dumps({"failed": True, "msg": answers.TOO_OLD}) + "\n"), answers.OLDEST)
+TOO_OLD = "-> it has to be Python 3.8 or later: set ansible_python_interpreter"
+KILLED = (
+    "it was killed (exit status 137), by the kernel where memory ran out (dmesg says so) or by hand. What a visit has begun the next one "
+    "finishes: run again"
+)
+# What of the rules only the controller asks: a host is not sent it.
+CONTROLLERS = frozenset(
+    [
+        "adoption",
+        "emergency",
+        "evidence",
+        "folders",
+        "gate",
+        "members",
+        "next_step",
+        "outsiders",
+        "ring",
+        "shapes",
+        "slices",
+        "soak",
+        "steady",
+        "steps",
+        "survey",
+        "wording",
+    ]
+)
+SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
+UNREADABLE = "no honest host answers like that: find out why before you trust it again"
+
+
+_NO_PYTHON = ("SyntaxError", "ImportError", "ModuleNotFoundError", "Unknown option: -I")
+_KILLED = (137, -9)
+
+
+class ArgumentsError(PhasedKeysError):
+    """The arguments of a call cannot be used; the text says which."""
+
+
+def pack(value: Any) -> str:
+    """Return plain data as one line of letters, whatever is in it."""
+    return binascii.b2a_base64(zlib.compress(json.dumps(value).encode()), newline=False).decode()
+
+
+def lines(packed: str) -> str:
+    """Return it as Python writes a long text: what is cut off makes Python show its last line, and that has to say little."""
+    return "\n".join(f'"{packed[place : place + LINE]}"' for place in range(0, len(packed), LINE))
+
+
+def _texts() -> Dict[str, Any]:
+    """Return the modules that a host may need, by the names that they have there; a package has no text."""
+    root = os.path.dirname(os.path.dirname(start.__file__))
+    found: Dict[str, Any] = {start.PACKAGE: None}
+    for package in ("host", "rules"):
+        found[f"{start.PACKAGE}.{package}"] = None
+        for file in sorted(os.listdir(os.path.join(root, package))):
+            name, ending = os.path.splitext(file)
+            if (
+                ending == ".py"
+                and name not in ("__init__", "carried")
+                and not (package == "rules" and name in CONTROLLERS)
+            ):
+                with open(os.path.join(root, package, file), encoding="utf-8") as source:
+                    found[f"{start.PACKAGE}.{package}.{name}"] = source.read()
+    return found
+
+
+def _start() -> str:
+    with open(start.__file__, encoding="utf-8") as source:
+        return source.read()
+
+
+# Made where this is imported, which is before Ansible forks a process per host.
+START, TEXTS = lines(pack(_start())), lines(pack(_texts()))
+
+
+def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[Sequence[str]] = None) -> bytes:
+    """Return the program that runs the module once and prints its result; ArgumentsError where it cannot be called so.
+
+    `log` is what the host's log is told before (see `logged`), and None where it is told nothing.
+    """
+    spec = options.ENV_KEYS if module == "env_keys" else options.ACTIVE_FINGERPRINT
+    together = None if module == "env_keys" else options.TOGETHER
+    # The controller's home is not the host's: paths are expanded there.
+    try:
+        said = plain(dict(arguments))
+    except TypeError as error:
+        raise ArgumentsError(f"{module}: {error}: only plain data can be given") from None
+    checked = ArgumentSpecValidator(_unexpanded(spec), required_together=together).validate(said)
+    if checked.error_messages:
+        wrong = [
+            f"Unsupported parameters: {error.msg}" if isinstance(error, UnsupportedError) else error.msg
+            for error in checked.errors.errors
+        ]
+        raise ArgumentsError(f"{module}: {'; '.join(wrong)}")
+    given = checked.validated_parameters
+    call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given), "log": log}
+    return f"{BOOT}{START},\n{TEXTS},\n{lines(pack(call))}\n)\n".encode()
+
+
+def logged(module: str, arguments: Mapping[str, Any], facility: str, info: Optional[str]) -> List[str]:
+    """Return who tells the host's log, where, and what: that the module was called and for what, but none of its secrets.
+
+    `facility` is one of syslog(3), `info` stands before the line; both are Ansible's settings.
+    """
+    token = arguments.get("token")  # of no use to anybody yet: the arguments have still to be checked
+    counter = token.get("counter") if isinstance(token, Mapping) else None
+    said = {"name": arguments.get("name"), "step": arguments.get("step"), "counter": counter}
+    words = [f"{name}={value}" for name, value in said.items() if value is not None]
+    return [f"ansible-phased.keys.{module}", facility, " ".join([*([info] if info else []), "Invoked with", *words])]
+
+
+def answer(module: str, interpreter: str, ended: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the module's answer as the door lets it in, or a failure that says what came instead.
+
+    `ended` is how the program ended: `rc`, `stdout` and `stderr`. All of it is the host's own words.
+    """
+    said = next((line for line in reversed(ended["stdout"].splitlines()) if line.startswith("{")), None)
+    if said is None:
+        return {"failed": True, "msg": _silence(interpreter, ended), "rc": ended["rc"]}
+    try:
+        return door.admit(SHAPES[module], said)
+    except door.Unreadable as error:
+        return {"failed": True, "msg": f"its answer cannot be read: {error} -> {UNREADABLE}"}
+
+
+def _silence(interpreter: str, ended: Mapping[str, Any]) -> str:
+    """Say what came in place of an answer."""
+    if ended["rc"] in _KILLED:
+        return f"{interpreter} gave no answer: {KILLED}"
+    told = [line.strip() for line in (ended["stderr"] or ended["stdout"])[-door.TEXT :].splitlines()]
+    last = [line for line in told if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
+    text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(last) or 'it said nothing'}"
+    if ended["rc"] in (126, 127) or any(kind in "\n".join(told) for kind in _NO_PYTHON):
+        text += f" {TOO_OLD}"
+    return door.printable(text)
+
+
+def _unexpanded(spec: Mapping[str, Any]) -> Dict[str, Any]:
+    return {
+        name: {key: "str" if value == "path" else value for key, value in option.items()}
+        for name, option in spec.items()
+    }
+
+
+def _secrets(spec: Mapping[str, Any], given: Mapping[str, Any]) -> List[str]:
+    """Return what no result may show: every text in an option that is marked so."""
+    hidden = [given.get(name) for name, option in spec.items() if option.get("no_log")]
+    texts = [value for value in hidden if isinstance(value, str)]
+    return texts + [text for value in hidden if isinstance(value, dict) for text in value.values()]
