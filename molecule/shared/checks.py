@@ -62,9 +62,9 @@ def starts(host: Any) -> int:
 
 def assert_one_rollout_was_done(host: Any) -> None:
     """The key of before is gone for good, and every process of the host has the new one alone."""
-    ring = keyring()
+    book = keyring()
     assert states() == [("k1", "retired"), ("k2", "primary")]
-    assert ring["keys"][0]["secret"] is None
-    assert ring["step"]["name"] == "retire" and ring["step"]["closed"]
-    assert signs_with(host) == {ring["keys"][1]["fingerprint"]}
+    assert keyring["keys"][0]["secret"] is None
+    assert keyring["step"]["name"] == "retire" and keyring["step"]["closed"]
+    assert signs_with(host) == {keyring["keys"][1]["fingerprint"]}
     assert fallbacks(host) == {""}

@@ -14,13 +14,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.validation import check_type_list
 
-from ..module_utils._rules import membership
-from ..module_utils._rules import keyring as rings
 from ..module_utils._host.rules import visit as rules
-from ..module_utils._rules.keyring import Ring
 from ..module_utils._host.rules.variables import profile_of
-from ..plugin_utils import _run_folder as run_folder, _stores as stores
-from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, same_form
+from ..module_utils._rules import keyring as keyrings
+from ..module_utils._rules import membership
+from ..module_utils._rules.keyring import Keyring
+from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils import _stores as stores
+from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile
 from ..plugin_utils._host_call import boot_time
 from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
 from ..plugin_utils._keyring_store import KeyringFileError
@@ -86,45 +87,45 @@ class ActionModule(HostAction):
             raise FleetError(f"{self.host} has no app_keys_name: it belongs to no fleet")
         path = self.given.pop("keyring", None) or keyring_path(self.values, str(name), task_vars)
         self.file = stores.store_for(path, self._loader)
-        ring, self.members = self.file.excerpt(str(name))
-        same_form(ring, self.values)
+        keyring, self.members = self.file.without_members(str(name))
+        see_same_profile(keyring, self.values)
         if self.host not in self.members and self.host not in fleet(task_vars, self._templar, self._loader).members:
             raise FleetError(
                 f"{self.host} has app_keys_name {name}, and app_keys_hosts leaves it out of the fleet: it gets no key"
             )
-        answer = self.visit(ring)
+        answer = self.visit(keyring)
         if answer.get("failed") and (self.values["before_tasks"] or self.values["after_tasks"]):
             answer["msg"] = (
                 f"{answer.get('msg')}. app_keys_after_tasks is not run: the host stays drained until a visit proves it"
             )
         return answer
 
-    def visit(self, ring: Ring) -> Dict[str, Any]:
+    def visit(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask the host what a visit would do unless this run has seen its record, and visit it if that is to be done."""
         warnings: List[str] = []
         joins = self.host not in self.members
-        waived = any(waiver["member"] == self.host for waiver in ring["waivers"])
+        waived = any(waiver["member"] == self.host for waiver in keyring["waivers"])
         drains = "drain" in self.wait_for and bool(self.values["before_tasks"] or self.values["after_tasks"])
-        if self._task.check_mode or joins or waived or drains or not self.recorded(ring):
-            foreseen = self.foreseen(ring)
+        if self._task.check_mode or joins or waived or drains or not self.recorded(keyring):
+            foreseen = self.foreseen(keyring)
             if foreseen.get("failed") or "waits_for" in foreseen:
                 return foreseen
             if drains and foreseen.get("needed"):
                 return {**foreseen, "changed": False, "waits_for": "drain"}
             if self._task.check_mode or self.done(foreseen):
                 return foreseen
-            warnings = self.brought_back(ring, foreseen)
+            warnings = self.brought_back(keyring, foreseen)
         if joins:
-            ring = self.changed(ring, lambda ring: membership.register(ring, [self.host], time.time()))
+            keyring = self.changed(keyring, lambda keyring: membership.register(keyring, [self.host], time.time()))
         elif waived:
             # Nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
-            ring = self.changed(ring, lambda ring: membership.end_waivers(ring, [self.host], time.time()))
-        answer = self.written(ring)
+            keyring = self.changed(keyring, lambda keyring: membership.end_waivers(keyring, [self.host], time.time()))
+        answer = self.written(keyring)
         return {**answer, "warnings": warnings} if warnings else answer
 
-    def brought_back(self, ring: Ring, foreseen: Mapping[str, Any]) -> List[str]:
+    def brought_back(self, keyring: Keyring, foreseen: Mapping[str, Any]) -> List[str]:
         """Say that something wrote keys that have ended into the env file, which this visit is about to put right."""
-        found = rules.brought_back(rings.order(ring), foreseen["evidence"]) if "evidence" in foreseen else {}
+        found = rules.brought_back(keyrings.order(keyring), foreseen["evidence"]) if "evidence" in foreseen else {}
         names = " and ".join(profile_of(self.values).names)
         return [
             BROUGHT_BACK.format(host=self.host, path=path, keys=", ".join(keys), names=names)
@@ -136,32 +137,32 @@ class ActionModule(HostAction):
         has_record = bool((foreseen.get("evidence") or {}).get("record"))
         return not self._task.args.get("converge") and has_record and not foreseen.get("needed")
 
-    def foreseen(self, ring: Ring) -> Dict[str, Any]:
+    def foreseen(self, keyring: Keyring) -> Dict[str, Any]:
         """Return what the host says a visit would do. No key goes along."""
         checking = self._task.check_mode
         self._task.check_mode = True
         try:
-            return self.asked(ring, {})
+            return self.asked(keyring, {})
         finally:
             self._task.check_mode = checking
 
-    def written(self, ring: Ring) -> Dict[str, Any]:
+    def written(self, keyring: Keyring) -> Dict[str, Any]:
         """Visit the host with the keys of the open step."""
         self.may_carry_keys(in_file=self.values["allow_key_in_file"])
         # The dropping ones too, which are not written: what the module returns is searched for all of them.
-        return self.asked(ring, rings.secrets(ring, rings.order(ring).may_accept))
+        return self.asked(keyring, keyrings.secrets(keyring, keyrings.order(keyring).may_accept))
 
-    def asked(self, ring: Ring, secrets: Mapping[str, str]) -> Dict[str, Any]:
+    def asked(self, keyring: Keyring, secrets: Mapping[str, str]) -> Dict[str, Any]:
         """Run the module with what the open step allows, and say what has to come before if it would not be let in yet."""
-        voucher = membership.vouched(ring, self.host, self.records(ring), alone=self.alone())
+        voucher = membership.vouched(keyring, self.host, self.records(keyring), alone=self.alone())
         if voucher.refuse:
             raise FleetError(voucher.refuse)
         arguments = {
             **self.given,
             "host": self.host,
-            "order": rings.order(ring)._asdict(),
-            "token": rings.token(ring)._asdict(),
-            "step": ring["step"]["name"],
+            "order": keyrings.order(keyring)._asdict(),
+            "token": keyrings.token(keyring)._asdict(),
+            "step": keyring["step"]["name"],
             "secrets": dict(secrets),
             "vouched": voucher.ok,
         }
@@ -171,7 +172,7 @@ class ActionModule(HostAction):
             # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
             raise AnsibleConnectionFailure(f"{error}{CUT_OFF.format(host=self.host)}") from None
         if answer.get("joining"):
-            whole = self.file.load(ring["name"])
+            whole = self.file.load(keyring["name"])
             vouchers = membership.vouchers(whole, self.host, self.task_vars["groups"]["all"])[:VOUCHERS]
             if "vouchers" in self.wait_for and vouchers:
                 answer.update(waits_for="vouchers", vouchers=vouchers)
@@ -179,16 +180,16 @@ class ActionModule(HostAction):
                 answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=self.host))
         return answer
 
-    def recorded(self, ring: Ring) -> bool:
+    def recorded(self, keyring: Keyring) -> bool:
         """Whether this run has seen on the host a record by which it fences, and may be written, now."""
         evidence = self.evidence(self.nonce, self.host) if self.nonce else None
         record = evidence and evidence["record"]
-        return bool(record) and rules.fence(rings.token(ring), record) is None
+        return bool(record) and rules.fence(keyrings.token(keyring), record) is None
 
-    def records(self, ring: Ring) -> Dict[str, Optional[Mapping[str, Any]]]:
+    def records(self, keyring: Keyring) -> Dict[str, Optional[Mapping[str, Any]]]:
         """Return the records of other members, None for one that has none: of this run's looks, and of those that the role had taken."""
         found: Dict[str, Optional[Mapping[str, Any]]] = {}
-        first = membership.first_member(ring)
+        first = membership.first_member(keyring)
         for nonce in filter(None, (self.nonce, run_folder.NO_RUN)):
             # Those too who are not in this play, since they need no visit. The first member is visited first: where its record is,
             # nobody has to go through thousands.
@@ -212,12 +213,12 @@ class ActionModule(HostAction):
         young = seen is not None and 0 <= boot_time() - seen["asked"] <= self.values["evidence_max_age"]
         return seen if young else None
 
-    def changed(self, ring: Ring, change: Callable[[Ring], Ring]) -> Ring:
+    def changed(self, keyring: Keyring, change: Callable[[Keyring], Keyring]) -> Keyring:
         """Write what this host's visit changes in the keyring: it joins, or is set aside no longer."""
         for tries in reversed(range(TRIES)):
-            ring = self.file.load(ring["name"])
-            after = change(ring)
-            if after is ring:
+            keyring = self.file.load(keyring["name"])
+            after = change(keyring)
+            if after is keyring:
                 break
             try:
                 return self.file.replace(after)
@@ -225,4 +226,4 @@ class ActionModule(HostAction):
                 # Other hosts of the batch do the same at the same moment, each in a process of its own.
                 if not tries:
                     raise
-        return ring
+        return keyring

@@ -11,19 +11,19 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ..module_utils._rules import emergency, gate, membership, next_step, slices, soak, steady, steps, wording
 from ..module_utils._host.rules import variables
-from ..module_utils._rules import evidence as proofs
-from ..module_utils._rules import keyring as rings
-from ..module_utils._host.rules.durations import words
+from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules.gate import Verdict, Wish
 from ..module_utils._host.rules.proof import Finding
-from ..module_utils._rules.keyring import Ring
+from ..module_utils._rules import emergency, gate, membership, next_step, slices, soak, steady, steps, wording
+from ..module_utils._rules import evidence as proofs
+from ..module_utils._rules import keyring as keyrings
+from ..module_utils._rules.gate import PhaseRequest, Verdict
+from ..module_utils._rules.keyring import Keyring
 from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._host_call import boot_time
 from ..plugin_utils._inventory import AROUND, FleetError
-from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._keyring_store import NotWrittenError
 from ..plugin_utils._new_key import new_key
 
@@ -58,7 +58,7 @@ class ActionModule(FleetAction):
             answer: Dict[str, Any] = operation()
         except Refused as refused:
             return {"failed": True, "msg": str(refused)}
-        except rings.RingError as error:
+        except keyrings.KeyringError as error:
             return {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
         return answer
 
@@ -77,9 +77,9 @@ class ActionModule(FleetAction):
         if self.goal == "adopt" and not self.file.exists():
             self.file.ready()
         else:
-            ring = self.load()
+            keyring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
-            begin = next_step.may_begin(ring, self.fleet.values["wait"], time.time())
+            begin = next_step.may_begin(keyring, self.fleet.values["wait"], time.time())
         run = {
             "name": self.fleet.name,
             "goal": self.goal,
@@ -98,46 +98,46 @@ class ActionModule(FleetAction):
         """Open the step if every member is proven, or go on with one that is open; asked first, say whether that takes a look."""
         if not self.final:
             return self.asked()
-        return self.opened(self.told(self.load()) if self.checking else self.load())
+        return self.opened(self.with_what_is_said(self.load()) if self.checking else self.load())
 
     def asked(self) -> Dict[str, Any]:
         """Open the step of a phase that has anything to do, after waiting for a short soak, unless the fleet has to be looked at first."""
         if self.checking and self.goal == "adopt" and not self.file.exists():
             return {**self.visits(()), "text": "the keyring that adopt would write is not there"}
-        ring = self.load()
-        ring = self.written(ring, self.told(ring))
+        keyring = self.load()
+        keyring = self.written(keyring, self.with_what_is_said(keyring))
         while True:
             now = time.time()
-            decision = gate.ask(ring, self.wish(), now)
-            moment = soak.next_due(ring)
+            decision = gate.ask(keyring, self.request(), now)
+            moment = soak.next_due(keyring)
             left = moment - now if moment is not None else 0.0
-            if decision.do != "wait" or self.goal != "rollout" or left > self.fleet.values["wait"] or self.checking:
+            if decision.action != "wait" or self.goal != "rollout" or left > self.fleet.values["wait"] or self.checking:
                 break
-            self.say(f"{self.phase}: waiting for the soak, {words(left)} to go")
+            self.say(f"{self.phase}: waiting for the soak, {in_words(left)} to go")
             time.sleep(min(COUNTDOWN, max(0.0, left)) + 0.01)
-        if decision.do == "refuse":
+        if decision.action == "refuse":
             raise Refused(f"{self.phase} is not possible: {decision.text}. {gate.NOTHING_CHANGED}")
-        if decision.do in ("skip", "wait"):
+        if decision.action in ("skip", "wait"):
             if decision.text:
                 self.say(f"{self.phase}: {decision.text}")
             return {**self.visits(()), "text": decision.text}
-        asked = self.look(ring)
-        return asked if asked["needs_look"] else self.opened(ring)
+        asked = self.look(keyring)
+        return asked if asked["needs_look"] else self.opened(keyring)
 
     @property
     def first_phase(self) -> bool:
         """Whether this is the first phase of the playbook."""
         return self.phase in ("current", self.goal)
 
-    def told(self, ring: Ring) -> Ring:
+    def with_what_is_said(self, keyring: Keyring) -> Keyring:
         """Return the keyring with what the operator says about hosts and keys: who is gone, who is set aside, what has leaked.
 
         It is said once in a run, and in check mode, which writes nothing, to every phase.
         """
         if not self.first_phase and not self.checking:
-            return ring
+            return keyring
         values, now = self.fleet.values, time.time()
-        ring = membership.release(ring, values["release"], self.fleet.members, now)
+        keyring = membership.release(keyring, values["release"], self.fleet.members, now)
         if values["waive"]:
             if values["waive_reason"] is None or values["waive_for"] is None:
                 raise FleetError(
@@ -145,24 +145,24 @@ class ActionModule(FleetAction):
                     "when with app_keys_waive_for (a duration, like 3d)"
                 )
             joining = [host for host in values["waive"] if host in self.fleet.members]
-            ring = membership.register(ring, joining, now)
-            ring = membership.waive(ring, values["waive"], values["waive_reason"], values["waive_for"], now)
+            keyring = membership.register(keyring, joining, now)
+            keyring = membership.waive(keyring, values["waive"], values["waive_reason"], values["waive_for"], now)
         leaked = values["compromised"]
         if leaked is None:
-            return ring
-        marked = steps.mark_compromised(ring, leaked, now)
-        if marked is not ring:
-            self.confirm(leaked, emergency.cost(ring, leaked, self.goal))
+            return keyring
+        marked = steps.mark_compromised(keyring, leaked, now)
+        if marked is not keyring:
+            self.confirm(leaked, emergency.cost(keyring, leaked, self.goal))
         return marked
 
-    def written(self, ring: Ring, changed: Ring) -> Ring:
+    def written(self, keyring: Keyring, changed: Keyring) -> Keyring:
         """Write the keyring if it was changed, and return it; in check mode it is only changed for this task."""
-        if changed is ring or self.checking:
+        if changed is keyring or self.checking:
             return changed
         try:
             return self.file.replace(changed)
         except NotWrittenError as error:
-            raise Refused(f"{error.why}. {gate.unwritten(ring, changed)}") from None
+            raise Refused(f"{error.why}. {gate.unwritten(keyring, changed)}") from None
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
@@ -192,7 +192,7 @@ class ActionModule(FleetAction):
         in_time = time.monotonic() < end
         return in_time and isinstance(typed, bytes) and typed.decode(errors="replace").strip() == leaked
 
-    def wish(self, *, opening: bool = False) -> Wish:
+    def request(self, *, opening: bool = False) -> PhaseRequest:
         """Return what this phase asks of the rules."""
         values = self.fleet.values
         profile = variables.profile_of(values)
@@ -201,7 +201,7 @@ class ActionModule(FleetAction):
             # Asked for at prepare already: nobody should find out in the middle.
             length = soak.length(values["soak"], values["framework"], profile.soak)
             fresh = new_key(profile.key) if self.phase == "prepare" else None
-        return Wish(
+        return PhaseRequest(
             phase=self.phase,
             goal=self.goal,
             nonce=secrets.token_hex(8),
@@ -213,55 +213,57 @@ class ActionModule(FleetAction):
             checking=self.checking,
         )
 
-    def look(self, ring: Ring) -> Dict[str, Any]:
+    def look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
-        survey = self.survey(ring)
-        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(ring, survey.conditions.clock))
-        return self.told_to_look(ring) if not survey.count.complete or not soaked else ANSWER
+        survey = self.survey(keyring)
+        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))
+        return self.told_to_look(keyring) if not survey.count.complete or not soaked else ANSWER
 
-    def told_to_look(self, ring: Ring) -> Dict[str, Any]:
+    def told_to_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""
-        self.run_has(known=rings.order(ring).known)
+        self.run_has(known=keyrings.order(keyring).known)
         return {**ANSWER, "needs_look": True}
 
     def run_has(self, **more: Any) -> None:
         """Write down what the plays, looks and visits that follow go by."""
         run_folder.begin({**run_folder.current(), **more})
 
-    def opened(self, ring: Ring) -> Dict[str, Any]:
+    def opened(self, keyring: Keyring) -> Dict[str, Any]:
         """Open the step by the evidence that there is."""
-        ring = self.answering(ring)
-        wish = self.wish(opening=True)
-        return self.carry_out(ring, gate.opening(self.survey(ring), wish))
+        keyring = self.end_answered_waivers(keyring)
+        request = self.request(opening=True)
+        return self.carry_out(keyring, gate.opening(self.survey(keyring), request))
 
-    def answering(self, ring: Ring) -> Ring:
+    def end_answered_waivers(self, keyring: Keyring) -> Keyring:
         """End the waivers of hosts that answer, whatever the gate will say."""
-        return self.written(ring, membership.end_waivers(ring, self.evidence(), time.time()))
+        return self.written(keyring, membership.end_waivers(keyring, self.evidence(), time.time()))
 
     def do_batch(self) -> Dict[str, Any]:
         """Let a batch begin only if nothing was lost in those before it; first say who has to be looked at again."""
-        ring = self.load()
-        visits = self.visited(ring)
+        keyring = self.load()
+        visits = self.visited(keyring)
         if not self.final:
             # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
-            stale = [*proofs.stale(self.looks()), *self.baked(ring, visits)]
+            stale = [*proofs.stale(self.looks()), *self.baked(keyring, visits)]
             if stale:
                 batch = list(self.task_vars["ansible_play_batch"])
                 self.run_has(
                     looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
                 )
-                return self.told_to_look(ring)
-        survey = self.survey(ring)
+                return self.told_to_look(keyring)
+        survey = self.survey(keyring)
         evidence = survey.evidence
         batch = self.task_vars["ansible_play_batch"]
-        findings = proofs.batch_findings(survey, self.lost(), visits, batch)
+        findings = proofs.batch_findings(survey, self.dropped_out(), visits, batch)
         for member, visit in visits.items():
             # A host that was down before its visit and after it may block nobody; it is asked all the same whether it runs steadily.
             if visit.get("proven") and member in evidence:
                 findings.setdefault(member, steady.unsteady(visit["evidence"], evidence[member]))
         findings = {member: found for member, found in findings.items() if found}
         if findings:
-            raise Refused(wording.refusal(survey, f"{ring['step']['name']} stops here", findings, gate.stopped(ring)))
+            raise Refused(
+                wording.refusal(survey, f"{keyring['step']['name']} stops here", findings, gate.stopped(keyring))
+            )
         self.run_has(looks={})
         # Nothing may come between this and the visits only if every host has its record, for one without needs the word of another host
         # first, and if no host has task files around its visit, which drain it.
@@ -270,9 +272,9 @@ class ActionModule(FleetAction):
         around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
         return {**ANSWER, "visits_only": known and not around}
 
-    def baked(self, ring: Ring, visits: Mapping[str, Any]) -> List[str]:
+    def baked(self, keyring: Keyring, visits: Mapping[str, Any]) -> List[str]:
         """Wait, once in a step, for as long as the hosts that were restarted first have to run steadily, and return them."""
-        counter, run = ring["step"]["counter"], run_folder.current()
+        counter, run = keyring["step"]["counter"], run_folder.current()
         pause = steady.pause(visits, self.fleet.values["bake"])
         if run.get("baked") == counter or not pause.seconds:
             return []
@@ -280,17 +282,17 @@ class ActionModule(FleetAction):
         left = pause.seconds - (boot_time() - max(visit["asked"] for visit in visits.values()))
         if left > 0:
             self.say(
-                f"{ring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {words(left)} ({pause.why})"
+                f"{keyring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {in_words(left)} ({pause.why})"
             )
             time.sleep(left)
         return sorted(visits)
 
-    def visited(self, ring: Ring) -> Dict[str, Dict[str, Any]]:
+    def visited(self, keyring: Keyring) -> Dict[str, Dict[str, Any]]:
         """Return what came of the visits of this run at the open step, by member."""
         return {
             member: self.said[run_folder.VISIT][member]
             for member in self.fleet.members
-            if self.visited_at(member) == ring["step"]["counter"]
+            if self.visited_at(member) == keyring["step"]["counter"]
         }
 
     def visited_at(self, member: str) -> Any:
@@ -300,48 +302,52 @@ class ActionModule(FleetAction):
 
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven; first say whether that takes another look."""
-        ring = self.load()
+        keyring = self.load()
         if not self.final:
-            asked = self.look(ring)
+            asked = self.look(keyring)
             if asked["needs_look"]:
                 return asked
-        ring = self.answering(ring)
-        proved = {member: visit["evidence"] for member, visit in self.visited(ring).items() if visit.get("proven")}
+        keyring = self.end_answered_waivers(keyring)
+        proved = {member: visit["evidence"] for member, visit in self.visited(keyring).items() if visit.get("proven")}
         goes_on = next_step.goes_on(self.goal, self.phase)
-        return self.carry_out(ring, gate.closing(self.survey(ring), proved, goes_on))
+        return self.carry_out(keyring, gate.closing(self.survey(keyring), proved, goes_on))
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""
-        ring = self.load()
+        keyring = self.load()
         if not self.final:
-            return self.told_to_look(ring)
-        survey = self.survey(ring)
+            return self.told_to_look(keyring)
+        survey = self.survey(keyring)
         text = wording.status(survey, self.fleet.values["max_age"])
         part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
         text += f"\nno step opens: {part}" if part else ""
         self.say(text)
-        return {**ANSWER, "status": text, "proven": survey.count.proven, "keyring": rings.public(ring)}
+        return {**ANSWER, "status": text, "proven": survey.count.proven, "keyring": keyrings.public(keyring)}
 
-    def carry_out(self, ring: Ring, verdict: Verdict) -> Dict[str, Any]:
+    def carry_out(self, keyring: Keyring, verdict: Verdict) -> Dict[str, Any]:
         """Write the keyring as the gate says, then tell."""
-        if verdict.do == "refuse":
+        if verdict.outcome == "refuse":
             raise Refused(verdict.text)
-        changed = verdict.ring is not ring and not self.checking
-        self.written(ring, verdict.ring)
+        changed = verdict.keyring is not keyring and not self.checking
+        self.written(keyring, verdict.keyring)
         # A rollout that finds the fleet as it should be says so once, in the phase that is next.
-        if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.do == "visit":
+        if changed or self.checking or self.goal != "rollout" or self.phase != "current" or verdict.outcome == "visit":
             self.say(verdict.text)
-        return {**self.visits(verdict.visit if verdict.do == "visit" else ()), "changed": changed, "text": verdict.text}
+        return {
+            **self.visits(verdict.visit if verdict.outcome == "visit" else ()),
+            "changed": changed,
+            "text": verdict.text,
+        }
 
     def visits(self, hosts: Sequence[str]) -> Dict[str, Any]:
         """Say who is to be visited, to the plays that follow (the lookup phased.keys.run) and in the answer."""
         self.run_has(visits=list(hosts))
         return {**ANSWER, "visit": bool(hosts)}
 
-    def lost(self) -> Dict[str, List[Finding]]:
+    def dropped_out(self) -> Dict[str, List[Finding]]:
         """The hosts that have dropped out of the play, with what Ansible said."""
         gone = set(self.task_vars["ansible_play_hosts_all"]) - set(self.task_vars["ansible_play_hosts"])
         return {
-            host: [Finding(self.absent(host), "mend it: its visit failed, or Ansible lost the host")]
+            host: [Finding(self.absent(host), "fix it: its visit failed, or Ansible lost the host")]
             for host in sorted(gone)
         }

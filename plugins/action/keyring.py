@@ -11,18 +11,18 @@ from typing import Any, Dict, List
 
 from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.reveal import PAD_LENGTH, unseal
-from ..module_utils._rules import adoption, next_step, soak, steps, wording
 from ..module_utils._host.rules import variables
-from ..module_utils._rules import keyring as rings
-from ..module_utils._rules.adoption import Adoption
 from ..module_utils._host.rules.durations import stamp
 from ..module_utils._host.rules.fingerprint import fingerprint
-from ..module_utils._rules.keyring import Ring
+from ..module_utils._rules import adoption, next_step, soak, steps, wording
+from ..module_utils._rules import keyring as keyrings
+from ..module_utils._rules.adoption import Adoption
+from ..module_utils._rules.keyring import Keyring
 from ..module_utils._shapes import Soak
 from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._host_call import GRACE, AskingAction
 from ..plugin_utils._inventory import FleetError, Inventory, read
-from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._new_key import new_key
 
 UNWRITTEN = "Nothing was written."
@@ -40,15 +40,15 @@ class ActionModule(FleetAction, AskingAction):
             )
         self.see_whole(adopting=not self.file.exists())
         if self.file.exists():
-            ring = self.load()
-            if self.fleet.values["recover"] and not adoption.recovering(ring):
+            keyring = self.load()
+            if self.fleet.values["recover"] and not adoption.recovering(keyring):
                 raise FleetError(
                     f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first; if it is "
                     f"the fleet's, go on without app_keys_recover. {UNWRITTEN}"
                 )
             if state == "planned":
                 # A step that is open is finished by this very run.
-                following = next_step.next_text(ring, time.time(), goes_on=rings.is_open(ring))
+                following = next_step.next_text(keyring, time.time(), goes_on=keyrings.is_open(keyring))
                 self.say(
                     f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {following}"
                 )
@@ -69,17 +69,17 @@ class ActionModule(FleetAction, AskingAction):
         what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
         if state == "planned":
             return {"adoptable": True, "source": plan.source or task_vars["inventory_hostname"]}
-        standing = f"; {adoption.standing(plan)}" if adoption.standing(plan) else ""
+        state = f"; {adoption.taken_over(plan)}" if adoption.taken_over(plan) else ""
         if self.checking:
             self.say(
-                f"adopt: a keyring would be written to {self.file.path}, with {what}{standing}; whether a key is weak is seen when it is read"
+                f"adopt: a keyring would be written to {self.file.path}, with {what}{state}; whether a key is weak is seen when it is read"
             )
             return {}
-        ring = self.file.create(self.first(plan, length, task_vars))
+        keyring = self.file.create(self.first(plan, length, task_vars))
         self.say(
-            f"adopt: {self.file.path} is written, with {what}: {rings.primary(ring)['fingerprint']} signs on {len(ring['members'])} hosts{standing}"
+            f"adopt: {self.file.path} is written, with {what}: {keyrings.primary(keyring)['fingerprint']} signs on {len(keyring['members'])} hosts{state}"
         )
-        weak = [key["fingerprint"] for key in ring["keys"] if "weak" in key["marks"]]
+        weak = [key["fingerprint"] for key in keyring["keys"] if "weak" in key["marks"]]
         if weak:
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
         return {"changed": True}
@@ -103,17 +103,17 @@ class ActionModule(FleetAction, AskingAction):
         values = self.fleet.values
         try:
             return soak.length(values["soak"], values["framework"], variables.profile_of(values).soak)
-        except rings.RingError as error:
+        except keyrings.KeyringError as error:
             raise FleetError(f"{error}. {UNWRITTEN}") from None
 
-    def first(self, plan: Adoption, length: Soak, task_vars: Dict[str, Any]) -> Ring:
+    def first(self, plan: Adoption, length: Soak, task_vars: Dict[str, Any]) -> Keyring:
         """Return the keyring that is to be written."""
         values = self.fleet.values
         if plan.accepts:
             keys = self.fetch([*plan.accepts, *plan.gone], str(plan.source), task_vars)
         else:
             keys = [new_key(variables.profile_of(values).key)]
-        weak = [f"{fingerprint(key)}: {rings.weakness(key)}" for key in keys if rings.weakness(key)]
+        weak = [f"{fingerprint(key)}: {keyrings.weakness(key)}" for key in keys if keyrings.weakness(key)]
         if weak and not values["allow_weak"]:
             raise FleetError(
                 f"the fleet's key is too weak: {'; '.join(weak)}. {UNWRITTEN} To adopt it all the same, give -e app_keys_allow_weak=true "
@@ -123,19 +123,19 @@ class ActionModule(FleetAction, AskingAction):
         return steps.adopt(
             name=self.fleet.name,
             # A keyring that is recovered is the one that was lost, a step later: its hosts go on from there.
-            ring_id=plan.ring or secrets.token_hex(8),
+            keyring_id=plan.keyring or secrets.token_hex(8),
             nonce=secrets.token_hex(8),
             start=steps.Start(
                 secrets=keys[:accepted],
                 gone=keys[accepted:],
                 signing=plan.signing,
-                spreading=plan.spreading,
-                origin="generated" if not plan.accepts else "recovered" if plan.ring else "adopted",
+                partly_accepted=plan.partly_accepted,
+                origin="generated" if not plan.accepts else "recovered" if plan.keyring else "adopted",
                 leaked=plan.leaked,
                 counter=plan.counter + 1,
             ),
             fleet=self.fleet.members,
-            form={"framework": values["framework"], "settings": values["settings"]},
+            application={"framework": values["framework"], "settings": values["settings"]},
             soak=length,
             app_check={"how": self.app_check(), "at": stamp(time.time())},
             now=time.time(),

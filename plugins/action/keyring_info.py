@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ..module_utils._rules import keyring as rings
-from ..module_utils._rules.keyring import Ring
-from ..plugin_utils._inventory import FleetError
+from ..module_utils._rules import keyring as keyrings
+from ..module_utils._rules.keyring import Keyring
 from ..plugin_utils._fleet_action import FleetAction
+from ..plugin_utils._inventory import FleetError
 
 
 class ActionModule(FleetAction):
@@ -30,17 +30,17 @@ class ActionModule(FleetAction):
         return False
 
 
-def info(ring: Ring) -> Dict[str, Any]:
+def info(keyring: Keyring) -> Dict[str, Any]:
     """Return what the keyring says, in the fields that most people want of it and as a whole; no secret is in it."""
-    step, asked = ring["step"], rings.order(ring)
+    step, asked = keyring["step"], keyrings.order(keyring)
     return {
-        "name": ring["name"],
+        "name": keyring["name"],
         "signing": asked.signs,
         "accepted": list(asked.accepts),
         "step": {
             **{field: step[field] for field in ("name", "counter", "opened", "closed")},
-            "open": rings.is_open(ring),
+            "open": keyrings.is_open(keyring),
         },
-        "members": sorted(ring["members"]),
-        "keyring": rings.public(ring),
+        "members": sorted(keyring["members"]),
+        "keyring": keyrings.public(keyring),
     }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shapes of what is written, sent and read: a host's evidence and the two modules' results, and the keyring.
 
-They are the schemas too. `door` lets in what a host says in one of these shapes, field by field, and nothing else; `ring.check`
+They are the schemas too. `door` lets in what a host says in one of these shapes, field by field, and nothing else; `keyring.check`
 takes what every field of a keyring is from here. Times of a host are epoch seconds of its clock, those of a keyring are
 texts that `durations.stamp` wrote. Keys are named by their fingerprints. Nothing that travels to a host needs this when it runs.
 """
@@ -133,7 +133,7 @@ class _Record(TypedDict):
 
     schema: int
     name: str
-    ring: str
+    keyring: str
     counter: int
     nonce: str
     step: str
@@ -304,14 +304,14 @@ class _Step(TypedDict):
     opened: str
     closed: Optional[str]
     signing: List[str]
-    spreading: List[str]
-    excuses: Optional[int]
+    partly_accepted: List[str]
+    skippable_since: Optional[int]
 
 
 class Step(_Step, total=False):
     """The last step, open until it is `closed`. `key` is the key that it is about. While it is open the keys in `signing` may sign
-    somewhere, and those in `spreading` are not accepted everywhere yet. `lets_go` are the keys that hosts are to accept no longer,
-    in a keyring of a release that writes it down. `excuses` (a counter, or null): a member that was proven then or later does not
+    somewhere, and those in `partly_accepted` are not accepted everywhere yet. `lets_go` are the keys that hosts are to accept no longer,
+    in a keyring of a release that writes it down. `skippable_since` (a counter, or null): a member that was proven then or later does not
     hold up the others, reachable or not."""
 
     lets_go: List[str]
@@ -364,13 +364,13 @@ class Verified(_Verified, total=False):
     at: str
 
 
-class Excerpt(TypedDict):
+class KeyringCore(TypedDict):
     """What a visit needs of a keyring: it is none, for it has no journal, and not all of the members."""
 
     kind: str
     schema: int
     name: str
-    ring: str
+    id: str
     revision: int
     framework: str
     settings: Settings
@@ -381,7 +381,7 @@ class Excerpt(TypedDict):
     waivers: List[Waiver]
 
 
-class Keyring(Excerpt):
-    """An application's keyring, as it stands in its file. `ring` is its random id, `revision` counts how often it was written."""
+class Keyring(KeyringCore):
+    """An application's keyring, as it stands in its file. `id` is random, `revision` counts how often it was written."""
 
     journal: List[JournalEntry]

@@ -13,12 +13,14 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils._rules import slices
 from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._rules import slices
 from ..module_utils._rules.gate import NOTHING_CHANGED
-from ..module_utils._rules.keyring import Ring
+from ..module_utils._rules.keyring import Keyring
 from ..module_utils._rules.survey import Conditions, Looks, Survey
-from . import _host_action, _inventory, _run_folder as run_folder, _stores as stores
+from . import _host_action, _inventory
+from . import _run_folder as run_folder
+from . import _stores as stores
 from ._host_call import boot_time
 from ._inventory import Fleet, FleetError
 
@@ -122,7 +124,7 @@ class FleetAction(ActionBase):
         """Show a line to the person at the terminal: a result alone is a line of JSON."""
         self._display.display(text)
 
-    def load(self) -> Ring:
+    def load(self) -> Keyring:
         """Return the keyring."""
         return _host_action.keyring_of(self.file, self.fleet.name, self.fleet.values)
 
@@ -156,9 +158,9 @@ class FleetAction(ActionBase):
         )
         return Looks(self.fleet.members, self.evidence(), conditions)
 
-    def survey(self, ring: Ring) -> Survey:
+    def survey(self, keyring: Keyring) -> Survey:
         """Return the same, held against a keyring."""
-        return Survey(ring, self.looks())
+        return Survey(keyring, self.looks())
 
     @functools.cached_property
     def in_play(self) -> FrozenSet[str]:

@@ -11,10 +11,11 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.rules import variables
-from ..module_utils._rules import wording
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules.keyring import Ring
-from . import _inventory, _run_folder as run_folder
+from ..module_utils._rules import wording
+from ..module_utils._rules.keyring import Keyring
+from . import _inventory
+from . import _run_folder as run_folder
 from ._host_call import GRACE, AskingAction, boot_time
 from ._inventory import PREFIX, FleetError, Inventory
 from ._keyring_store import KeyringFileError, Store
@@ -106,21 +107,21 @@ class HostAction(AskingAction):
         return float(values["timeout"]) + float(values["settle"]) + GRACE
 
 
-def same_form(ring: Ring, values: Mapping[str, Any]) -> None:
+def see_same_profile(keyring: Keyring, values: Mapping[str, Any]) -> None:
     """Refuse variables that say another form of keys than the keyring was adopted with."""
-    if (ring["framework"], ring["settings"]) != (values["framework"], values["settings"]):
+    if (keyring["framework"], keyring["settings"]) != (values["framework"], values["settings"]):
         raise KeyringFileError(
-            f"the keyring was adopted for {ring['framework']} with app_keys_settings {ring['settings']}, and the inventory says "
+            f"the keyring was adopted for {keyring['framework']} with app_keys_settings {keyring['settings']}, and the inventory says "
             f"{values['framework']} with {values['settings']}: the hosts would be given settings that their applications do not read. "
             "Put the variables back"
         )
 
 
-def keyring_of(file: Store, name: str, values: Mapping[str, Any]) -> Ring:
+def keyring_of(file: Store, name: str, values: Mapping[str, Any]) -> Keyring:
     """Return the keyring for an application with these variables."""
-    ring = file.load(name)
-    same_form(ring, values)
-    return ring
+    keyring = file.load(name)
+    see_same_profile(keyring, values)
+    return keyring
 
 
 APPLICATION_OPTIONS = [name for name in APPLICATION if name != "nonce"]

@@ -23,9 +23,10 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.executor.interpreter_discovery import discover_interpreter
 from ansible.plugins.action import ActionBase
 
-from ..module_utils._host.rules.durations import words
+from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
-from . import _program, _door as door
+from . import _door as door
+from . import _program
 
 DISCOVERED = "discovered_interpreter_python"
 # A host that has not answered so long after it should have is not waited for any longer.
@@ -78,7 +79,7 @@ class AskingAction(ActionBase):
                     ended = self._run_file(interpreter, text)
         except _OutOfTime:
             raise AnsibleConnectionFailure(
-                f"the connection hangs: no answer within {words(limit)} (app_keys_timeout, app_keys_settle and {GRACE:.0f} s)"
+                f"the connection hangs: no answer within {in_words(limit)} (app_keys_timeout, app_keys_settle and {GRACE:.0f} s)"
             ) from None
         except MemoryError:
             return {

@@ -48,10 +48,10 @@ class Damage(NamedTuple):
     """What a file is in place of a keyring, and what to do."""
 
     what: str
-    do: str
+    advice: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.do}"
+        return f"{self.what}: {self.advice}"
 
 
 def of_file(content: bytes) -> Optional[Damage]:

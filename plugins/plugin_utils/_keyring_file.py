@@ -29,11 +29,12 @@ from ansible.parsing.vault import (
 )
 
 from ..module_utils._host import files
-from ..module_utils._rules import membership
-from ..module_utils._rules import keyring as rings
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules.keyring import Ring
-from . import _forks as forks, _keyring_damage as keyring_damage
+from ..module_utils._rules import keyring as keyrings
+from ..module_utils._rules import membership
+from ..module_utils._rules.keyring import Keyring
+from . import _forks as forks
+from . import _keyring_damage as keyring_damage
 from ._keyring_damage import Damage
 from ._keyring_store import KeyringFileError, NotWrittenError, Store
 
@@ -76,7 +77,7 @@ def _uncollected() -> Iterator[None]:
 class Opened(NamedTuple):
     """A keyring with the vault id and secret that opened it."""
 
-    ring: Ring
+    keyring: Keyring
     vault_id: str
     secret: Any
 
@@ -110,21 +111,21 @@ class KeyringFile(Store):
         """Whether there is a keyring, or anything else in its place."""
         return os.path.lexists(self.path)
 
-    def load(self, name: Optional[str] = None) -> Ring:
+    def load(self, name: Optional[str] = None) -> Keyring:
         """Return the keyring; KeyringFileError where it cannot be used."""
         content = self._read()
         mark = b"\0".join([content, *(secret.bytes for _id, secret in self.secrets)])
         kept = OPENED.get(mark)
         if kept is not None:
-            ring: Ring = json.loads(kept)
-            if name in (None, ring["name"]):
-                return ring
-        opened = self._opened(content, name).ring
+            keyring: Keyring = json.loads(kept)
+            if name in (None, keyring["name"]):
+                return keyring
+        opened = self._opened(content, name).keyring
         OPENED.put(mark, json.dumps(opened).encode())
         return opened
 
-    def excerpt(self, name: str) -> Tuple[Ring, Container[str]]:
-        """Return what visits need of the keyring (see `membership.excerpt`), and the names of all members; errors as with `load`.
+    def without_members(self, name: str) -> Tuple[Keyring, Container[str]]:
+        """Return what visits need of the keyring (see `membership.short form`), and the names of all members; errors as with `load`.
 
         The file is read only if it was written since another process of this run did.
         """
@@ -137,9 +138,9 @@ class KeyringFile(Store):
         )
         kept = EXCERPTS.get(mark) if written else None
         if kept is None:
-            ring = self.load(name)
-            lines = b"".join(Names.line(member) for member in ring["members"])
-            kept = json.dumps(membership.excerpt(ring)).encode() + lines
+            keyring = self.load(name)
+            lines = b"".join(Names.line(member) for member in keyring["members"])
+            kept = json.dumps(membership.without_members(keyring)).encode() + lines
             if written:
                 EXCERPTS.put(mark, kept)
         end = kept.index(b"\n")
@@ -158,7 +159,7 @@ class KeyringFile(Store):
                 f"{self.path} cannot be written: {folder} is not writable for the user who runs ansible-playbook (become is for the hosts)"
             )
 
-    def create(self, ring: Ring) -> Ring:
+    def create(self, keyring: Keyring) -> Keyring:
         """Write a first keyring; one that exists is never overwritten."""
         vault_id, secret = self._seal()
         folder = os.path.dirname(self.path)
@@ -171,18 +172,18 @@ class KeyringFile(Store):
         with self._locked():
             if self.exists():
                 raise NotWrittenError(f"{self.path} exists: a keyring that exists is never overwritten")
-            return self._write(Opened(ring, vault_id, secret))
+            return self._write(Opened(keyring, vault_id, secret))
 
-    def replace(self, ring: Ring) -> Ring:
-        """Write the keyring if it is still the one that `ring` was made from, and return it as written."""
+    def replace(self, keyring: Keyring) -> Keyring:
+        """Write the keyring if it is still the one that `keyring` was made from, and return it as written."""
         with self._locked():
-            present = self._opened(self._read(), ring["name"])
-            if (present.ring["ring"], present.ring["revision"]) != (ring["ring"], ring["revision"]):
+            present = self._opened(self._read(), keyring["name"])
+            if (present.keyring["id"], present.keyring["revision"]) != (keyring["id"], keyring["revision"]):
                 raise NotWrittenError(
-                    f"{self.path} was changed by somebody else meanwhile (revision {present.ring['revision']}, and {ring['revision']} "
+                    f"{self.path} was changed by somebody else meanwhile (revision {present.keyring['revision']}, and {keyring['revision']} "
                     "was read): run again"
                 )
-            return self._write(Opened(ring, present.vault_id, present.secret))
+            return self._write(Opened(keyring, present.vault_id, present.secret))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -243,8 +244,8 @@ class KeyringFile(Store):
         if damage:
             raise self._damaged(damage._replace(what=f"is decrypted, and {damage.what}"))
         try:
-            return Opened(rings.check(self._document(plain), name), vault_id, secret)
-        except rings.RingError as error:
+            return Opened(keyrings.check(self._document(plain), name), vault_id, secret)
+        except keyrings.KeyringError as error:
             raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
 
     def _document(self, plain: bytes) -> Any:
@@ -268,11 +269,11 @@ class KeyringFile(Store):
     def _damaged(self, damage: Damage) -> KeyringFileError:
         return KeyringFileError(f"{self.path} {damage}. {WITHOUT_IT}")
 
-    def _write(self, opened: Opened) -> Ring:
-        ring = rings.check({**opened.ring, "revision": opened.ring["revision"] + 1})
+    def _write(self, opened: Opened) -> Keyring:
+        keyring = keyrings.check({**opened.keyring, "revision": opened.keyring["revision"] + 1})
         # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
         with _uncollected():
-            plain = yaml.dump(json.loads(json.dumps(ring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+            plain = yaml.dump(json.loads(json.dumps(keyring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
         sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
         try:
             files.replace_text(self.path, sealed, mode=0o600)
@@ -283,7 +284,7 @@ class KeyringFile(Store):
                     "one before may be back. See to that disk, and run again: the next run goes on from what is there"
                 ) from None
             raise NotWrittenError(self._cannot_be_written(error)) from None
-        return ring
+        return keyring
 
     def _cannot_be_written(self, error: OSError) -> str:
         return f"{self.path} cannot be written: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"

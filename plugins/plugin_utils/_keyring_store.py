@@ -8,7 +8,7 @@ import abc
 from typing import Any, Container, Optional, Tuple
 
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules.keyring import Ring
+from ..module_utils._rules.keyring import Keyring
 
 
 class KeyringFileError(PhasedKeysError):
@@ -42,12 +42,12 @@ class Store(abc.ABC):
         """Whether there is a keyring, or anything else in its place."""
 
     @abc.abstractmethod
-    def load(self, name: Optional[str] = None) -> Ring:
-        """Return the keyring as it is now, checked (`ring.check`), and that of the application `name` where that is given."""
+    def load(self, name: Optional[str] = None) -> Keyring:
+        """Return the keyring as it is now, checked (`keyring.check`), and that of the application `name` where that is given."""
 
     @abc.abstractmethod
-    def excerpt(self, name: str) -> Tuple[Ring, Container[str]]:
-        """Return what visits need of the keyring (see `members.excerpt`), and the names of all members.
+    def without_members(self, name: str) -> Tuple[Keyring, Container[str]]:
+        """Return what visits need of the keyring (see `members.short form`), and the names of all members.
 
         Every visit of a run asks, each in a process of its own: it has to be quick where nobody has written since.
         """
@@ -57,13 +57,13 @@ class Store(abc.ABC):
         """See that a first keyring can be written, before anybody is asked for its keys."""
 
     @abc.abstractmethod
-    def create(self, ring: Ring) -> Ring:
+    def create(self, keyring: Keyring) -> Keyring:
         """Write a first keyring, and return it as written, one revision on. One that exists is never overwritten."""
 
     @abc.abstractmethod
-    def replace(self, ring: Ring) -> Ring:
+    def replace(self, keyring: Keyring) -> Keyring:
         """Write the keyring and return it as written, one revision on, sealed with the vault id and secret that opened it.
 
-        Only if what is there is still what `ring` was made from, by id and revision: that is compared and written in one, whoever
+        Only if what is there is still what `keyring` was made from, by id and revision: that is compared and written in one, whoever
         else writes at that moment (NotWrittenError for all but one of them). When it returns, the new one outlasts a crash.
         """

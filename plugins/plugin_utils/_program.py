@@ -18,9 +18,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
+from ..module_utils import _shapes as shapes
 from ..module_utils._host import answers, start
 from ..module_utils._host import arguments as options
-from ..module_utils import _shapes as shapes
 from ..module_utils._host.rules.errors import PhasedKeysError
 from . import _door as door
 from ._inventory import plain
@@ -29,38 +29,17 @@ from ._inventory import plain
 OPTIONS = "-I -S"  # then `-` or a path
 LINE = 76
 # What comes first has to be read by any Python there is, to say which one it should be. What follows is three texts: the file that
-# begins a call (`carried`), the modules, and the call.
+# begins a call (`start`), the modules, and the call.
 BOOT = (
     "import sys\n"
     "run = lambda start, *call: sys.stdout.write(%s %% sys.version_info[:2]) if sys.version_info < %r else eval(compile("
     '__import__("json").loads(__import__("zlib").decompress(__import__("binascii").a2b_base64(start)).decode()), '
-    '"carried.py", "exec"), globals()) or begin(*call)\nrun(\n'
+    '"start.py", "exec"), globals()) or begin(*call)\nrun(\n'
 ) % (repr(json.dumps({"failed": True, "msg": answers.TOO_OLD}) + "\n"), answers.OLDEST)
 TOO_OLD = "-> it has to be Python 3.8 or later: set ansible_python_interpreter"
 KILLED = (
     "it was killed (exit status 137), by the kernel where memory ran out (dmesg says so) or by hand. What a visit has begun the next one "
     "finishes: run again"
-)
-# What of the rules only the controller asks: a host is not sent it.
-CONTROLLERS = frozenset(
-    [
-        "adoption",
-        "emergency",
-        "evidence",
-        "folders",
-        "gate",
-        "members",
-        "next_step",
-        "outsiders",
-        "ring",
-        "shapes",
-        "slices",
-        "soak",
-        "steady",
-        "steps",
-        "survey",
-        "wording",
-    ]
 )
 SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
 UNREADABLE = "no honest host answers like that: find out why before you trust it again"
@@ -85,20 +64,18 @@ def lines(packed: str) -> str:
 
 
 def _texts() -> Dict[str, Any]:
-    """Return the modules that a host may need, by the names that they have there; a package has no text."""
-    root = os.path.dirname(os.path.dirname(start.__file__))
-    found: Dict[str, Any] = {start.PACKAGE: None}
-    for package in ("host", "rules"):
-        found[f"{start.PACKAGE}.{package}"] = None
-        for file in sorted(os.listdir(os.path.join(root, package))):
+    """Return all that hosts get, by the names that it has there: the folder `_host`, whole. A package has no text."""
+    root = os.path.dirname(start.__file__)
+    found: Dict[str, Any] = {}
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("__"))
+        package = ".".join([start.PACKAGE, *os.path.relpath(folder, root).replace(".", "").split(os.sep)]).rstrip(".")
+        found[package] = None
+        for file in sorted(files):
             name, ending = os.path.splitext(file)
-            if (
-                ending == ".py"
-                and name not in ("__init__", "carried")
-                and not (package == "rules" and name in CONTROLLERS)
-            ):
-                with open(os.path.join(root, package, file), encoding="utf-8") as source:
-                    found[f"{start.PACKAGE}.{package}.{name}"] = source.read()
+            if ending == ".py" and name not in ("__init__", "start"):
+                with open(os.path.join(folder, file), encoding="utf-8") as source:
+                    found[f"{package}.{name}"] = source.read()
     return found
 
 

@@ -91,10 +91,10 @@ def main() -> int:
         found: Dict[str, Any] = {"gate": grown("the gate, one step", gates)}
         visits = least(scale_gate.visits, folder / "visits", sizes)
         found["visits"] = grown("the controller's part of all visits of one step", visits)
-        rings = least(scale_gate.keyring, folder / "keyring", sizes, SHORT_ROUNDS)
+        keyrings = least(scale_gate.keyring, folder / "keyring", sizes, SHORT_ROUNDS)
         for part in ("load", "replace"):
             found[f"keyring {part}"] = grown(
-                f"the keyring, {part}", {size: {part: rings[size][part]} for size in sizes}
+                f"the keyring, {part}", {size: {part: keyrings[size][part]} for size in sizes}
             )
         memory_sizes = SMALL_MEMORY_SIZES if given.small else MEMORY_SIZES
         found["memory"] = [] if given.no_memory else memory(folder, memory_sizes)

@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
 from ansible_collections.phased.keys.plugins.plugin_utils._new_key import new_key
@@ -66,15 +66,15 @@ class Fleet:
         loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
         return KeyringFile(str(self.folder / ".keyrings" / "shop.yml"), loader)
 
-    def adopted(self) -> rings.Ring:
+    def adopted(self) -> keyrings.Keyring:
         """Have every host know its one key, and return the keyring that says so."""
         now = time.time() - simulated.DAY
         start = steps.Start([new_key("text")], "adopted")
         soak = {"seconds": 0.0, "source": "app_keys_soak"}
-        ring = steps.adopt("shop", secrets.token_hex(8), "n1", start, self.names, FORM, soak, {"how": "trust"}, now)
+        keyring = steps.adopt("shop", secrets.token_hex(8), "n1", start, self.names, FORM, soak, {"how": "trust"}, now)
         for name in self.names:
-            (self.memory / name).write_text(json.dumps(remembered(ring, name, now)))
-        return steps.close_step(ring, now)
+            (self.memory / name).write_text(json.dumps(remembered(keyring, name, now)))
+        return steps.close_step(keyring, now)
 
     def environment(self) -> Dict[str, str]:
         """Return an environment in which nothing is written outside of the folder."""
@@ -105,11 +105,11 @@ class Fleet:
         return [str(Path(sys.executable).parent / "ansible-playbook"), *given, name]
 
 
-def remembered(ring: rings.Ring, host: str, now: float) -> Dict[str, Any]:
+def remembered(keyring: keyrings.Keyring, host: str, now: float) -> Dict[str, Any]:
     """Return what a host remembers that does what the open step of a keyring asks."""
-    order = rings.order(ring)
+    order = keyrings.order(keyring)
     record = {
-        "schema": 1, "name": ring["name"], **rings.token(ring)._asdict(), "step": ring["step"]["name"], "state": "proven",
+        "schema": 1, "name": keyring["name"], **keyrings.token(keyring)._asdict(), "step": keyring["step"]["name"], "state": "proven",
         "at": now, "signs": order.signs, "stopped": {}, "leaked": [], "member": None, **simulated.noted(host, "/etc/shop.env", now),
     }  # fmt: skip
     return {"holds": order.accepts, "record": record, "changed": now}

@@ -19,7 +19,8 @@ from ansible.utils.display import Display
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
-from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file, _run_folder as run_folder
+from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file
+from ansible_collections.phased.keys.plugins.plugin_utils import _run_folder as run_folder
 from ansible_collections.phased.keys.plugins.plugin_utils._host_call import boot_time
 from ansible_collections.phased.keys.plugins.plugin_utils._run_folder import LOOK, VISIT
 from scale_fleet import HERE, Fleet, remembered
@@ -87,9 +88,9 @@ class Gate:
 
     def shown(self, kind: str, nonce: str) -> None:
         """Keep what every host shows that does what the keyring's open step asks, as that of its last look or visit."""
-        ring, now = self.fleet.file().load(), time.time() - simulated.DAY
+        keyring, now = self.fleet.file().load(), time.time() - simulated.DAY
         for host in self.fleet.names:
-            seen = simulated.evidence(host, remembered(ring, host, now), {**ARGUMENTS, "nonce": nonce})
+            seen = simulated.evidence(host, remembered(keyring, host, now), {**ARGUMENTS, "nonce": nonce})
             said = {"changed": False, "evidence": {**seen, "asked": boot_time()}, "asked": boot_time()}
             if kind == VISIT:
                 said.update(proven=True, did=simulated.did([]))
@@ -138,14 +139,14 @@ def begun(folder: Path, size: int) -> Gate:
 def keyring(folder: Path, size: int) -> Dict[str, float]:
     """Return how long it takes to load the keyring, and to replace it, in seconds."""
     file = Fleet(folder, size).file()
-    ring = file.load()
+    keyring = file.load()
 
     def loaded() -> None:
         keyring_file.OPENED.put(b"", b"")  # what was opened before in this run would not be opened again
         file.load()
 
     found: Dict[str, float] = {"load": timed(loaded)}
-    closed = steps.close_step(ring, time.time())
+    closed = steps.close_step(keyring, time.time())
     return {**found, "replace": timed(lambda: file.replace(closed))}
 
 

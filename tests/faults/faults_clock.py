@@ -62,7 +62,7 @@ def set_clock(host: Host, offset: str) -> str:
 
 
 @fault("clock of a host an hour ahead", GOES_ON, ["prepare"])
-def ahead(field: Field) -> str:
+def outdated_keyring(field: Field) -> str:
     return _whole_rollout(field, "+3600")
 
 
@@ -85,7 +85,7 @@ def jumps_ahead(field: Field) -> str:
         field.run().ended(0)
         field.struck(set_clock(field.web2, "+3600"))
         field.run(playbook="retire").ended(0).says("waiting for the soak")
-        assert field.ring()["step"]["name"] == "promote"
+        assert field.keyring()["step"]["name"] == "promote"
     return "retire waited for the controller's clock"
 
 
@@ -96,5 +96,5 @@ def jumps_back(field: Field) -> str:
         field.struck(set_clock(field.web2, "-3600"))
         field.until_soaked("retire")
         field.run(playbook="retire").ended(0).says("waiting for the soak on 1 of 3 hosts", "web2")
-        assert field.ring()["step"]["name"] == "promote"
+        assert field.keyring()["step"]["name"] == "promote"
     return "retire waited for the host's clock"

@@ -27,7 +27,7 @@ def killed_before_a_visit(field: Field) -> str:
     run = field.start(stops=[f"{VISIT}#2"])
     run.reached()
     run.kill()
-    step = field.ring()["step"]
+    step = field.keyring()["step"]
     seen = [host.record()["counter"] == step["counter"] for host in field.members]
     assert seen == [True, False, False], seen
     field.struck(f"{KILLED} with one host visited and two not")
@@ -39,7 +39,7 @@ def killed_after_a_visit(field: Field) -> str:
     run = field.start(stops=[f"{BATCH}#3"])
     run.reached()
     run.kill()
-    step = field.ring()["step"]
+    step = field.keyring()["step"]
     seen = [host.record()["counter"] == step["counter"] for host in field.members]
     assert seen == [True, True, False], seen
     field.struck(f"{KILLED} with two hosts visited and one not")
@@ -93,10 +93,10 @@ def ssh_cut_in_a_visit(field: Field) -> str:
 
 @fault("host unreachable in the survey", REFUSED, ALL, ["retire"])
 def unreachable_in_the_survey(field: Field) -> str:
-    before = field.ring()["step"]["counter"]
+    before = field.keyring()["step"]["counter"]
     field.web3.lock_out()
     run = field.run().refuses("web3", "unreachable", "see that Ansible reaches it", "Nothing was changed")
-    assert "Connection refused" in run.text and field.ring()["step"]["counter"] == before
+    assert "Connection refused" in run.text and field.keyring()["step"]["counter"] == before
     field.struck("ssh said `Connection refused`")
     field.web3.let_in()
     return "no step was opened"
@@ -119,7 +119,7 @@ def _unreachable_at_its_visit(field: Field, batch: int) -> str:
     host.lock_out()
     run.go()
     run.wait().refuses(host.name, "UNREACHABLE", f"see that Ansible reaches {host}", "run phased.keys.rollout again")
-    assert host.record()["counter"] < field.ring()["step"]["counter"]
+    assert host.record()["counter"] < field.keyring()["step"]["counter"]
     field.struck(f"the run says that {host} is unreachable, and its record is of the step before")
     host.let_in()
     return "the run stopped there"

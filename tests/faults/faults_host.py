@@ -105,6 +105,6 @@ def down_for_a_run(field: Field) -> str:
     field.struck("no process of web3 was left")
     field.web3.boot()
     if field.phase == "rollback":
-        assert field.ring()["step"]["name"] == "rollback"
+        assert field.keyring()["step"]["name"] == "rollback"
         return "the rollback went on without it"
     return "no step was opened"

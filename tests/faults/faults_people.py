@@ -101,9 +101,9 @@ def warm_cache(field: Field) -> str:
             (cache / name).write_text(json.dumps(body))
             os.utime(cache / name, (time.time() - 86400,) * 2)
     field.web3.lock_out()
-    before = field.ring()["step"]["counter"]
+    before = field.keyring()["step"]["counter"]
     field.run(env=env).refuses("web3", "its facts hold __app_keys_look", "--flush-cache", "Nothing was changed")
-    assert field.ring()["step"]["counter"] == before
+    assert field.keyring()["step"]["counter"] == before
     field.struck("the cache had evidence of all hosts, and ssh to web3 was refused")
     field.web3.let_in()
     shutil.rmtree(cache)
@@ -122,7 +122,7 @@ def two_operators(field: Field) -> str:
     for run in runs:
         run.wait()
     assert any(run.code == 0 for run in runs) or all("web" in run.text for run in runs)
-    opened = [entry for entry in field.ring()["journal"] if entry["event"] == f"{field.phase} opened"]
+    opened = [entry for entry in field.keyring()["journal"] if entry["event"] == f"{field.phase} opened"]
     assert len({entry["at"] for entry in opened}) == len(opened)
     return (
         f"{sum(run.code == 0 for run in runs)} of 2 finished it"
@@ -146,7 +146,7 @@ def two_copies(field: Field) -> str:
         run.go()
     for run in runs:
         run.wait()
-    steps = [field.ring()["step"], field.ring(copy)["step"]]
+    steps = [field.keyring()["step"], field.keyring(copy)["step"]]
     assert steps[0]["counter"] == steps[1]["counter"] and steps[0]["nonce"] != steps[1]["nonce"]
     field.struck("both copies had opened the same step, with two nonces")
     (winner,) = {host.record()["nonce"] for host in field.members if host.record()["counter"] == steps[0]["counter"]}
@@ -183,12 +183,12 @@ def old_backup(field: Field) -> str:
 
 @fault("host taken out of the inventory and brought back", REFUSED, ALL, ["promote"])
 def out_of_the_inventory(field: Field) -> str:
-    before = field.ring()["step"]["counter"]
+    before = field.keyring()["step"]["counter"]
     field.write_inventory(["web1", "web2"])
     run = field.run()
     field.write_inventory([host.name for host in field.members])
     run.refuses("web3", "put it back into the inventory", "app_keys_release=web3", "Nothing was changed")
-    assert field.ring()["step"]["counter"] == before
+    assert field.keyring()["step"]["counter"] == before
     field.struck("the inventory had two hosts, the keyring three members")
     return "no step was opened"
 

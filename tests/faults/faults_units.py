@@ -57,7 +57,7 @@ def fails_to_start(field: Field) -> str:
         assert field.web2.sh("cat /run/refused; rm /run/refused").startswith("no")
         field.struck("the unit's ExecStartPre noted that it refused the new keys")
         assert field.web2.keys() == before
-    return "web2 went back to the settings of before"
+    return "web2 went back to the previous settings"
 
 
 @fault("service starts and dies after seconds with the new file", REFUSED, STEPS, ["promote"])
@@ -68,7 +68,7 @@ def dies_after_seconds(field: Field) -> str:
         run.says("the previous settings were restored", "run again")
         assert "died" in field.web2.sh("cat /run/died; rm /run/died")
         field.struck("the unit's main process was killed 1.5 s after each start with the new keys")
-    return "web2 went back to the settings of before"
+    return "web2 went back to the previous settings"
 
 
 @fault("service starts slowly", GOES_ON, STEPS, ["prepare"])
@@ -118,7 +118,7 @@ def masked(field: Field) -> str:
         field.run().refuses("web2", "shop.service", "masked", "systemctl unmask")
     finally:
         host.sh(f"rm {UNIT}; mv /var/lib/shop.service {UNIT}; systemctl daemon-reload")
-    return "the settings of before stayed"
+    return "the previous settings stayed"
 
 
 @fault("unit is missing", REFUSED, STEPS, ["promote"])

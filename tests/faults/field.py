@@ -114,17 +114,17 @@ class Field:
         """Run a playbook to its end."""
         return self.start(*arguments, **options).wait()
 
-    def ring(self, path: Path | None = None) -> dict[str, Any]:
+    def keyring(self, path: Path | None = None) -> dict[str, Any]:
         """Return the keyring, as its owner sees it."""
         password = VaultSecret(self.hosts.vault_password.read_bytes().strip())
-        ring: dict[str, Any] = yaml.safe_load(
+        keyring: dict[str, Any] = yaml.safe_load(
             VaultLib([("default", password)]).decrypt((path or self.keyring).read_bytes())
         )
-        return ring
+        return keyring
 
     def visiting(self, host: Host, run: Run, *, written: bool = False) -> None:
         """Wait until a run's visit is at work on a host; with `written` until the env file is written, and the restart begun."""
-        counter, before = self.ring()["step"]["counter"], host.record()
+        counter, before = self.keyring()["step"]["counter"], host.record()
         pids = set(host.pids())
 
         def so() -> bool:
@@ -147,13 +147,13 @@ class Field:
         self.phase = phase
 
     def _way(self, phase: str) -> list[str]:
-        states = [key["state"] for key in self.ring()["keys"]]
+        states = [key["state"] for key in self.keyring()["keys"]]
         if phase == "prepare":
             return ["rollout"] if {"staged", "retiring", "dropping"} & set(states) else []
         if phase == "promote":
             way = [] if "staged" in states else ["prepare"]
             return way if "retiring" not in states else ["rollout", "prepare"]
-        taken_back = any("rolled_back" in key["marks"] and key["state"] == "retiring" for key in self.ring()["keys"])
+        taken_back = any("rolled_back" in key["marks"] and key["state"] == "retiring" for key in self.keyring()["keys"])
         if "retiring" in states and not taken_back:
             return []
         return ["promote"] if "staged" in states else [*(["rollout"] if taken_back else []), "prepare", "promote"]
@@ -161,7 +161,7 @@ class Field:
     def until_soaked(self, phase: str) -> None:
         if phase == "retire":
             # By the clock of the hosts, too, which is a little later for the first of them.
-            closed = datetime.fromisoformat(self.ring()["step"]["closed"]).timestamp()
+            closed = datetime.fromisoformat(self.keyring()["step"]["closed"]).timestamp()
             time.sleep(max(0.0, closed + SOAK + 1.5 - time.time()))
 
     # --- what must hold ------------------------------------------------------
@@ -188,7 +188,7 @@ class Field:
         return TRIES
 
     def _closed(self) -> bool:
-        step = self.ring()["step"]
+        step = self.keyring()["step"]
         names = {"rollback": ("rollback", "withdraw"), "retire": ("retire", "withdraw")}.get(self.phase, (self.phase,))
         return step["name"] in names and bool(step["closed"]) and all(
             (host.record().get("counter"), host.record().get("state")) == (step["counter"], "proven") for host in self.members
@@ -197,8 +197,8 @@ class Field:
     def settled(self) -> None:
         """See that no host is between two states, that no key is lost, and that nobody was logged out."""
         time.sleep(0.5)
-        ring = self.ring()
-        keys = {key["fingerprint"]: key for key in ring["keys"]}
+        keyring = self.keyring()
+        keys = {key["fingerprint"]: key for key in keyring["keys"]}
         accepted = frozenset(name for name, key in keys.items() if key["state"] in STATES["accepted"])
         (signs,) = [name for name, key in keys.items() if key["state"] == "primary"]
         for host in self.members:

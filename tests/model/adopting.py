@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Dict, Optional, Sequence
 
 from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, steps
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks
 
 from .looks import evidence, look
@@ -36,20 +36,20 @@ def recover(state: State, who: int, lost: bool = True) -> State:
     plan = adoption.judge(Looks(fleet, looks, conditions), recover=lost)
     if plan.findings or not plan.accepts:
         return state
-    _adopts(fleet, state, plan.ring)
+    _adopts(fleet, state, plan.keyring)
     known = secrets_by_name()
     held = set(host_at(state, str(plan.source)).file.accepts)
     if not {*plan.accepts, *plan.gone} <= held:
         raise Violation(f"{plan.source} is asked for keys that it does not have")
     start = steps.Start(
         secrets=[known[key] for key in plan.accepts], gone=[known[key] for key in plan.gone], signing=plan.signing,
-        spreading=plan.spreading, origin="recovered", leaked=plan.leaked, counter=plan.counter + 1,
+        partly_accepted=plan.partly_accepted, origin="recovered", leaked=plan.leaked, counter=plan.counter + 1,
     )  # fmt: skip
     lineage = state.lineages + 1
     form = {"framework": "django", "settings": {}}
-    ring = steps.adopt(
+    keyring = steps.adopt(
         "shop",
-        plan.ring or "another ring",
+        plan.keyring or "another ring",
         f"{lineage}.{plan.counter + 1}",
         start,
         fleet,
@@ -58,9 +58,9 @@ def recover(state: State, who: int, lost: bool = True) -> State:
         {"how": "trust"},
         wall(state),
     )
-    book = Book(rings.check(ring, "shop"), lineage)
+    book = Book(keyrings.check(keyring, "shop"), lineage)
     leaked = {key for host in state.hosts if host.listed and host.record for key in host.record.leaked}
-    for key in ring["keys"]:
+    for key in keyring["keys"]:
         if key["fingerprint"] in leaked and "compromised" not in key["marks"]:
             raise Violation(
                 f"{name_of(key['fingerprint'])} has leaked, and the keyring that is recovered does not know it"
@@ -74,14 +74,14 @@ def write_first(state: State, who: int, book: Book) -> State:
     return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
 
 
-def _adopts(fleet: Sequence[str], state: State, ring: Optional[str]) -> None:
+def _adopts(fleet: Sequence[str], state: State, keyring: Optional[str]) -> None:
     """See that a fleet may be adopted: all of it is known, it refuses nothing of its own, and has no other keyring."""
     hosts = [host_at(state, name) for name in fleet]
     signed = {holder.signs for host in hosts for holder in (host.file, *host.workers)}
     for host in hosts:
         if not host.reached or any(visit.stage != "sent" for visit in host.visits):
             raise Violation(f"{host.name} is adopted, and nobody knows what it does")
-        if host.record and host.record.ring != ring:
+        if host.record and host.record.keyring != keyring:
             raise Violation(f"a second keyring is begun for {host.name}, which was rolled with another")
         if host.outsider or host.health != "ok":
             raise Violation(f"{host.name} is adopted with processes of which nobody knows what they hold")

@@ -7,9 +7,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Iterator, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as rules
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
 
 from . import adopting, runs, visits
 from .faults import faults
@@ -129,14 +129,14 @@ def _deploy(state: State, who: int, name: str) -> State:
     state = runs.answering(state, who, [name])
     book = state.books[who]
     assert book is not None
-    host, ring = host_at(state, name), book.ring
-    sent = visits.send(state, host, ring, None, False, {})
-    if sent is None or name in ring["members"]:
+    host, keyring = host_at(state, name), book.keyring
+    sent = visits.send(state, host, keyring, None, False, {})
+    if sent is None or name in keyring["members"]:
         return sent or state
     # A host that refuses the visit does not become a member; see action/env_keys.py.
     seen = evidence(look(state, host, ""))
-    if rules.fence(rings.token(ring), seen["record"]) or rules.plan(rings.order(ring), seen, False).refuse:
+    if rules.fence(keyrings.token(keyring), seen["record"]) or rules.plan(keyrings.order(keyring), seen, False).refuse:
         return state
-    state = runs.write(state, who, membership.register(ring, [name], wall(state)))
-    state = visits.send(state, host, ring, None, False, {}) or state
+    state = runs.write(state, who, membership.register(keyring, [name], wall(state)))
+    state = visits.send(state, host, keyring, None, False, {}) or state
     return _go_on(state, name, len(host.visits), "ok") if who and not host.visits else state

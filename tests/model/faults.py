@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Iterator, List, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 
 from . import runs, visits
 from .invariants import settle
@@ -57,7 +57,7 @@ def faults(state: State, host: Host) -> Iterator[Event]:
 
 def _known(host: Host, state: State) -> bool:
     """Whether the image of a host that would join holds no key that the keyring has never heard of."""
-    keys = {key["fingerprint"] for book in state.books if book for key in book.ring["keys"]}
+    keys = {key["fingerprint"] for book in state.books if book for key in book.keyring["keys"]}
     return set(host.file.accepts) <= keys
 
 
@@ -104,11 +104,16 @@ def _yesterdays(state: State, host: Host) -> List[Tuple[str, ...]]:
     """Return the settings of steps before: each key of the keyring alone, or with another."""
     book = state.books[0]
     # What signs with a key that is being let go of already is an accident by itself.
-    held = [key["fingerprint"] for key in book.ring["keys"] if key["state"] in ("primary", "retiring")] if book else []
+    held = (
+        [key["fingerprint"] for key in book.keyring["keys"] if key["state"] in ("primary", "retiring")] if book else []
+    )
     pairs = [(one, other) for one in held for other in held if one != other]
-    # That this host should accept less than others may sign with is an accident, too, unless it is mended first.
+    # That this host should accept less than others may sign with is an accident, too, unless it is fixed first.
     needed = (
-        {rings.primary(book.ring)["fingerprint"], *(book.ring["step"]["signing"] if rings.is_open(book.ring) else ())}
+        {
+            keyrings.primary(book.keyring)["fingerprint"],
+            *(book.keyring["step"]["signing"] if keyrings.is_open(book.keyring) else ()),
+        }
         if book
         else set()
     )

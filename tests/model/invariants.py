@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Dict, List, Optional, Set, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Keyring
 
 from .world import Book, Host, Run, State, Violation, Worker, name_of, wall
 
@@ -47,7 +47,7 @@ def given_up(state: State, book: Book) -> State:
     """Remember the keys that have leaked and whose letting go this keyring has opened: what they signed may end."""
     gone = {
         key["fingerprint"]
-        for key in book.ring["keys"]
+        for key in book.keyring["keys"]
         if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn")
     }
     return state._replace(given_up=tuple(sorted({*state.given_up, *gone})))
@@ -57,8 +57,8 @@ def changed(state: State, old: Optional[Book], new: Book, run: Optional[Run]) ->
     """See that a keyring became what it may become; `run` is the playbook that wrote it."""
     if old is None:
         return
-    before, after = _keys(old.ring), _keys(new.ring)
-    signs, signed = _primary(new.ring), _primary(old.ring)
+    before, after = _keys(old.keyring), _keys(new.keyring)
+    signs, signed = _primary(new.keyring), _primary(old.keyring)
     marks = after[signs]["marks"]
     if "rolled_back" in marks:
         raise Violation(f"{name_of(signs)} was rolled back, and is to sign")
@@ -67,34 +67,35 @@ def changed(state: State, old: Optional[Book], new: Book, run: Optional[Run]) ->
     for key, entry in after.items():
         if entry["secret"] is None and before.get(key, entry)["secret"] is not None:
             _destroyed(state, new, key)
-    if [key["state"] for key in new.ring["keys"]].count("staged") > 1:
+    if [key["state"] for key in new.keyring["keys"]].count("staged") > 1:
         raise Violation("two keys are on their way in at once")
     if len(after) > len(before):
-        _begins(old.ring, run)
-    if new.ring["step"]["closed"] and (not old.ring["step"]["closed"] or old.static[3] != new.static[3]):
+        _begins(old.keyring, run)
+    if new.keyring["step"]["closed"] and (not old.keyring["step"]["closed"] or old.static[3] != new.static[3]):
         _closes(state, new)
 
 
 def _closes(state: State, book: Book) -> None:
     """A step closes over the whole fleet: every member does what it asks, in each worker and on disk."""
-    ring = book.ring
+    keyring = book.keyring
     names = {
-        s: {key["fingerprint"] for key in ring["keys"] if key["state"] == s} for s in ("staged", "retiring", "dropping")
+        s: {key["fingerprint"] for key in keyring["keys"] if key["state"] == s}
+        for s in ("staged", "retiring", "dropping")
     }
-    signs, aside = _primary(ring), waived(book, state)
+    signs, aside = _primary(keyring), waived(book, state)
     for name in aside:
-        if ring["members"][name]["proven"] == ring["step"]["counter"]:
+        if keyring["members"][name]["proven"] == keyring["step"]["counter"]:
             raise Violation(f"{name} is set aside, and counts as proven")
     for host in state.hosts:
-        if host.name not in ring["members"] or host.name in aside or _elsewhere(host, book):
+        if host.name not in keyring["members"] or host.name in aside or _elsewhere(host, book):
             continue
-        what = f"{ring['step']['name']} closes, and {host.name}"
+        what = f"{keyring['step']['name']} closes, and {host.name}"
         for holder in [host.file, *host.workers]:
             wants = {signs} | names["staged"] | names["retiring"]
             if holder.signs != signs or not wants <= set(holder.accepts) or set(holder.accepts) & names["dropping"]:
                 raise Violation(f"{what} does not do what it asks")
         record = host.record
-        if record is None or record[:4] != (ring["ring"], *book.static[3][1:3], ring["step"]["name"]):
+        if record is None or record[:4] != (keyring["id"], *book.static[3][1:3], keyring["step"]["name"]):
             raise Violation(f"{what} was not visited at this step")
         if record.state != "proven":
             raise Violation(f"{what} was left by its last visit without a proof")
@@ -109,7 +110,7 @@ def _elsewhere(host: Host, book: Book) -> bool:
 
 def waived(book: Book, state: State) -> Set[str]:
     """Return who is set aside by the controller's clock."""
-    return {waiver["member"] for waiver in book.ring["waivers"] if epoch(waiver["until"]) > wall(state)}
+    return {waiver["member"] for waiver in book.keyring["waivers"] if epoch(waiver["until"]) > wall(state)}
 
 
 def _destroyed(state: State, book: Book, key: str) -> None:
@@ -120,17 +121,17 @@ def _destroyed(state: State, book: Book, key: str) -> None:
         raise Violation(f"the secret of {name_of(key)} is destroyed while somebody is set aside")
 
 
-def _begins(ring: Ring, run: Optional[Run]) -> None:
+def _begins(keyring: Keyring, run: Optional[Run]) -> None:
     """A rollout begins when it is asked for in a run that found none in flight, after adopt, or because the key has leaked."""
-    keys = _keys(ring)
-    if run is None or run.playbook == "prepare" or "compromised" in keys[_primary(ring)]["marks"]:
+    keys = _keys(keyring)
+    if run is None or run.playbook == "prepare" or "compromised" in keys[_primary(keyring)]["marks"]:
         return
     if run.new and not run.flight:
         return
-    origin = keys[_primary(ring)]["origin"]
+    origin = keys[_primary(keyring)]["origin"]
     if (
         not run.new
-        and ring["step"]["name"] == "adopt"
+        and keyring["step"]["name"] == "adopt"
         and origin != "recovered"
         and all(key["state"] != "retiring" for key in keys.values())
     ):
@@ -138,9 +139,9 @@ def _begins(ring: Ring, run: Optional[Run]) -> None:
     raise Violation("a re-run begins a second rollout that nobody has asked for")
 
 
-def _keys(ring: Ring) -> Dict[str, Dict[str, object]]:
-    return {key["fingerprint"]: key for key in ring["keys"]}
+def _keys(keyring: Keyring) -> Dict[str, Dict[str, object]]:
+    return {key["fingerprint"]: key for key in keyring["keys"]}
 
 
-def _primary(ring: Ring) -> str:
-    return next(str(key["fingerprint"]) for key in ring["keys"] if key["state"] == "primary")
+def _primary(keyring: Keyring) -> str:
+    return next(str(key["fingerprint"]) for key in keyring["keys"] if key["state"] == "primary")

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Optional, Set
 
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 
 from . import adopting, runs, visits
 from .invariants import settle
@@ -71,13 +71,13 @@ def unknown(state: State) -> bool:
     book = state.books[0]
     if book is None:
         return True
-    known = {key["fingerprint"] for key in book.ring["keys"]}
+    known = {key["fingerprint"] for key in book.keyring["keys"]}
     return bool(state.lost) and any(set(host.file.accepts) - known for host in state.hosts if host.listed)
 
 
 def raced(state: State) -> bool:
     """Whether two copies of a keyring have both gone on: then one is recovered from the fleet."""
-    counters = [book.ring["step"]["counter"] for book in state.books if book]
+    counters = [book.keyring["step"]["counter"] for book in state.books if book]
     return len(counters) == 2 and state.copied is not None and min(counters) > state.copied
 
 
@@ -91,8 +91,8 @@ def calm(state: State) -> State:
             number, _visit = visits.pieces(host_at(state, name))[0]
             state = settle(visits.go_on(state, name, number).state)
         host = host_at(state, name)._replace(visits=(), outsider=None, reached=True)
-        rings_here = {book.ring["ring"] for book in state.books if book}
-        stranger = host.record is not None and bool(rings_here) and host.record.ring not in rings_here
+        keyrings_here = {book.keyring["id"] for book in state.books if book}
+        stranger = host.record is not None and bool(keyrings_here) and host.record.keyring not in keyrings_here
         gone = stranger or (host.health == "down" and not host.listed)
         host = host._replace(listed=not gone and (host.listed or host.record is not None))
         if ALIEN in host.file.accepts:
@@ -109,8 +109,8 @@ def rolled(state: State, who: int) -> State:
     book = state.books[who]
     assert book is not None
     fleet = [host.name for host in state.hosts if host.listed]
-    away = [name for name in book.ring["members"] if name not in fleet]
-    state = runs.write(state, who, membership.release(book.ring, away, fleet, wall(state)))
+    away = [name for name in book.keyring["members"] if name not in fleet]
+    state = runs.write(state, who, membership.release(book.keyring, away, fleet, wall(state)))
     state = runs.begin(state, who, "rollout")
     while state.runs[who]:
         run = state.runs[who]
@@ -131,8 +131,8 @@ def done(state: State, who: int) -> bool:
     """Whether there is one key, on every host of the inventory, and the last step is closed."""
     book = state.books[who]
     assert book is not None
-    keys = rings.in_state(book.ring, "staged", "primary", "retiring", "dropping")
-    if rings.is_open(book.ring) or len(keys) != 1:
+    keys = keyrings.in_state(book.keyring, "staged", "primary", "retiring", "dropping")
+    if keyrings.is_open(book.keyring) or len(keys) != 1:
         return False
     want = (keys[0]["fingerprint"],)
     fleet = [host for host in state.hosts if host.listed]

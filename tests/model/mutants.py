@@ -13,11 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 
 from .mutations import Mutation
 
-RULES = Path(rings.__file__).parent
+UTILS = Path(keyrings.__file__).parents[1]
+FOLDERS = ("_rules", "_host/rules")
 PACKAGE = "ansible_collections.phased.keys.tests.model"
 
 
@@ -27,13 +28,14 @@ class Unmutated(Exception):
 
 def mutated(mutation: Mutation, folder: Path) -> None:
     """Write a copy of the rules with a mutation, where Python finds it before the real ones."""
-    rules = folder / "ansible_collections/phased/keys/plugins/module_utils/rules"
-    shutil.copytree(RULES, rules, ignore=shutil.ignore_patterns("__pycache__"))
+    utils = folder / "ansible_collections/phased/keys/plugins/module_utils"
+    shutil.copytree(UTILS, utils, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in mutation.edits:
-        text = (rules / name).read_text()
+        (path,) = (utils / one / name for one in FOLDERS if (utils / one / name).exists())
+        text = path.read_text()
         if text.count(old) != 1:
             raise Unmutated(f"{mutation.name}: this stands in {name} {text.count(old)} times, and not once: {old}")
-        (rules / name).write_text(text.replace(old, new))
+        path.write_text(text.replace(old, new))
 
 
 def explored(

@@ -25,7 +25,14 @@ def _m(name: str, profiles: str, *edits: Edit) -> Mutation:
     return Mutation(name, edits, tuple(profiles.split(", ")))
 
 
-EVIDENCE, PROOF, VISIT, ORDER, RING, STEPS = "evidence.py", "proof.py", "visit.py", "order.py", "ring.py", "steps.py"
+EVIDENCE, PROOF, VISIT, ORDER, KEYRING, STEPS = (
+    "evidence.py",
+    "proof.py",
+    "visit.py",
+    "order.py",
+    "keyring.py",
+    "steps.py",
+)
 SURVEY = "survey.py"
 NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
     "next_step.py",
@@ -44,14 +51,14 @@ MUTATIONS = [
     _m("a host with a visit in flight is taken as it is", "deploys",
        (SURVEY, 'if evidence["visit"] is not None:', "if False:")),
     _m("a member without evidence is left out", "outages",
-       (SURVEY, "if found and member in self.standing.waived and member not in self.evidence:\n                aside.append(member)",
+       (SURVEY, "if found and member in self.membership.waived and member not in self.evidence:\n                aside.append(member)",
         "if found and member not in self.evidence:")),
     _m("a member that vanished from the inventory is forgotten", "leavers",
-       (SURVEY, 'return sorted(set(self.fleet) | set(self.ring["members"]))', "return sorted(set(self.fleet))")),
+       (SURVEY, 'return sorted(set(self.fleet) | set(self.keyring["members"]))', "return sorted(set(self.fleet))")),
     _m("a record later than the keyring is no matter", "copied",
        (PROOF, 'if record["counter"] < step["counter"] or', "if True or")),
     _m("a record of another keyring is no matter", "strangers",
-       (PROOF, 'if record["ring"] != ring["ring"]:', "if False:"), (VISIT, 'if record["ring"] != token.ring:', "if False:")),
+       (PROOF, 'if record["keyring"] != keyring["id"]:', "if False:"), (VISIT, 'if record["keyring"] != token.keyring:', "if False:")),
     _m("a host need not have been visited at the step", "rollback",
        (PROOF, 'if record["counter"] != step["counter"]:', "if False:")),
     _m("a visit need not have ended in a proof", "crashes",
@@ -66,7 +73,7 @@ MUTATIONS = [
        (PROOF, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
     _m("a batch begins whatever was lost", "restarts",
        (EVIDENCE, "found = list(lost.get(member, ())) or survey.unknown", "found = survey.unknown"),
-       (EVIDENCE, 'found = judge(survey.ring, asked, {**seen, "others": []}, set())', "found = []")),
+       (EVIDENCE, 'found = judge(survey.keyring, asked, {**seen, "others": []}, set())', "found = []")),
     _m("a batch begins beside a host that is not safe beside it", "harm",
        (EVIDENCE, "[] if mending or member in batch else inadmissible(asked, seen)", "[]"),
        (EVIDENCE, "return not (member in evidence and inadmissible(asked, evidence[member])), member != first",
@@ -77,16 +84,16 @@ MUTATIONS = [
     _m("the first batch is as large as any", "race",
        (EVIDENCE, 'return list(serial) if str(serial[0]) == "1" else [1, *serial]', "return list(serial)")),
     _m("a waiver stands in for evidence that is there", "set aside",
-       (SURVEY, "if found and member in self.standing.waived and member not in self.evidence:",
-        "found = found or judge(self.ring, self.order, self.evidence[member], claimed)\n            if found and member in self.standing.waived:"),
-       (MEMBERS, 'ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]', "ended = []")),
+       (SURVEY, "if found and member in self.membership.waived and member not in self.evidence:",
+        "found = found or judge(self.keyring, self.order, self.evidence[member], claimed)\n            if found and member in self.membership.waived:"),
+       (MEMBERS, 'ended = [waiver["member"] for waiver in keyring["waivers"] if waiver["member"] in answering]', "ended = []")),
     _m("a waiver goes on when the host answers again", "waived twice",
-       (MEMBERS, 'ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]', "ended = []")),
+       (MEMBERS, 'ended = [waiver["member"] for waiver in keyring["waivers"] if waiver["member"] in answering]', "ended = []")),
     # --- visits ---
     _m("the fence lets a lower counter pass", "late", (VISIT, 'if record["counter"] > token.counter:', "if False:")),
     _m("the fence lets another nonce pass", "race",
        (VISIT, 'if record["counter"] == token.counter and record["nonce"] != token.nonce:', "if False:")),
-    _m("the fence lets another keyring pass", "strangers", (VISIT, 'if record["ring"] != token.ring:', "if False:")),
+    _m("the fence lets another keyring pass", "strangers", (VISIT, 'if record["keyring"] != token.keyring:', "if False:")),
     _m("keys that the keyring does not know are overwritten", "aliens",
        (VISIT, "if key not in order.known and key not in replace:", "if False:")),
     _m("fewer main processes than before are enough", "restarts", (VISIT, "if pools.fewer(before, look):", "if False:")),
@@ -109,37 +116,37 @@ MUTATIONS = [
     _m("a step closes before the fleet was counted", "broken",
        (GATE, "    if count.complete:\n        verdict = _finished(", "    if True:\n        verdict = _finished(")),
     _m("a key comes in while another is on its way", "steps",
-       (NEXT, 'if rings.in_state(ring, "staged"):\n        return "a key is staged already', 'if False:\n        return "a key is staged already'),
-       (RING, "if len(found) > 1:", "if False:")),
+       (NEXT, 'if keyrings.in_state(keyring, "staged"):\n        return "a key is staged already', 'if False:\n        return "a key is staged already'),
+       (KEYRING, "if len(found) > 1:", "if False:")),
     _m("a leaked key is promoted", "leak",
        (NEXT, 'if "compromised" in staged[0]["marks"]:', "if False:"),
        (STEPS, 'if not staged or "compromised" in staged[0]["marks"]:', "if not staged:"),
-       (NEXT, "    if leaked_staged(ring):\n        return None\n", "")),
+       (NEXT, "    if leaked_staged(keyring):\n        return None\n", "")),
     _m("a rollback goes back to a leaked key", "leak and back", (NEXT, 'if "compromised" in before["marks"]:', "if False:")),
     _m("a rollback goes back to what retire lets go of", "rollback", (NEXT, 'if before["state"] != "retiring":', "if False:")),
     _m("a re-run begins another rollout", "plain",
        (NEXT, 'return Decision("skip", "")  # retire says how far it is', 'return Decision("open", "", "prepare")')),
     _m("a run that is asked for a new rollout begins it in the wake of another", "plain",
-       (NEXT, 'if rings.is_open(ring) or rings.in_state(ring, "staged", "dropping"):\n        return False', "if True:\n        return True")),
+       (NEXT, 'if keyrings.is_open(keyring) or keyrings.in_state(keyring, "staged", "dropping"):\n        return False', "if True:\n        return True")),
     _m("promote moves the key when it closes", "rollback",
-       (GATE, 'if ring["step"]["name"] not in ("promote", "rollback"):', "if True:"),
-       (STEPS, 'return _sign_with(ring, staged[0], given)', 'staged[0]["soak"] = dict(given.soak or {})\n    return [staged[0]]'),
-       (RING, 'signs = primary(ring)["fingerprint"]\n    accepts = [signs] + _names(in_state(ring, "staged", "retiring"))',
-        'early = step["name"] == "promote" and is_open(ring)\n    signs = step["key"] if early else primary(ring)["fingerprint"]\n'
-        '    accepts = [signs] + [key for key in _names(in_state(ring, "primary", "staged", "retiring")) if key != signs]'),
+       (GATE, 'if keyring["step"]["name"] not in ("promote", "rollback"):', "if True:"),
+       (STEPS, 'return _sign_with(keyring, staged[0], given)', 'staged[0]["soak"] = dict(given.soak or {})\n    return [staged[0]]'),
+       (KEYRING, 'signs = primary(keyring)["fingerprint"]\n    accepts = [signs] + _names(in_state(keyring, "staged", "retiring"))',
+        'early = step["name"] == "promote" and is_open(keyring)\n    signs = step["key"] if early else primary(keyring)["fingerprint"]\n'
+        '    accepts = [signs] + [key for key in _names(in_state(keyring, "primary", "staged", "retiring")) if key != signs]'),
        (STEPS, 'step["closed"] = step["closed"] or stamp(now)',
-        'moving = [key for key in rings.in_state(ring, "staged") if step["name"] == "promote" and not step["closed"]]\n'
-        '    for key in moving:\n        _sign_with(ring, key, _Opening(now, 0, None, key["soak"], None))\n'
+        'moving = [key for key in keyrings.in_state(keyring, "staged") if step["name"] == "promote" and not step["closed"]]\n'
+        '    for key in moving:\n        _sign_with(keyring, key, _Opening(now, 0, None, key["soak"], None))\n'
         '    step["closed"] = step["closed"] or stamp(now)')),
     _m("retire moves the key when it closes", "rollback",
        (STEPS, '_move(key, "dropping", given.now)', 'key["going"] = True'),
-       (RING, 'accepts = [signs] + _names(in_state(ring, "staged", "retiring"))',
-        'accepts = [signs] + [key["fingerprint"] for key in in_state(ring, "staged", "retiring") if not key.get("going")]'),
-       (STEPS, 'for key in rings.in_state(ring, "dropping"):',
-        'for key in ring["keys"]:\n        if key.pop("going", False) and key["state"] in ("staged", "retiring"):\n'
-        '            _move(key, "dropping", now)\n    for key in rings.in_state(ring, "dropping"):')),
+       (KEYRING, 'accepts = [signs] + _names(in_state(keyring, "staged", "retiring"))',
+        'accepts = [signs] + [key["fingerprint"] for key in in_state(keyring, "staged", "retiring") if not key.get("going")]'),
+       (STEPS, 'for key in keyrings.in_state(keyring, "dropping"):',
+        'for key in keyring["keys"]:\n        if key.pop("going", False) and key["state"] in ("staged", "retiring"):\n'
+        '            _move(key, "dropping", now)\n    for key in keyrings.in_state(keyring, "dropping"):')),
     _m("what is on its way counts as accepted everywhere", "takeover",
-       (RING, 'must_accept -= set(step["spreading"])', "must_accept = set(accepts)")),
+       (KEYRING, 'must_accept -= set(step["partly_accepted"])', "must_accept = set(accepts)")),
     # --- soaks ---
     _m("no soak by the controller's clock", "host clocks",
        (SOAK, "return begun + length if length else begun - 1", "return begun - 1")),
@@ -155,11 +162,11 @@ MUTATIONS = [
     # --- members ---
     _m("secrets are destroyed while a waiver is open", "set aside", (STEPS, "    if not waived:\n", "    if True:\n")),
     _m("a waived member counts as proven", "waivers, set aside", (STEPS, "        if name not in waived:\n", "        if True:\n")),
-    _m("promote excuses members that are cut off", "steps away",
-       (STEPS, "    if not next_step.opens_unproven(ring, step):\n        return None\n", ""),
+    _m("promote skippable_since members that are cut off", "steps away",
+       (STEPS, "    if not next_step.opens_unproven(keyring, step):\n        return None\n", ""),
        (GATE, "    if not count.complete:\n", "    if False:\n")),
     _m("a waiver has no end", "set aside",
-       (MEMBERS, 'return [waiver for waiver in ring["waivers"] if epoch(waiver["until"]) > now]', 'return list(ring["waivers"])')),
+       (MEMBERS, 'return [waiver for waiver in keyring["waivers"] if epoch(waiver["until"]) > now]', 'return list(keyring["waivers"])')),
     _m("a host in the inventory is released", "leavers", (MEMBERS, "        if name in fleet:\n", "        if False:\n")),
     # --- adoption ---
     _m("adopt takes a fleet that has a keyring", "recovery", (ADOPTION, "if record is None or recover:", "if True:")),
@@ -175,11 +182,11 @@ MUTATIONS = [
 
 # Guards behind which another one stands in every state that was explored: what holds without them, and why they stay.
 REDUNDANT = (
-    ("a rollback excuses only members that were proven since the new key came (steps._excuses)",
-     "every member that serves accepts both keys when promote opens, since the whole fleet was counted; so whoever is excused does"),
+    ("a rollback skippable_since only members that were proven since the new key came (steps._skippable_since)",
+     "every member that serves accepts both keys when promote opens, since the whole fleet was counted; so whoever is skippable does"),
     ("a key that was itself rolled back is never gone back to (next_step.why_no_rollback)",
      "`after` names the key that signed at promote, and that one cannot have been taken back while the new one signs"),
-    ("late records stop the opening of a rollback (evidence.ahead)",
+    ("late records stop the opening of a rollback (evidence.outdated_keyring)",
      "the step that would open has the counter of theirs and another nonce, or a lower counter, and not_visitable says so"),
     ("recovery lets go of what the lost keyring was letting go of (adoption._gone)",
      "without it the key is accepted everywhere again, soaks, and is let go of a second time: later, and as safe"),

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 
 from .invariants import settle
 from .world import FIRST, SOAK_TICKS, T0, TICK, Book, File, Host, Record, State, Worker, secret
@@ -102,21 +102,21 @@ FULL = [
 def start(profile: Profile) -> State:
     """Return a fleet that was adopted with its first key, long ago."""
     began = T0 - 100 * TICK
-    ring = steps.adopt(
+    keyring = steps.adopt(
         "shop", "ring", "0.1", steps.Start([secret(0, 1)], "adopted"), profile.hosts,
         {"framework": "django", "settings": {}}, {"seconds": profile.soak * TICK, "source": "the model"}, {"how": "trust"},
         began,
     )  # fmt: skip
-    ring = steps.close_step(ring, began)
+    keyring = steps.close_step(keyring, began)
     file, worker = File(FIRST, (FIRST,), 1, -100), Worker(FIRST, (FIRST,), -100)
-    token = rings.token(ring)
-    record = Record(token.ring, token.counter, token.nonce, "adopt", "proven", -100, FIRST, 2, (), (1, -100))
+    token = keyrings.token(keyring)
+    record = Record(token.keyring, token.counter, token.nonce, "adopt", "proven", -100, FIRST, 2, (), (1, -100))
     fleet = [Host(name, True, True, True, file, (worker, worker), record) for name in profile.hosts]
     keys = tuple(fingerprint(secret(0, number)) for number in profile.image)
-    other = record._replace(ring="another ring", file=(1, -100)) if profile.stranger else None
+    other = record._replace(keyring="another ring", file=(1, -100)) if profile.stranger else None
     image = Host("", False, True, False, File(keys[0], keys, 1, -100), (Worker(keys[0], keys, -100),) * 2, other)
     fleet += [image._replace(name=name) for name in profile.joiners]
-    books: Tuple[Optional[Book], ...] = (Book(ring, 0), *[None] * (profile.copies - 1))
+    books: Tuple[Optional[Book], ...] = (Book(keyring, 0), *[None] * (profile.copies - 1))
     if not profile.adopted:
         fleet = [host._replace(record=None) for host in fleet]
         books = (None,)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, soak
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Keyring
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
 
 from . import invariants, visits
@@ -53,9 +53,9 @@ FACTS = "facts"
 
 def begin(state: State, who: int, playbook: str, new: bool = False) -> State:
     """Start a playbook."""
-    ring = _ring(state, who)
-    may = next_step.may_begin(ring, 0.0, wall(state))
-    flight = ring["step"]["closed"] is None or any(key["state"] in ("staged", "dropping") for key in ring["keys"])
+    keyring = _ring(state, who)
+    may = next_step.may_begin(keyring, 0.0, wall(state))
+    flight = keyring["step"]["closed"] is None or any(key["state"] in ("staged", "dropping") for key in keyring["keys"])
     fleet = tuple(host.name for host in state.hosts if host.listed)
     # A fact cache may hand over what a run before has seen.
     run = Run(playbook, new, may, flight, fleet, f"run {who}", evidence=state.left)
@@ -68,14 +68,14 @@ def step(state: State, who: int) -> State:
     return {"open": _open, "batch": _batch, "count": _count, "close": _close}[run.stage](state, who, run)
 
 
-def write(state: State, who: int, ring: Ring, run: Optional[Run] = None) -> State:
+def write(state: State, who: int, keyring: Keyring, run: Optional[Run] = None) -> State:
     """Write an operator's keyring."""
     place = book_of(state, who)
     old = state.books[place]
-    if old is not None and ring is old.ring:
+    if old is not None and keyring is old.keyring:
         return state
-    rings.check(ring, "shop")
-    book = Book(ring, old.lineage if old else state.lineages)
+    keyrings.check(keyring, "shop")
+    book = Book(keyring, old.lineage if old else state.lineages)
     invariants.changed(state, old, book, run)
     state = invariants.given_up(state, book)
     return state._replace(books=tuple(book if number == place else other for number, other in enumerate(state.books)))
@@ -86,10 +86,10 @@ def book_of(state: State, who: int) -> int:
     return who if who < len(state.books) else 0
 
 
-def _ring(state: State, who: int) -> Ring:
+def _ring(state: State, who: int) -> Keyring:
     book = state.books[book_of(state, who)]
     assert book is not None
-    return book.ring
+    return book.keyring
 
 
 def _of(state: State, who: int) -> Run:
@@ -121,26 +121,26 @@ def _next(state: State, who: int, run: Run) -> State:
     return _ask(_run(state, who, run), who, run)
 
 
-def _wish(state: State, who: int, run: Run, phase: str) -> Wish:
-    ring = _ring(state, who)
+def _wish(state: State, who: int, run: Run, phase: str) -> PhaseRequest:
+    keyring = _ring(state, who)
     book = state.books[book_of(state, who)]
     assert book is not None
     goal = "rollout" if run.playbook == "rollout" else run.playbook
     fresh, length = None, None
     if phase in ("prepare", "promote", "rollback"):
-        fresh = secret(book.lineage, len(ring["keys"]) + 1)
+        fresh = secret(book.lineage, len(keyring["keys"]) + 1)
         length = soak_of(state)
-    nonce = f"{book.lineage}.{ring['step']['counter'] + 1}"
-    return Wish(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
+    nonce = f"{book.lineage}.{keyring['step']['counter'] + 1}"
+    return PhaseRequest(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
 
 
 def _looks(run: Run) -> Dict[str, Any]:
     return {name: evidence(seen) for name, seen in run.evidence if name in run.fleet}
 
 
-def _survey(state: State, run: Run, ring: Ring) -> Survey:
+def _survey(state: State, run: Run, keyring: Keyring) -> Survey:
     conditions = Conditions(run.nonce, state.now * TICK, EVIDENCE_MAX_AGE, {}, wall(state), run.cut)
-    return Survey(ring, Looks(run.fleet, _looks(run), conditions))
+    return Survey(keyring, Looks(run.fleet, _looks(run), conditions))
 
 
 def _see(state: State, run: Run, names: Sequence[str]) -> Run:
@@ -163,16 +163,16 @@ def _all(state: State, run: Run) -> Run:
 
 def _ask(state: State, who: int, run: Run) -> State:
     # What only reads the keyring is one with what follows: others may do theirs before it or after it.
-    ring = _ring(state, who)
+    keyring = _ring(state, who)
     phase = PHASES[run.playbook][run.phase]
-    decision = gate.ask(ring, _wish(state, who, run, phase), wall(state))
-    if decision.do == "refuse":
+    decision = gate.ask(keyring, _wish(state, who, run, phase), wall(state))
+    if decision.action == "refuse":
         return end(state, who)
-    if decision.do in ("skip", "wait"):
+    if decision.action in ("skip", "wait"):
         return _next(state, who, run)
     seen = _looks(run)
-    complete = _survey(state, run, ring).count.complete
-    if not complete or _short(state, ring, phase, seen):
+    complete = _survey(state, run, keyring).count.complete
+    if not complete or _short(state, keyring, phase, seen):
         run = _all(state, run)
     return _run(state, who, run._replace(stage="open"))
 
@@ -184,18 +184,18 @@ def answering(state: State, who: int, names: Sequence[str]) -> State:
 
 def _open(state: State, who: int, run: Run) -> State:
     state = answering(state, who, list(_looks(run)))
-    ring = _ring(state, who)
-    wish = _wish(state, who, run, PHASES[run.playbook][run.phase])
+    keyring = _ring(state, who)
+    request = _wish(state, who, run, PHASES[run.playbook][run.phase])
     try:
-        verdict = gate.opening(_survey(state, run, ring), wish)
-    except rings.RingError:
+        verdict = gate.opening(_survey(state, run, keyring), request)
+    except keyrings.KeyringError:
         return end(state, who)
-    if verdict.do == "refuse":
+    if verdict.outcome == "refuse":
         return end(state, who)
-    if verdict.ring["step"]["closed"] and verdict.ring is not ring:
-        _lasts(state, run, verdict.ring)
-    state = write(state, who, verdict.ring, run)
-    if verdict.do != "visit":
+    if verdict.keyring["step"]["closed"] and verdict.keyring is not keyring:
+        _lasts(state, run, verdict.keyring)
+    state = write(state, who, verdict.keyring, run)
+    if verdict.outcome != "visit":
         return _next(state, who, run)
     queue = _batches(list(verdict.visit))
     return _run(state, who, run._replace(stage="batch" if queue else "count", queue=queue))
@@ -214,15 +214,15 @@ def _batches(names: List[str]) -> Tuple[Tuple[str, ...], ...]:
 
 
 def _batch(state: State, who: int, run: Run) -> State:
-    ring = _ring(state, who)
+    keyring = _ring(state, who)
     batch = [name for name in run.queue[0] if name not in run.lost]
-    old = proofs.stale(_survey(state, run, ring).looks)
+    old = proofs.stale(_survey(state, run, keyring).looks)
     run = _see(state, run, old) if old else run
     seen = _looks(run)
     lost = {name: [Finding("lost", "")] for name in run.lost}
-    counter = ring["step"]["counter"]
+    counter = keyring["step"]["counter"]
     visited = [name for name in run.visited if (seen.get(name, {}).get("record") or {}).get("counter") == counter]
-    if proofs.batch_findings(_survey(state, run, ring), lost, visited, batch):
+    if proofs.batch_findings(_survey(state, run, keyring), lost, visited, batch):
         return end(state, who)
     flying = [name for name, seen_ in run.evidence if seen_.visiting and name not in batch]
     if flying:
@@ -286,33 +286,33 @@ def _gone_on(state: State, who: int) -> State:
 
 
 def _count(state: State, who: int, run: Run) -> State:
-    ring = _ring(state, who)
+    keyring = _ring(state, who)
     phase = PHASES[run.playbook][run.phase]
     seen = _looks(run)
-    complete = _survey(state, run, ring).count.complete
-    if complete and not _short(state, ring, phase, seen):
+    complete = _survey(state, run, keyring).count.complete
+    if complete and not _short(state, keyring, phase, seen):
         return _close(state, who, run)
     return _run(state, who, _all(state, run)._replace(stage="close"))
 
 
-def _short(state: State, ring: Ring, phase: str, seen: Dict[str, Any]) -> bool:
+def _short(state: State, keyring: Keyring, phase: str, seen: Dict[str, Any]) -> bool:
     """Whether a key that is due has not soaked long enough on a host: a new look may show that it has."""
-    return phase == "retire" and bool(proofs.soak_findings(seen, soak.due(ring, wall(state))))
+    return phase == "retire" and bool(proofs.soak_findings(seen, soak.due(keyring, wall(state))))
 
 
 def _close(state: State, who: int, run: Run) -> State:
     state = answering(state, who, list(_looks(run)))
     verdict = gate.closing(_survey(state, run, _ring(state, who)))
-    if verdict.do == "refuse":
+    if verdict.outcome == "refuse":
         return end(state, who)
-    if verdict.ring is not _ring(state, who):
-        _lasts(state, run, verdict.ring)
-    return _next(write(state, who, verdict.ring, run), who, run)
+    if verdict.keyring is not _ring(state, who):
+        _lasts(state, run, verdict.keyring)
+    return _next(write(state, who, verdict.keyring, run), who, run)
 
 
-def _lasts(state: State, run: Run, ring: Ring) -> None:
+def _lasts(state: State, run: Run, keyring: Keyring) -> None:
     """See that a step is not closed over a host on which the application does not run."""
     for name, seen in run.evidence:
-        proven = ring["members"].get(name, {}).get("proven") == ring["step"]["counter"]
+        proven = keyring["members"].get(name, {}).get("proven") == keyring["step"]["counter"]
         if proven and (seen.host.health != "ok" or not seen.host.workers) and seen.at == state.now:
-            raise Violation(f"{ring['step']['name']} closes, and the application of {name} does not run steadily")
+            raise Violation(f"{keyring['step']['name']} closes, and the application of {name} does not run steadily")

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import product
 from typing import Callable, Iterator, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 
 from . import runs, visits
 from .invariants import settle
@@ -51,14 +51,14 @@ def told(state: State) -> Iterator[Event]:
         return
     if left_of(state, "waive"):
         for host in state.hosts:
-            if not host.reached and host.name in book.ring["members"]:
+            if not host.reached and host.name in book.keyring["members"]:
                 yield f"{host.name} is drained and waived", partial(_waive, name=host.name)
     if left_of(state, "release"):
         for host in state.hosts:
-            if host.name in book.ring["members"]:
+            if host.name in book.keyring["members"]:
                 yield f"{host.name} is taken down and released", partial(_release, name=host.name)
     if left_of(state, "mark"):
-        for key in book.ring["keys"]:
+        for key in book.keyring["keys"]:
             if "compromised" not in key["marks"]:
                 print_ = key["fingerprint"]
                 yield f"{name_of(print_)} is marked as compromised", partial(_mark, key=print_)
@@ -104,7 +104,7 @@ def _waive(state: State, name: str) -> State:
     assert book is not None
     reason = f"reason {left_of(state, 'waive')}"
     state = put(spend(state, "waive"), host_at(state, name)._replace(serves=False))
-    return runs.write(state, 0, membership.waive(book.ring, [name], reason, WAIVED_FOR * TICK, wall(state)))
+    return runs.write(state, 0, membership.waive(book.keyring, [name], reason, WAIVED_FOR * TICK, wall(state)))
 
 
 def _release(state: State, name: str) -> State:
@@ -115,24 +115,26 @@ def _release(state: State, name: str) -> State:
     fleet = [other.name for other in before.hosts if other.listed]
     if host.listed:
         try:
-            membership.release(book.ring, [name], fleet, wall(state))
-        except RingError:
+            membership.release(book.keyring, [name], fleet, wall(state))
+        except KeyringError:
             return before
         raise Violation(f"{name} is released while it is in the inventory, where the next visit would write it")
-    return runs.write(state, 0, membership.release(book.ring, [name], fleet, wall(state)))
+    return runs.write(state, 0, membership.release(book.keyring, [name], fleet, wall(state)))
 
 
 def _mark(state: State, key: str) -> State:
     book = state.books[0]
     assert book is not None
-    return runs.write(spend(state, "mark"), 0, steps.mark_compromised(book.ring, key, wall(state)))
+    return runs.write(spend(state, "mark"), 0, steps.mark_compromised(book.keyring, key, wall(state)))
 
 
 def _copy(state: State) -> State:
     book = state.books[0]
     assert book is not None
-    books = (Book(book.ring, state.lineages + 1), Book(book.ring, state.lineages + 2))
-    return spend(state, "copy")._replace(books=books, lineages=state.lineages + 2, copied=book.ring["step"]["counter"])
+    books = (Book(book.keyring, state.lineages + 1), Book(book.keyring, state.lineages + 2))
+    return spend(state, "copy")._replace(
+        books=books, lineages=state.lineages + 2, copied=book.keyring["step"]["counter"]
+    )
 
 
 def _restore(state: State) -> State:
@@ -140,5 +142,5 @@ def _restore(state: State) -> State:
     assert book is not None
     lineage = state.lineages + 1
     return spend(runs.end(state, 0), "restore")._replace(
-        lost="restored", books=(Book(book.ring, lineage), None), lineages=lineage
+        lost="restored", books=(Book(book.keyring, lineage), None), lineages=lineage
     )

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as rules
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Keyring
 
 from .looks import evidence, look, record
 from .world import ALIEN, T0, TICK, File, Host, Record, Seen, State, Violation, Visit, Worker, frozen, host_at, put
@@ -34,24 +34,26 @@ class Outcome:
         self.state, self.ended, self.proven = state, ended, proven
 
 
-def send(state: State, host: Host, ring: Ring, owner: Optional[int], converge: bool, told: Any) -> Optional[State]:
+def send(
+    state: State, host: Host, keyring: Keyring, owner: Optional[int], converge: bool, told: Any
+) -> Optional[State]:
     """Send a visit to a host; None where the controller refuses it. `told` are records that this run's survey has seen.
 
     A host that has no record and would be changed is held against others first: see action/env_keys.py and join.yml.
     """
-    voucher = membership.vouched(ring, host.name, told)
+    voucher = membership.vouched(keyring, host.name, told)
     if voucher.refuse:
         return None
-    order = frozen(rings.order(ring))
+    order = frozen(keyrings.order(keyring))
     vouched = voucher.ok
     if host.record is None and not vouched and joins(order, host, converge, state):
-        asked = membership.vouchers(ring, host.name, [other.name for other in state.hosts if other.listed])[:3]
+        asked = membership.vouchers(keyring, host.name, [other.name for other in state.hosts if other.listed])[:3]
         found = {name: record(host_at(state, name).record) for name in asked if host_at(state, name).reached}
-        voucher = membership.vouched(ring, host.name, found)
+        voucher = membership.vouched(keyring, host.name, found)
         if voucher.refuse or not voucher.ok:
             return None
         vouched = True
-    visit = Visit(owner, rings.token(ring), order, ring["step"]["name"], converge, vouched)
+    visit = Visit(owner, keyrings.token(keyring), order, keyring["step"]["name"], converge, vouched)
     return put(state, host._replace(visits=(*host.visits, visit)))
 
 
@@ -108,7 +110,7 @@ def _begin(state: State, host: Host, number: int, visit: Visit, how: str) -> Out
         return _end(state, host, number, True)
     if host.record is None and not visit.vouched:
         return _end(state, host, number, False)
-    if host.record and host.record.ring != visit.token.ring:
+    if host.record and host.record.keyring != visit.token.keyring:
         raise Violation(f"{host.name} was rolled with another keyring, and is visited from this one")
     host = host._replace(record=_note(state, host, visit, "visiting"))
     return Outcome(_stay(state, host, number, visit._replace(stage="noted" if plan.write else "written")))
@@ -210,9 +212,9 @@ def _note(state: State, host: Host, visit: Visit, how: str) -> Record:
     assert visit.before is not None
     token, at, old = visit.token, state.now + host.skew, visit.before.host.record
     if old is None:
-        old = Record(token.ring, token.counter, token.nonce, visit.step, how, at, None, 0, (), None)
+        old = Record(token.keyring, token.counter, token.nonce, visit.step, how, at, None, 0, (), None)
     said = {
-        "ring": token.ring,
+        "keyring": token.keyring,
         "counter": token.counter,
         "nonce": token.nonce,
         "step": visit.step,
@@ -245,6 +247,6 @@ def worse(before: Optional[Seen], host: Host) -> bool:
 
 
 def fails(visit: Visit, proven: bool) -> bool:
-    """Whether the playbook takes a visit that ended as failed: a host that was down is no worse for an urgent one."""
+    """Whether the playbook takes a visit that ended as failed: a host that was down is no worse for an incident one."""
     was_down = visit.before is not None and bool(rules.down(evidence(visit.before)))
-    return not proven and not (visit.order.urgent and was_down and visit.restart)
+    return not proven and not (visit.order.incident and was_down and visit.restart)

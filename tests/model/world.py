@@ -11,12 +11,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order, Token
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Ring
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Keyring
 
 T0 = 1_700_000_000.0
 TICK = 1000.0
@@ -47,7 +47,7 @@ class File(NamedTuple):
 class Record(NamedTuple):
     """What _host/record.py keeps; times by the host's clock."""
 
-    ring: str
+    keyring: str
     counter: int
     nonce: str
     step: str
@@ -113,27 +113,35 @@ class Seen(NamedTuple):
 class Book:
     """A keyring file: the real dictionary, and the lineage of copies that it belongs to."""
 
-    __slots__ = ("ring", "lineage", "static", "times")
+    __slots__ = ("keyring", "lineage", "static", "times")
 
-    def __init__(self, ring: Ring, lineage: int) -> None:
+    def __init__(self, keyring: Keyring, lineage: int) -> None:
         # Of the journal the rules read only who was released or waived; the rest would make each copy longer.
         told = ("released", membership.WAIVED)
-        ring = {**ring, "journal": [entry for entry in ring["journal"] if entry["event"] in told]}
-        self.ring, self.lineage = ring, lineage
-        step = ring["step"]
+        keyring = {**keyring, "journal": [entry for entry in keyring["journal"] if entry["event"] in told]}
+        self.keyring, self.lineage = keyring, lineage
+        step = keyring["step"]
         times = []
         keys = []
-        for key in ring["keys"]:
+        for key in keyring["keys"]:
             marks = tuple(sorted(key["marks"]))
             after = key.get("after")
             keys.append((key["fingerprint"], key["state"], marks, key["since"], after, key["secret"] is None))
             if key["state"] == "retiring":
                 times.append((key["fingerprint"], key["times"].get("soaking")))
-        times += [(waiver["member"] + waiver["reason"], waiver["until"]) for waiver in ring["waivers"]]
-        names = ("name", "counter", "nonce", "key", "excuses")
-        asked = tuple(step[name] for name in names) + (tuple(step["signing"]), tuple(step["spreading"]))
-        proven = tuple(sorted((name, entry["proven"]) for name, entry in ring["members"].items()))
-        self.static = (lineage, ring["ring"], tuple(keys), asked, step["closed"] is None, proven, len(ring["journal"]))
+        times += [(waiver["member"] + waiver["reason"], waiver["until"]) for waiver in keyring["waivers"]]
+        names = ("name", "counter", "nonce", "key", "skippable_since")
+        asked = tuple(step[name] for name in names) + (tuple(step["signing"]), tuple(step["partly_accepted"]))
+        proven = tuple(sorted((name, entry["proven"]) for name, entry in keyring["members"].items()))
+        self.static = (
+            lineage,
+            keyring["id"],
+            tuple(keys),
+            asked,
+            step["closed"] is None,
+            proven,
+            len(keyring["journal"]),
+        )
         self.times = tuple((name, None if text is None else int((epoch(text) - T0) // TICK)) for name, text in times)
 
     def __hash__(self) -> int:
@@ -273,7 +281,7 @@ def _host(host: Host, now: int, base: int) -> Tuple[Any, ...]:
         stopped = tuple((key, age(at, clock)) for key, at in record.stopped if at > clock - SOAK_TICKS)
         # When the record was written, and when workers started, matters once the file is another one.
         same = record.file == host.file[2:] and not host.skew
-        kept = (record.ring, record.counter - base, record.nonce, record.step, record.state)
+        kept = (record.keyring, record.counter - base, record.nonce, record.step, record.state)
         kept += (record.signs, record.workers, record.leaked, stopped, same, same or age(record.at, clock))
     started = [worker.started == now if same else age(worker.started, now) for worker in host.workers]
     workers = tuple((worker.signs, worker.accepts, since) for worker, since in zip(host.workers, started))
@@ -319,7 +327,7 @@ def describe(state: State) -> str:
     """Return the fleet and its keyrings in a few short lines."""
     lines = []
     for number, book in enumerate(state.books):
-        lines.append(f"keyring {'AB'[number]}: " + ("none" if book is None else _ring_text(book.ring)))
+        lines.append(f"keyring {'AB'[number]}: " + ("none" if book is None else _ring_text(book.keyring)))
     for host in state.hosts:
         lines.append(f"{host.name}: {_host_text(host, state)}")
     for number, run in enumerate(state.runs):
@@ -334,12 +342,12 @@ def _holds(keys: Any) -> str:
     return f"{name_of(keys.signs)}" + (f"+{others.replace(' ', '+')}" if others else "")
 
 
-def _ring_text(ring: Ring) -> str:
-    step = ring["step"]
-    keys = ", ".join(f"{name_of(k['fingerprint'])} {'/'.join([k['state'], *k['marks']])}" for k in ring["keys"])
-    ended = "open" if rings.is_open(ring) else "closed"
-    aside = f"; waived: {', '.join(waiver['member'] for waiver in ring['waivers'])}" if ring["waivers"] else ""
-    return f"{step['counter']} {step['name']} {ended}; {keys}; members {' '.join(sorted(ring['members']))}{aside}"
+def _ring_text(keyring: Keyring) -> str:
+    step = keyring["step"]
+    keys = ", ".join(f"{name_of(k['fingerprint'])} {'/'.join([k['state'], *k['marks']])}" for k in keyring["keys"])
+    ended = "open" if keyrings.is_open(keyring) else "closed"
+    aside = f"; waived: {', '.join(waiver['member'] for waiver in keyring['waivers'])}" if keyring["waivers"] else ""
+    return f"{step['counter']} {step['name']} {ended}; {keys}; members {' '.join(sorted(keyring['members']))}{aside}"
 
 
 def _host_text(host: Host, state: State) -> str:

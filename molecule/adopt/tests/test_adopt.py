@@ -17,6 +17,6 @@ def test_the_keyring_begins_with_the_key_of_the_fleet(host: Any) -> None:
 def test_every_host_has_its_record_and_was_not_restarted(host: Any) -> None:
     record = host.file("/var/lib/phased.keys/shop.json")
     assert record.mode == 0o600
-    assert checks.keyring()["ring"] in record.content_string
+    assert checks.keyring()["id"] in record.content_string
     # web2 was restarted twice by the scenario itself.
     assert checks.starts(host) == (3 if host.backend.get_hostname() == "web2" else 1)

@@ -10,11 +10,11 @@ import checks
 
 
 def test_every_host_has_the_key_of_before_alone(host: Any) -> None:
-    ring = checks.keyring()
+    keyring = checks.keyring()
     assert checks.states() == [("k1", "primary"), ("k2", "withdrawn"), ("k3", "withdrawn")]
-    assert [key["secret"] for key in ring["keys"][1:]] == [None, None]
-    assert ring["step"]["name"] == "withdraw" and ring["step"]["closed"]
-    assert checks.signs_with(host) == {ring["keys"][0]["fingerprint"]}
+    assert [key["secret"] for key in keyring["keys"][1:]] == [None, None]
+    assert keyring["step"]["name"] == "withdraw" and keyring["step"]["closed"]
+    assert checks.signs_with(host) == {keyring["keys"][0]["fingerprint"]}
     assert checks.fallbacks(host) == {""}
 
 

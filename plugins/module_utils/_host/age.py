@@ -11,9 +11,9 @@ import os
 import time
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Union
 
-from .rules import age
 from . import files, processes
 from .processes import Process
+from .rules import age
 
 Entry = Dict[str, Any]
 _TRIES, _PAUSE = 3, 0.01

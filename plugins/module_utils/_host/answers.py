@@ -9,7 +9,7 @@ import re
 import sys
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
-from .problems import EXPECTED, REPORT, traceback_of, words
+from .problems import EXPECTED, REPORT, message_of, traceback_of
 
 Answer = Dict[str, Any]
 OLDEST = (3, 8)
@@ -27,10 +27,10 @@ def answer(module: str, arguments: Mapping[str, Any], check: bool) -> Answer:
     try:
         return _command(module)(arguments, check)
     except EXPECTED as error:
-        return {"failed": True, "msg": words(error)}
+        return {"failed": True, "msg": message_of(error)}
     except Exception as error:
         # Whatever it is, the text of it must not reach anybody before it was searched for secrets.
-        return {"failed": True, "msg": f"{words(error)}. {REPORT}", "exception": traceback_of(error)}
+        return {"failed": True, "msg": f"{message_of(error)}. {REPORT}", "exception": traceback_of(error)}
 
 
 def hidden(answer: Answer, secrets: Sequence[str]) -> str:

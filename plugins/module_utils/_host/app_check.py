@@ -17,8 +17,8 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from .rules.frameworks import Keys, encode
 from . import paths, run_as, units
+from .rules.frameworks import Keys, encode
 from .run_as import Person
 
 # Exit status 0 and nothing else means that the application does as its profile says.

@@ -18,10 +18,10 @@ import stat
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
 
-from .rules.errors import PhasedKeysError
 from . import paths
-from .processes import start_ticks
 from .problems import Unusable
+from .processes import start_ticks
+from .rules.errors import PhasedKeysError
 
 LARGEST = 1024 * 1024
 UNKNOWN_HOLDER = -1

@@ -12,8 +12,8 @@ import re
 import time
 from typing import Collection, Dict, Iterable, Iterator, Optional, Tuple, Union
 
-from .rules.errors import PhasedKeysError
 from .proc import Process, opened, read, same
+from .rules.errors import PhasedKeysError
 
 # execve gives a program at most this much of arguments and environment together (fs/exec.c: three quarters of _STK_LIM): what is
 # larger was moved or made later, and is not read.

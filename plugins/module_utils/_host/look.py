@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import Any, Collection, Dict, List, Mapping, Set, Tuple
 
+from . import files, paths, processes, record, sources, units, workers
 from .rules import env_text, pools, process_sources, proof, writable
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import SettingsError, decode
-from . import files, paths, processes, record, sources, units, workers
 from .workers import Application
 
 

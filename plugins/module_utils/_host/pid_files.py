@@ -12,9 +12,9 @@ import re
 import stat
 from typing import List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from .rules.durations import words
-from .processes import Process, below, whole
 from .problems import Unusable
+from .processes import Process, below, whole
+from .rules.durations import in_words
 
 # A process that started this much later than its pid file was written may be another one: pids are used again. Or the wall clock
 # was set in between, which nobody can tell from here.
@@ -58,7 +58,7 @@ def read(table: Mapping[int, Process], path: str) -> Named:
     late = process.started - written
     doubt = None
     if late > TOLERANCE:
-        doubt = f"{path} names pid {process.pid}, which started {words(late)} after that file was written: it may be another process"
+        doubt = f"{path} names pid {process.pid}, which started {in_words(late)} after that file was written: it may be another process"
     return Named(below(table, process.pid), doubt)
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 import pwd
 
-from .rules.errors import PhasedKeysError
 from . import limit
+from .rules.errors import PhasedKeysError
 
 
 class Unusable(PhasedKeysError):
@@ -20,7 +20,7 @@ EXPECTED = (PhasedKeysError, OSError, limit.Over)
 REPORT = "Report it with the traceback, which -vvv shows"
 
 
-def words(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return an error's text; where it says that something is not permitted, with what somebody else than root can do.
 
     What is not `EXPECTED` is said to be a bug: nobody should look for it on the host.

@@ -13,8 +13,8 @@ import time
 from typing import Collection, Dict, List, Mapping, Optional
 
 from .given import EnvironmentUnknown, environment
-from .proc import HERTZ, Process, opened, process_of, stat_of
 from .problems import Unusable
+from .proc import HERTZ, Process, opened, process_of, stat_of
 
 __all__ = ["EnvironmentUnknown", "Process", "environment"]
 EVERYTHING = ("ids", "command", "cgroups")

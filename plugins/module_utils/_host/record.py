@@ -4,7 +4,7 @@
 
 schema   the number of this form; one that is higher was written by a newer release
 name     the application
-ring, counter, nonce, step   the token of the last step that visited, written before anything else
+keyring, counter, nonce, step   the token of the last step that visited, written before anything else
 member   whose record it is: the host's name in the inventory, where the controller said it
 state    visiting, proven, or unproven: how that visit ended
 at       when the record was written (this host's clock, epoch seconds)
@@ -27,9 +27,9 @@ import os
 import time
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
+from . import files, processes
 from .rules.errors import PhasedKeysError
 from .rules.order import Token
-from . import files, processes
 
 SCHEMA = 1
 _YEARS = -62_135_596_800.0, 253_402_300_799.0  # 1 to 9999: what has a date
@@ -116,7 +116,7 @@ def save(
 ) -> Dict[str, Any]:
     """Write the record of a visit of `member` that is at `state`, keeping what `kept` says of the last proof."""
     record = {
-        "schema": SCHEMA, "name": name, "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
+        "schema": SCHEMA, "name": name, "keyring": token.keyring, "counter": token.counter, "nonce": token.nonce,
         "step": step, "state": state, "at": time.time(), "member": member or None, "signs": kept.get("signs"),
         "workers": kept.get("workers", 0), "pools": kept.get("pools"), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
         "linked": kept.get("linked", {}), "leaked": list(leaked), "stamps": kept.get("stamps", {}),
@@ -169,7 +169,7 @@ def _every(kind: type, right: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 # What every record has, and what one may lack that was written by an earlier release.
 _FIELDS: Dict[str, Callable[[Any], bool]] = {
-    "ring": _text,
+    "keyring": _text,
     "counter": _whole,
     "nonce": _text,
     "step": _text,

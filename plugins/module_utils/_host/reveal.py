@@ -13,11 +13,11 @@ import base64
 import json
 from typing import Any, List, Mapping, Sequence
 
+from . import files
+from .problems import Unusable
 from .rules import env_text
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import SettingsError, decode
-from . import files
-from .problems import Unusable
 
 PAD_LENGTH = 16384
 

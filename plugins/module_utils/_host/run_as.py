@@ -18,9 +18,9 @@ import pwd
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from . import files, given, paths, proc, processes, units
 from .rules import env_text, process_sources
 from .rules.errors import PhasedKeysError
-from . import files, given, paths, proc, processes, units
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # systemd's own
 MOST = 4  # so many users one application may have
@@ -209,7 +209,7 @@ def _env_files(app: Mapping[str, Any], owners: Optional[Set[int]] = None) -> Dic
     return values
 
 
-def _env_file(path: str, form: str, owners: Optional[Set[int]]) -> Dict[str, str]:
+def _env_file(path: str, env_format: str, owners: Optional[Set[int]]) -> Dict[str, str]:
     try:
         with files.Place(path) as place:
             text, owner = place.text(), place.owner()
@@ -219,7 +219,7 @@ def _env_file(path: str, form: str, owners: Optional[Set[int]]) -> Dict[str, str
         raise Refused(
             f"{path} is {paths.user(owner)}'s, and says nothing to what runs as {paths.user(max(owners))}: {INSTEAD[3:]}"
         )
-    return env_text.read_all(text or "", form)
+    return env_text.read_all(text or "", env_format)
 
 
 def _units(app: Mapping[str, Any]) -> List[_Unit]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional, Sequence
 
-from .rules.process_sources import Found
 from . import processes, units
 from .age import Ages
 from .processes import Process
+from .rules.process_sources import Found
 
 Table = Mapping[int, Process]
 

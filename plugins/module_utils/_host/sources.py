@@ -13,8 +13,8 @@ import os
 import re
 from typing import Dict, List, Optional, Sequence
 
-from .rules import env_text
 from . import files
+from .rules import env_text
 from .units import Unit
 
 _GLOB = re.compile(r"[*?[]")

@@ -18,11 +18,11 @@ from importlib.machinery import ModuleSpec
 from typing import Any, Dict, Mapping, Optional
 
 # What the code is called on a host: nothing that could be installed there.
-PACKAGE = "phased_keys_carried"
+PACKAGE = "phased_keys_sent"
 LAST = 60  # seconds for handing over the answer
 
 
-class Carried:
+class Sent:
     """Finds modules in texts that came along; a package is one without a text. (PEP 451)"""
 
     def __init__(self, texts: Mapping[str, Optional[str]]) -> None:
@@ -66,10 +66,10 @@ def begin(texts: str, call: str) -> None:
     asked: Dict[str, Any] = unpack(call)
     if asked["log"]:
         note(*asked["log"])
-    sys.meta_path.insert(0, Carried(unpack(texts)))
+    sys.meta_path.insert(0, Sent(unpack(texts)))
     from importlib import import_module
 
-    answers = import_module(f"{PACKAGE}.host.answers")
+    answers = import_module(f"{PACKAGE}.answers")
     answer = answers.answer(asked["module"], asked["arguments"], asked["check"])
     said = answers.hidden(answer, asked["secrets"])
     # All is done, and nobody may be left to hear of it: a reader that reads no more does not hold us.

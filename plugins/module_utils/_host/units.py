@@ -17,9 +17,9 @@ import sys
 import time
 from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from .rules.errors import PhasedKeysError
-from .processes import start_ticks
 from .problems import Unusable
+from .processes import start_ticks
+from .rules.errors import PhasedKeysError
 
 QUERY_TIMEOUT = 15.0
 # systemd.unit(5)

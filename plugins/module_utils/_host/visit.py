@@ -14,13 +14,13 @@ import time
 from types import FrameType
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from . import age, arguments, files, limit, record, settings, units
+from .look import compared, look, look_once
+from .problems import EXPECTED, REPORT, Unusable, message_of, traceback_of
 from .rules import env_text, history
 from .rules import visit as rules
 from .rules.order import Order, Token
 from .rules.proof import Finding
-from . import age, arguments, files, limit, record, settings, units
-from .look import compared, look, look_once
-from .problems import EXPECTED, REPORT, Unusable, traceback_of, words
 
 PAUSE = 0.1
 AGAIN = "fix what is named here, and run again: the next visit goes on from there"
@@ -188,7 +188,7 @@ class _Visit:
         """Say what went wrong; of a bug the traceback is kept for the answer."""
         if not isinstance(error, EXPECTED):
             self.bugs.append(traceback_of(error))
-        return words(error)
+        return message_of(error)
 
     def write(
         self, values: Mapping[str, Mapping[str, Optional[str]]], looked: Optional[Mapping[str, Any]] = None
@@ -371,7 +371,7 @@ class _Visit:
                     why = self.why(error)
                     found += [f"the host's record cannot be written: {why}"] * (why not in found)
                 seen = self.look_twice(self.look_again())
-            stands = rules.standing(self.before, seen)
+            stands = rules.application_after(self.before, seen)
         except ANYTHING as error:
             found.append(f"the host cannot be looked at: {self.why(error)}")
             self.did["down"] = say and self.did["restarted"]
@@ -426,7 +426,7 @@ class _Visit:
             outcome["msg"] = ". ".join(told)
         if found:
             # A host that was down before is no worse off now. The others must not wait for it where a rollout is taken back; the closing count does.
-            outcome["failed"] = not (self.request.order.urgent and self.was_down and self.did["restarted"])
+            outcome["failed"] = not (self.request.order.incident and self.was_down and self.did["restarted"])
         if self.bugs:
             outcome.update(failed=True, exception="\n".join(self.bugs))
         return outcome

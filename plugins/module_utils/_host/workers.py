@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 from typing import Any, Collection, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from . import given, helpers, processes, sight, units
+from .processes import EnvironmentUnknown, Process
 from .rules import process_sources, proofs
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode
-from . import given, helpers, processes, sight, units
-from .processes import EnvironmentUnknown, Process
 
 Application = Mapping[str, Any]
 Entry = Dict[str, Any]

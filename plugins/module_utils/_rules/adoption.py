@@ -6,10 +6,19 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from . import folders
-from . import keyring as rings
 from .._host.rules.durations import stamp
-from .._host.rules.proof import PROBLEMS, Evidence, Finding, is_claimed, outsiders, place, process_findings, source_findings
+from .._host.rules.proof import (
+    PROBLEMS,
+    Evidence,
+    Finding,
+    is_claimed,
+    outsiders,
+    place,
+    process_findings,
+    source_findings,
+)
+from . import folders
+from . import keyring as keyrings
 from .survey import Looks
 
 # So many steps the keyring that was lost may have opened that no host has seen: a step, and one that takes it back.
@@ -32,10 +41,10 @@ class Adoption(NamedTuple):
     accepts    what every host is to accept, the key that is to sign first; empty: a fresh key
     gone       what some hosts still accept, and none is to accept any more
     signing    what workers sign with now; all workers accept all of these
-    spreading  what some workers do not accept yet
+    partly_accepted  what some workers do not accept yet
     source     a member whose env file holds all of them
     leaked     what the keyring that was lost had marked as compromised
-    ring, counter   of that keyring, and the last step that it can have opened; else None and 0
+    keyring, counter   of that keyring, and the last step that it can have opened; else None and 0
     """
 
     accepts: Sequence[str] = ()
@@ -43,9 +52,9 @@ class Adoption(NamedTuple):
     findings: Mapping[str, Sequence[Finding]] = {}
     gone: Sequence[str] = ()
     signing: Sequence[str] = ()
-    spreading: Sequence[str] = ()
+    partly_accepted: Sequence[str] = ()
     leaked: Sequence[str] = ()
-    ring: Optional[str] = None
+    keyring: Optional[str] = None
     counter: int = 0
 
 
@@ -67,11 +76,11 @@ def judge(looks: Looks, recover: bool = False) -> Adoption:
         found = found or _records(evidence[member], recover) + _trouble(evidence[member], looks.claimed)
         if found:
             findings[member] = found
-    findings = findings or (_rings(fleet, evidence) if recover else {})
+    findings = findings or (_keyrings(fleet, evidence) if recover else {})
     if findings:
         return Adoption(findings=findings)
     holders: Holders = {member: _holders(evidence[member]) for member in fleet}
-    start = _lost(evidence) if recover else Adoption()
+    start = _lost_keyring(evidence) if recover else Adoption()
     everything = [holder for held in holders.values() for holder in held]
     if not everything:
         return start
@@ -84,29 +93,37 @@ def judge(looks: Looks, recover: bool = False) -> Adoption:
     held = {key for holder in everything for key in holder["accepts"]}
     gone = _gone(holders, evidence, last) - signing if recover else set()
     accepts = [signs, *sorted(held - gone - {signs})]
-    spreading = {key for key in accepts if any(key not in holder["accepts"] for holder in everything)}
+    partly_accepted = {key for key in accepts if any(key not in holder["accepts"] for holder in everything)}
     source = next((member for member in fleet if _file_holds(evidence[member], held)), None)
     if source is None:
         todo = f"give one host all of {', '.join(sorted(held))} to accept, then run phased.keys.adopt again"
         return Adoption(findings={member: [_says(held_here, todo)] for member, held_here in holders.items()})
     return start._replace(
-        accepts=accepts, source=source, gone=sorted(gone), signing=sorted(signing), spreading=sorted(spreading)
+        accepts=accepts,
+        source=source,
+        gone=sorted(gone),
+        signing=sorted(signing),
+        partly_accepted=sorted(partly_accepted),
     )
 
 
-def recovering(ring: rings.Ring) -> bool:
+def recovering(keyring: keyrings.Keyring) -> bool:
     """Whether this keyring is one that a recovery began and did not finish: the same command goes on with it, and makes no other."""
-    return ring["step"]["name"] == "adopt" and rings.is_open(ring) and rings.primary(ring)["origin"] == "recovered"
+    return (
+        keyring["step"]["name"] == "adopt"
+        and keyrings.is_open(keyring)
+        and keyrings.primary(keyring)["origin"] == "recovered"
+    )
 
 
-def standing(adoption: Adoption) -> str:
+def taken_over(adoption: Adoption) -> str:
     """Say in what state the fleet is taken over; nothing where all hosts do the same already."""
     parts = []
     if len(adoption.signing) > 1:
         others = ", ".join(key for key in adoption.signing if key != adoption.accepts[0])
         parts.append(f"some hosts sign with {others}, and will sign with {adoption.accepts[0]}")
-    if adoption.spreading:
-        parts.append(f"some hosts do not accept {', '.join(adoption.spreading)} yet, and will")
+    if adoption.partly_accepted:
+        parts.append(f"some hosts do not accept {', '.join(adoption.partly_accepted)} yet, and will")
     if adoption.gone:
         parts.append(f"some hosts still accept {', '.join(adoption.gone)}, and will not any more")
     return "; ".join(parts)
@@ -133,7 +150,7 @@ def _records(evidence: Evidence, recover: bool) -> List[Finding]:
         return []
     return [
         Finding(
-            f"was rolled with the keyring {record['ring']}, last at {stamp(record['at'])}",
+            f"was rolled with the keyring {record['keyring']}, last at {stamp(record['at'])}",
             "use that keyring: set app_keys_keyring to its path, or put it back from a backup; if it is lost, give -e app_keys_recover=true",
         )
     ]
@@ -159,28 +176,28 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
     return found + outsiders(evidence, others, "a restart")
 
 
-def _rings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:
+def _keyrings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:
     """Find out that there is not just one keyring that could be recovered."""
     records = {member: evidence[member]["record"] for member in fleet}
-    rings = sorted({record["ring"] for record in records.values() if record})
-    if len(rings) == 1:
+    keyrings = sorted({record["keyring"] for record in records.values() if record})
+    if len(keyrings) == 1:
         return {}
-    if not rings:
+    if not keyrings:
         todo = "run phased.keys.adopt without app_keys_recover"
         return {member: [Finding("has no record of any keyring", todo)] for member in fleet}
     todo = "hosts of several fleets cannot be one: choose those of one keyring with app_keys_hosts"
     return {
-        member: [Finding(f"was rolled with the keyring {record['ring']}", todo)]
+        member: [Finding(f"was rolled with the keyring {record['keyring']}", todo)]
         for member, record in records.items()
         if record
     }
 
 
-def _lost(evidence: Mapping[str, Evidence]) -> Adoption:
+def _lost_keyring(evidence: Mapping[str, Evidence]) -> Adoption:
     """The keyring that was lost, as far as the records tell."""
     records = [seen["record"] for seen in evidence.values() if seen["record"]]
     return Adoption(
-        ring=records[0]["ring"],
+        keyring=records[0]["keyring"],
         counter=max(record["counter"] for record in records) + UNSEEN,
         leaked=sorted({key for record in records for key in record.get("leaked", [])}),
     )

@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-from . import keyring as rings
-from . import soak
 from .._host.rules.durations import stamp
 from .._host.rules.frameworks import PROFILES
-from .keyring import Ring
+from . import keyring as keyrings
+from . import soak
+from .keyring import Keyring
 
 
-def cost(ring: Ring, leaked: str, goal: str = "rollout") -> str:
+def cost(keyring: Keyring, leaked: str, goal: str = "rollout") -> str:
     """Say what happens, and to whom, when this key is rolled without its soak by a playbook with this goal."""
-    key = rings.find(ring, leaked)
+    key = keyrings.find(keyring, leaked)
     state = key["state"] if key else "unknown"
-    ends = f"What {leaked} signed or encrypted ends at once when retire opens: {PROFILES[ring['framework']]['ends']}"
+    ends = f"What {leaked} signed or encrypted ends at once when retire opens: {PROFILES[keyring['framework']]['ends']}"
     if state == "primary" and goal != "rollout":
         then = "phased.keys.rollout then lets go of it without a soak"
         return f"{leaked} signs now, and phased.keys.{goal} does its own step alone; {then}. {ends}"

@@ -6,55 +6,57 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
 
-from . import membership, soak
-from .._host.rules.proof import Evidence, Finding, inadmissible, judge, late
+from .._host.rules.proof import Evidence, Finding, inadmissible, judge, outdated
 from .._shapes import Key
+from . import membership, soak
 from .survey import Looks, Survey
 
 
 def not_visitable(survey: Survey) -> Dict[str, List[Finding]]:
-    """Find the members that a visit could not mend: no step goes on while there is one that is not excused."""
+    """Find the members that a visit could not fix: no step goes on while there is one that is not skippable."""
     findings = {}
     for member in survey.everybody:
         found = survey.unknown(member) or survey.looks.sharing.get(member)
-        found = found or late(survey.ring, survey.evidence[member])
-        if found and not survey.excused(member):
+        found = found or outdated(survey.keyring, survey.evidence[member])
+        if found and not survey.skippable(member):
             findings[member] = found
     return findings
 
 
-def ahead(survey: Survey) -> Dict[str, List[Finding]]:
+def outdated_keyring(survey: Survey) -> Dict[str, List[Finding]]:
     """Find the members that have seen more than this keyring knows, or another keyring."""
-    found = {member: late(survey.ring, seen) for member, seen in survey.evidence.items()}
+    found = {member: outdated(survey.keyring, seen) for member, seen in survey.evidence.items()}
     return {member: findings for member, findings in found.items() if findings}
 
 
 def batch_findings(
-    survey: Survey, lost: Mapping[str, List[Finding]], visited: Collection[str], batch: Collection[str]
+    survey: Survey, dropped_out: Mapping[str, List[Finding]], visited: Collection[str], batch: Collection[str]
 ) -> Dict[str, List[Finding]]:
     """Find what keeps the next batch from beginning.
 
     A member that was `visited` in this run has to be proven still. The others have to be admissible still, but for those that
-    this `batch` mends: while there are such, it is made of them alone. `lost` are hosts that dropped out of the play. Where a
+    this `batch` mends: while there are such, it is made of them alone. `dropped_out` are hosts that dropped out of the play. Where a
     rollout is taken back, a host on which the application was down before and after its visit holds up nobody: it serves nothing.
     """
     asked, evidence = survey.order, survey.evidence
     visited, batch = frozenset(visited), frozenset(batch)
     findings: Dict[str, List[Finding]] = {}
     mending = bool(batch) and all(member in evidence and inadmissible(asked, evidence[member]) for member in batch)
-    for member in sorted({*survey.everybody, *lost}):
-        if survey.excused(member) and (member not in lost or member in survey.conditions.cut_off):
+    for member in sorted({*survey.everybody, *dropped_out}):
+        if survey.skippable(member) and (member not in dropped_out or member in survey.conditions.cut_off):
             continue
-        found = list(lost.get(member, ())) or survey.unknown(member)
+        found = list(dropped_out.get(member, ())) or survey.unknown(member)
         if not found:
             seen = evidence[member]
-            if asked.urgent and not seen["workers"] and not inadmissible(asked, seen):
+            if asked.incident and not seen["workers"] and not inadmissible(asked, seen):
                 continue
             if member in visited:
                 # Processes outside are left to the closing count: those of another host on this machine may just be restarting.
-                found = judge(survey.ring, asked, {**seen, "others": []}, set())
+                found = judge(survey.keyring, asked, {**seen, "others": []}, set())
             else:
-                found = late(survey.ring, seen) or ([] if mending or member in batch else inadmissible(asked, seen))
+                found = outdated(survey.keyring, seen) or (
+                    [] if mending or member in batch else inadmissible(asked, seen)
+                )
         if found:
             findings[member] = found
     return findings
@@ -73,7 +75,7 @@ def visiting_order(survey: Survey) -> List[str]:
     reaches it first, and whoever comes second stops there. So it is visited alone (see `batch_sizes`).
     """
     asked, evidence = survey.order, survey.evidence
-    first = membership.first_member(survey.ring)
+    first = membership.first_member(survey.keyring)
 
     def place(member: str) -> Tuple[bool, bool]:
         return not (member in evidence and inadmissible(asked, evidence[member])), member != first

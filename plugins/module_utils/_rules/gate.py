@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from typing import List, Mapping, NamedTuple, Optional, Sequence
 
-from . import evidence as proofs
-from . import membership, next_step, soak, steady, steps, wording
-from . import keyring as rings
-from .._host.rules.durations import words
-from .next_step import Decision
+from .._host.rules.durations import in_words
 from .._host.rules.proof import Evidence
-from .keyring import Ring
 from .._shapes import Soak
+from . import evidence as proofs
+from . import keyring as keyrings
+from . import membership, next_step, soak, steady, steps, wording
+from .keyring import Keyring
+from .next_step import Decision
 from .survey import Survey
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
 STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is fixed."
 
 
-class Wish(NamedTuple):
+class PhaseRequest(NamedTuple):
     """What a playbook asks the gate for.
 
     phase, goal   a phase (or `current`: whatever the keyring is at), and what the whole playbook is to reach
@@ -46,44 +46,44 @@ class Wish(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the gate says: `do` is refuse, stay or visit; `ring` the keyring to write (the same object: nothing to write);
+    """What the gate says: `outcome` is refuse, stay or visit; `keyring` the keyring to write (the same object: nothing to write);
     `text` what a person is told; `visit` the members to visit, in their order."""
 
-    do: str
-    ring: Ring
+    outcome: str
+    keyring: Keyring
     text: str
     visit: Sequence[str] = ()
 
 
-def ask(ring: Ring, wish: Wish, now: float) -> Decision:
+def ask(keyring: Keyring, request: PhaseRequest, now: float) -> Decision:
     """Say whether a phase has anything to do, before the fleet is looked at."""
-    if wish.phase == "current":
-        return Decision("skip" if next_step.spreads_a_leak(ring) else "resume", "")
-    return next_step.decide(ring, wish.phase, wish.goal, now, wish.max_age, wish.new)
+    if request.phase == "current":
+        return Decision("skip" if next_step.spreads_a_leak(keyring) else "resume", "")
+    return next_step.decide(keyring, request.phase, request.goal, now, request.max_age, request.new)
 
 
-def opening(survey: Survey, wish: Wish) -> Verdict:
+def opening(survey: Survey, request: PhaseRequest) -> Verdict:
     """Open the phase's step if it is next and every member is proven, or go on with one that is open."""
-    ring, now = survey.ring, survey.conditions.clock
-    decision = ask(ring, wish, now)
-    if decision.do == "resume":
-        return _go_on(survey, wish)
-    if decision.do == "open" and next_step.opens_unproven(ring, decision.step):
-        return _open(survey, decision.step, wish)
+    keyring, now = survey.keyring, survey.conditions.clock
+    decision = ask(keyring, request, now)
+    if decision.action == "resume":
+        return _go_on(survey, request)
+    if decision.action == "open" and next_step.opens_unproven(keyring, decision.step):
+        return _open(survey, decision.step, request)
     count = survey.count
-    if not count.complete and wish.checking and wish.goal == "rollout" and visitable(survey):
+    if not count.complete and request.checking and request.goal == "rollout" and visitable(survey):
         # The run itself would have visited the others before: the phase `current` says whom.
-        return Verdict("stay", ring, f"{wish.phase}: after these visits")
+        return Verdict("stay", keyring, f"{request.phase}: after these visits")
     if not count.complete:
-        text = wording.refusal(survey, f"{wish.phase} is not safe yet", count.findings, NOTHING_CHANGED)
-        return Verdict("refuse", ring, text)
-    closed = closed_ring(survey)
-    decision = ask(closed, wish, now)
-    if decision.do == "open" and wish.phase == "retire":
-        return _let_go(survey.with_keyring(closed), wish)
-    if decision.do == "open":
-        return _open(survey.with_keyring(closed), decision.step, wish)
-    return Verdict("refuse" if decision.do == "refuse" else "stay", closed, f"{wish.phase}: {decision.text}")
+        text = wording.refusal(survey, f"{request.phase} is not safe yet", count.findings, NOTHING_CHANGED)
+        return Verdict("refuse", keyring, text)
+    closed = closed_keyring(survey)
+    decision = ask(closed, request, now)
+    if decision.action == "open" and request.phase == "retire":
+        return _let_go(survey.with_keyring(closed), request)
+    if decision.action == "open":
+        return _open(survey.with_keyring(closed), decision.step, request)
+    return Verdict("refuse" if decision.action == "refuse" else "stay", closed, f"{request.phase}: {decision.text}")
 
 
 def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None, goes_on: bool = False) -> Verdict:
@@ -91,15 +91,17 @@ def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None, goe
 
     `proved` is the evidence of this run's visits: what was restarted since is said. `goes_on` says that the run has phases left.
     """
-    ring, count = survey.ring, survey.count
+    keyring, count = survey.keyring, survey.count
     if count.complete:
         verdict = _finished(survey, goes_on)
         since = [
             f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, survey.evidence).items()
         ]
         return verdict._replace(text="\n".join([verdict.text, *since]))
-    name = ring["step"]["name"]
-    return Verdict("refuse", ring, wording.refusal(survey, f"{name} is not complete", count.findings, stopped(ring)))
+    name = keyring["step"]["name"]
+    return Verdict(
+        "refuse", keyring, wording.refusal(survey, f"{name} is not complete", count.findings, stopped(keyring))
+    )
 
 
 def visitable(survey: Survey) -> bool:
@@ -107,29 +109,29 @@ def visitable(survey: Survey) -> bool:
     return not proofs.not_visitable(survey)
 
 
-def closed_ring(survey: Survey) -> Ring:
+def closed_keyring(survey: Survey) -> Keyring:
     """Return the keyring after a complete count; the same object where nothing changes by it."""
-    ring, count = survey.ring, survey.count
-    counter = ring["step"]["counter"]
-    counted = [ring["members"][member]["proven"] for member in count.proven if member in ring["members"]]
-    sealed = [key for key in rings.in_state(ring, *rings.ENDED) if key["secret"] is not None]
-    if not rings.is_open(ring) and set(counted) <= {counter} and not (sealed and not count.waived):
-        return ring
-    return steps.close_step(ring, survey.conditions.clock)
+    keyring, count = survey.keyring, survey.count
+    counter = keyring["step"]["counter"]
+    counted = [keyring["members"][member]["proven"] for member in count.proven if member in keyring["members"]]
+    sealed = [key for key in keyrings.in_state(keyring, *keyrings.ENDED) if key["secret"] is not None]
+    if not keyrings.is_open(keyring) and set(counted) <= {counter} and not (sealed and not count.waived):
+        return keyring
+    return steps.close_step(keyring, survey.conditions.clock)
 
 
 def soaked(survey: Survey) -> List[str]:
     """Return the keys that have soaked long enough by the clocks of all hosts too."""
-    due = soak.due(survey.ring, survey.conditions.clock)
+    due = soak.due(survey.keyring, survey.conditions.clock)
     return [key["fingerprint"] for key in due if not proofs.soak_findings(survey.evidence, [key])]
 
 
-def unwritten(ring: Ring, after: Ring) -> str:
-    """Say what holds, and what to do, where `after` could not be written in place of `ring`: a full disk, say."""
-    name = ring["step"]["name"]
-    if rings.token(after) != rings.token(ring):
+def unwritten(keyring: Keyring, after: Keyring) -> str:
+    """Say what holds, and what to do, where `after` could not be written in place of `keyring`: a full disk, say."""
+    name = keyring["step"]["name"]
+    if keyrings.token(after) != keyrings.token(keyring):
         return f"{after['step']['name']} was not opened: no host was visited for it, and every host keeps the keys that it has. Then run again"
-    if rings.is_open(ring) and not rings.is_open(after):
+    if keyrings.is_open(keyring) and not keyrings.is_open(after):
         playbook = "adopt" if name == "adopt" else "rollout"
         return (
             f"Every member is proven at {name} and stays as it is. Only that could not be written down, so {name} stays open: when that is fixed run "
@@ -138,79 +140,85 @@ def unwritten(ring: Ring, after: Ring) -> str:
     return "No step was opened or closed, and every host stays as it is. When that is fixed run again"
 
 
-def stopped(ring: Ring) -> str:
+def stopped(keyring: Keyring) -> str:
     """Say what holds after a stop between batches, and how to go on."""
-    return STOPPED.format(playbook="adopt" if ring["step"]["name"] == "adopt" else "rollout")
+    return STOPPED.format(playbook="adopt" if keyring["step"]["name"] == "adopt" else "rollout")
 
 
-def _let_go(survey: Survey, wish: Wish) -> Verdict:
+def _let_go(survey: Survey, request: PhaseRequest) -> Verdict:
     """Let go of the keys that have soaked on every host; one that has not does not hold up the others."""
     go = soaked(survey)
-    keys = soak.due(survey.ring, survey.conditions.clock)
+    keys = soak.due(survey.keyring, survey.conditions.clock)
     if go:
-        step = next_step.letting_go([key for key in keys if key["fingerprint"] in go])
-        return _open(survey, step, wish, go)
+        step = next_step.name_of_letting_go([key for key in keys if key["fingerprint"] in go])
+        return _open(survey, step, request, go)
     short = proofs.soak_findings(survey.evidence, keys)
-    head = f"{wish.phase}: waiting for the soak on {len(short)} of {len(survey.fleet)} hosts"
-    return Verdict("stay", survey.ring, "\n".join([head, *wording.table(short)]))
+    head = f"{request.phase}: waiting for the soak on {len(short)} of {len(survey.fleet)} hosts"
+    return Verdict("stay", survey.keyring, "\n".join([head, *wording.table(short)]))
 
 
-def _open(survey: Survey, step: str, wish: Wish, go: Optional[Sequence[str]] = None) -> Verdict:
+def _open(survey: Survey, step: str, request: PhaseRequest, go: Optional[Sequence[str]] = None) -> Verdict:
     now, evidence = survey.conditions.clock, survey.evidence
-    survey = survey.with_keyring(membership.register(survey.ring, survey.fleet, now))
-    opened = survey.with_keyring(steps.open_step(survey.ring, step, now, wish.nonce, wish.new_key, wish.soak, go))
+    survey = survey.with_keyring(membership.register(survey.keyring, survey.fleet, now))
+    opened = survey.with_keyring(
+        steps.open_step(survey.keyring, step, now, request.nonce, request.new_key, request.soak, go)
+    )
     # Where the whole fleet was proven there is none; what takes a rollout back does not ask for that.
-    blocked = proofs.not_visitable(opened) or proofs.ahead(survey)
+    blocked = proofs.not_visitable(opened) or proofs.outdated_keyring(survey)
     visit = proofs.visits(opened)
     if blocked or not visit:
         head = f"{step} is not safe yet" if blocked else f"{step}: no host can be visited"
         text = wording.refusal(survey, head, blocked or survey.count.findings, NOTHING_CHANGED)
-        return Verdict("refuse", survey.ring, text)
-    if next_step.takes_back(opened.ring):
+        return Verdict("refuse", survey.keyring, text)
+    if next_step.takes_back(opened.keyring):
         left = wording.later(set(opened.everybody) - set(visit))
         proven = f"{len(visit)} of {len(opened.everybody)} hosts can be visited now{left}"
     else:
         proven = wording.counted(survey)
-    if wish.checking:
-        fresh = {opened.ring["step"]["key"]: "a new key"} if step == "prepare" else {}
+    if request.checking:
+        fresh = {opened.keyring["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
-        return Verdict("stay", survey.ring, "\n".join([head, *wording.plan(opened, visit, fresh)]))
-    keys = rings.step_keys(opened.ring)
-    text = f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened.ring)}"
-    return Verdict("visit", opened.ring, "\n".join([text, *wording.beside(evidence)]), visit)
+        return Verdict("stay", survey.keyring, "\n".join([head, *wording.plan(opened, visit, fresh)]))
+    keys = keyrings.step_keys(opened.keyring)
+    text = (
+        f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened.keyring)}"
+    )
+    return Verdict("visit", opened.keyring, "\n".join([text, *wording.beside(evidence)]), visit)
 
 
-def _go_on(survey: Survey, wish: Wish) -> Verdict:
+def _go_on(survey: Survey, request: PhaseRequest) -> Verdict:
     """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
-    ring, count = survey.ring, survey.count
+    keyring, count = survey.keyring, survey.count
     if count.complete:
-        return _finished(survey, next_step.goes_on(wish.goal, wish.phase))
-    name = ring["step"]["name"]
+        return _finished(survey, next_step.goes_on(request.goal, request.phase))
+    name = keyring["step"]["name"]
     blocked = proofs.not_visitable(survey)
     visit = proofs.visits(survey)
     if blocked or not visit:
         # The members that are left are not proven, and cannot be visited either. They block nobody but the closing count.
         head = f"{name} cannot go on" if blocked else f"{name} is not complete"
-        return Verdict("refuse", ring, wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED))
+        return Verdict("refuse", keyring, wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED))
     text = f"{name}: {wording.counted(survey)}; {len(count.findings)} to go"
-    if wish.checking:
+    if request.checking:
         lines = [f"{text}. They would be visited:", *wording.table(count.findings), *wording.plan(survey, visit)]
-        return Verdict("stay", ring, "\n".join(lines))
-    return Verdict("visit", membership.register(ring, survey.fleet, survey.conditions.clock), text, visit)
+        return Verdict("stay", keyring, "\n".join(lines))
+    return Verdict("visit", membership.register(keyring, survey.fleet, survey.conditions.clock), text, visit)
 
 
 def _finished(survey: Survey, goes_on: bool) -> Verdict:
     now = survey.conditions.clock
-    closed = closed_ring(survey)
-    text = f"{survey.ring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
+    closed = closed_keyring(survey)
+    text = f"{survey.keyring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
     return Verdict("stay", closed, "\n".join([text, *wording.beside(survey.evidence)]))
 
 
-def _soak_text(ring: Ring) -> str:
+def _soak_text(keyring: Keyring) -> str:
     """Say how long the soak of the key that was to sign until now will be, and who says so."""
-    if ring["step"]["name"] not in ("promote", "rollback"):
+    if keyring["step"]["name"] not in ("promote", "rollback"):
         return ""
-    retiring = [key for key in rings.in_state(ring, "retiring") if key["fingerprint"] in ring["step"]["signing"]]
+    retiring = [
+        key for key in keyrings.in_state(keyring, "retiring") if key["fingerprint"] in keyring["step"]["signing"]
+    ]
     if "compromised" in retiring[0]["marks"]:
         return f"; {retiring[0]['fingerprint']} is compromised and has no soak"
-    return f"; the soak will be {words(float(retiring[0]['soak']['seconds']))} ({retiring[0]['soak']['source']})"
+    return f"; the soak will be {in_words(float(retiring[0]['soak']['seconds']))} ({retiring[0]['soak']['source']})"

@@ -32,7 +32,7 @@ from .._host.rules.durations import LONGEST, epoch, stamp
 from .._host.rules.errors import PhasedKeysError
 from .._host.rules.fingerprint import PATTERN, fingerprint
 from .._host.rules.order import Order, Token
-from .._shapes import Details, Excerpt, JournalEntry, Key, Keyring, Member, State, Step, StepName, Waiver
+from .._shapes import Details, JournalEntry, Key, Keyring, KeyringCore, Member, State, Step, StepName, Waiver
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -51,98 +51,99 @@ LEAST_DIFFERENT = 5
 
 NAME = re.compile(r"\A[a-z0-9_-]{1,40}\Z")  # of an application, as far as it is shown
 
-Ring = Keyring
 # Whether a value can be used for a field, and the fields of a mapping.
 Kind = Callable[[object], bool]
 Fields = Mapping[str, Kind]
 
 
-class RingError(PhasedKeysError):
+class KeyringError(PhasedKeysError):
     """A keyring that cannot be used; the text says why, without a secret."""
 
 
-def token(ring: Excerpt) -> Token:
+def token(keyring: KeyringCore) -> Token:
     """Return the token of the open step."""
-    return Token(ring["ring"], ring["step"]["counter"], ring["step"]["nonce"])
+    return Token(keyring["id"], keyring["step"]["counter"], keyring["step"]["nonce"])
 
 
-def is_open(ring: Excerpt) -> bool:
+def is_open(keyring: KeyringCore) -> bool:
     """Whether the last step still waits for its closing count."""
-    return bool(ring["step"]["closed"] is None)
+    return bool(keyring["step"]["closed"] is None)
 
 
-def find(ring: Excerpt, fingerprint: Optional[str]) -> Optional[Key]:
+def find(keyring: KeyringCore, fingerprint: Optional[str]) -> Optional[Key]:
     """Return the key with this fingerprint; None where the keyring never held it."""
-    return next((key for key in ring["keys"] if key["fingerprint"] == fingerprint), None)
+    return next((key for key in keyring["keys"] if key["fingerprint"] == fingerprint), None)
 
 
-def primary(ring: Excerpt) -> Key:
+def primary(keyring: KeyringCore) -> Key:
     """Return the key that signs."""
-    return in_state(ring, "primary")[0]
+    return in_state(keyring, "primary")[0]
 
 
-def let_go(ring: Excerpt) -> List[str]:
+def let_go(keyring: KeyringCore) -> List[str]:
     """Return the keys that the step lets go of, or has let go of, those that have leaked first."""
-    step = ring["step"]
+    step = keyring["step"]
     said = step.get("lets_go")
     if not said and step["name"] in ("retire", "withdraw"):
         # An earlier release did not write it down: these keys moved in the moment that the step opened.
-        moved = [key["fingerprint"] for key in reversed(ring["keys"]) if key["times"].get("dropping") == step["opened"]]
+        moved = [
+            key["fingerprint"] for key in reversed(keyring["keys"]) if key["times"].get("dropping") == step["opened"]
+        ]
         said = moved or [step["key"]]
-    return leaked_first(ring, said or [])
+    return leaked_first(keyring, said or [])
 
 
-def leaked_first(ring: Excerpt, fingerprints: Sequence[str]) -> List[str]:
+def leaked_first(keyring: KeyringCore, fingerprints: Sequence[str]) -> List[str]:
     """Return these keys with those that have leaked in front."""
-    leaked = {key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]}
+    leaked = {key["fingerprint"] for key in keyring["keys"] if "compromised" in key["marks"]}
     return sorted(fingerprints, key=lambda key: key not in leaked)
 
 
-def step_keys(ring: Excerpt) -> List[str]:
+def step_keys(keyring: KeyringCore) -> List[str]:
     """Return the keys that the step is about: all that it lets go of, or the one that it brings, or that signs by it."""
-    step = ring["step"]
-    return let_go(ring) if step["name"] in ("retire", "withdraw") else [step["key"]]
+    step = keyring["step"]
+    return let_go(keyring) if step["name"] in ("retire", "withdraw") else [step["key"]]
 
 
-def in_state(ring: Excerpt, *states: State) -> List[Key]:
+def in_state(keyring: KeyringCore, *states: State) -> List[Key]:
     """Return the keys in these states, the newest first."""
-    return [key for key in reversed(ring["keys"]) if key["state"] in states]
+    return [key for key in reversed(keyring["keys"]) if key["state"] in states]
 
 
-def order(ring: Excerpt) -> Order:
+def order(keyring: KeyringCore) -> Order:
     """Return what the open step asks of every host."""
-    step = ring["step"]
-    signs = primary(ring)["fingerprint"]
-    accepts = [signs] + _names(in_state(ring, "staged", "retiring"))
-    may_sign, must_accept = [signs], set(accepts) - set(_names(in_state(ring, "staged")))
-    if is_open(ring):
+    step = keyring["step"]
+    signs = primary(keyring)["fingerprint"]
+    accepts = [signs] + _names(in_state(keyring, "staged", "retiring"))
+    may_sign, must_accept = [signs], set(accepts) - set(_names(in_state(keyring, "staged")))
+    if is_open(keyring):
         # While the hosts are on their way from one signing key to another, both sign somewhere, and
         # what is on its way to every host is not accepted everywhere.
         may_sign += [key for key in step["signing"] if key != signs]
-        must_accept -= set(step["spreading"])
-    leaked = [key["fingerprint"] for key in ring["keys"] if "compromised" in key["marks"]]
-    may_accept = set(accepts) | set(_names(in_state(ring, "dropping")))
+        must_accept -= set(step["partly_accepted"])
+    leaked = [key["fingerprint"] for key in keyring["keys"] if "compromised" in key["marks"]]
+    may_accept = set(accepts) | set(_names(in_state(keyring, "dropping")))
     return Order(
         signs=signs,
         accepts=accepts,
         may_sign=may_sign,
         must_accept=sorted(must_accept),
         may_accept=sorted(may_accept),
-        known=sorted(key["fingerprint"] for key in ring["keys"]),
+        known=sorted(key["fingerprint"] for key in keyring["keys"]),
         leaked=sorted(leaked),
-        urgent=step["excuses"] is not None or bool(may_accept & set(leaked)),
+        incident=step["skippable_since"] is not None or bool(may_accept & set(leaked)),
     )
 
 
-def secrets(ring: Excerpt, fingerprints: Sequence[str]) -> Dict[str, str]:
+def secrets(keyring: KeyringCore, fingerprints: Sequence[str]) -> Dict[str, str]:
     """Return the secrets behind fingerprints, for the one place that writes them; a key that was destroyed has none."""
-    keys = [key for key in ring["keys"] if key["fingerprint"] in fingerprints]
+    keys = [key for key in keyring["keys"] if key["fingerprint"] in fingerprints]
     return {key["fingerprint"]: key["secret"] for key in keys if key["secret"] is not None}
 
 
-def public(ring: Ring) -> Dict[str, object]:
+def public(keyring: Keyring) -> Dict[str, object]:
     """Return the keyring without a secret: what may be shown."""
-    return {**ring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in ring["keys"]]}
+    return {**keyring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in keyring["keys"]]}
 
 
 def weakness(secret: str) -> Optional[str]:
@@ -156,46 +157,46 @@ def weakness(secret: str) -> Optional[str]:
     return None
 
 
-def check(ring: object, name: Optional[str] = None) -> Ring:
-    """Return `ring` if it is a keyring that this release can work with, else RingError.
+def check(keyring: object, name: Optional[str] = None) -> Keyring:
+    """Return `keyring` if it is a keyring that this release can work with, else KeyringError.
 
     `name` is the application that it should belong to. Whatever passes can be decided on, counted and shown without an error, so that a
     keyring that was edited or merged by hand is refused where it is read and not in the middle of a rollout.
     """
-    if not isinstance(ring, Mapping) or ring.get("kind") != KIND:
-        raise RingError("this is not a keyring of phased.keys")
-    schema = ring.get("schema")
+    if not isinstance(keyring, Mapping) or keyring.get("kind") != KIND:
+        raise KeyringError("this is not a keyring of phased.keys")
+    schema = keyring.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise RingError(f"the keyring has no usable schema version: {_quoted(schema)}")
+        raise KeyringError(f"the keyring has no usable schema version: {_quoted(schema)}")
     if schema > SCHEMA:
-        raise RingError(
+        raise KeyringError(
             f"the keyring has schema {schema}, and this release of phased.keys knows up to {SCHEMA}: "
             "use the release that wrote it, or a newer one"
         )
-    _fields(ring, "the keyring", FIELDS)
-    _parts(ring, name)
-    return cast(Ring, dict(ring))
+    _fields(keyring, "the keyring", FIELDS)
+    _parts(keyring, name)
+    return cast(Keyring, dict(keyring))
 
 
-def _parts(ring: Mapping[str, Any], name: Optional[str]) -> None:
+def _parts(keyring: Mapping[str, Any], name: Optional[str]) -> None:
     """Check the parts of what has the fields of a keyring."""
-    if name is not None and ring["name"] != name:
-        other = f"the application {ring['name']!r}" if NAME.match(ring["name"]) else "another application"
-        raise RingError(f"the keyring belongs to {other}, not to {name!r}")
-    step = ring["step"]
+    if name is not None and keyring["name"] != name:
+        other = f"the application {keyring['name']!r}" if NAME.match(keyring["name"]) else "another application"
+        raise KeyringError(f"the keyring belongs to {other}, not to {name!r}")
+    step = keyring["step"]
     _fields(step, "the open step", STEP_FIELDS, MORE_OF_THE_STEP)
     if step["name"] not in STEPS:
-        raise RingError(f"the open step is {_quoted(step['name'])}; known are {', '.join(STEPS)}")
-    _check_keys(ring["keys"])
-    if not ring["members"]:
-        raise RingError("the keyring has no members: nobody could tell it from a copy")
-    for member, entry in ring["members"].items():
+        raise KeyringError(f"the open step is {_quoted(step['name'])}; known are {', '.join(STEPS)}")
+    _check_keys(keyring["keys"])
+    if not keyring["members"]:
+        raise KeyringError("the keyring has no members: nobody could tell it from a copy")
+    for member, entry in keyring["members"].items():
         if not isinstance(member, str):
-            raise RingError(f"the keyring has a member whose name is not a text: {_quoted(member)}")
+            raise KeyringError(f"the keyring has a member whose name is not a text: {_quoted(member)}")
         _fields(entry, f"member {member}", MEMBER_FIELDS)
-    for waiver in ring["waivers"]:
+    for waiver in keyring["waivers"]:
         _fields(waiver, "a waiver", WAIVER_FIELDS)
-    for number, entry in enumerate(ring["journal"], 1):
+    for number, entry in enumerate(keyring["journal"], 1):
         _fields(entry, f"entry {number} of the journal", JOURNAL_FIELDS, MORE_OF_THE_JOURNAL)
 
 
@@ -295,13 +296,13 @@ JOURNAL_FIELDS, MORE_OF_THE_JOURNAL = _fields_of(JournalEntry)
 
 def _fields(entry: object, label: str, fields: Fields, more: Optional[Fields] = None) -> None:
     if not isinstance(entry, Mapping):
-        raise RingError(f"{label} is not a mapping")
+        raise KeyringError(f"{label} is not a mapping")
     present = {field: kind for field, kind in (more or {}).items() if field in entry}
     for field, usable in {**fields, **present}.items():
         if field in entry and usable is _moment and isinstance(entry[field], str):
             _check_moment(entry[field], label)
         if field not in entry or not usable(entry[field]):
-            raise RingError(f"{label} has no usable {field}")
+            raise KeyringError(f"{label} has no usable {field}")
 
 
 def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
@@ -310,12 +311,12 @@ def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
         label = f"key number {number}"
         _fields(key, label, KEY_FIELDS, MORE_OF_A_KEY)
         if key["state"] not in STATES:
-            raise RingError(f"{label} has the state {_quoted(key['state'])}; known are {', '.join(STATES)}")
+            raise KeyringError(f"{label} has the state {_quoted(key['state'])}; known are {', '.join(STATES)}")
         if not PATTERN.match(key["fingerprint"]):
-            raise RingError(f"{label} has no usable fingerprint")
+            raise KeyringError(f"{label} has no usable fingerprint")
         label = f"key {key['fingerprint']}"
         if key["fingerprint"] in seen:
-            raise RingError(f"{label} stands in the keyring twice")
+            raise KeyringError(f"{label} stands in the keyring twice")
         seen.add(key["fingerprint"])
         for moment in key["times"].values():
             _check_moment(moment, label)
@@ -325,23 +326,23 @@ def _check_keys(keys: Sequence[Mapping[str, Any]]) -> None:
     for state in ("primary", "staged"):
         found = [key["fingerprint"] for key in keys if key["state"] == state]
         if len(found) > 1:
-            raise RingError(f"the keyring has {len(found)} keys that are {state} ({', '.join(found)}), not one")
+            raise KeyringError(f"the keyring has {len(found)} keys that are {state} ({', '.join(found)}), not one")
         if state == "primary" and not found:
-            raise RingError("the keyring has no primary key")
+            raise KeyringError("the keyring has no primary key")
 
 
 def _check_moment(value: object, label: str) -> None:
     if not _moment(value):
-        raise RingError(f"{label} has a time that cannot be read: {_quoted(value)}")
+        raise KeyringError(f"{label} has a time that cannot be read: {_quoted(value)}")
 
 
 def _check_soak(soak: object, label: str) -> None:
     said: Mapping[str, object] = soak if isinstance(soak, Mapping) else {}
     length = said.get("seconds")
     if not isinstance(length, (int, float)) or isinstance(length, bool) or not 0 <= length <= LONGEST:
-        raise RingError(f"{label} has no usable soak")
+        raise KeyringError(f"{label} has no usable soak")
     if not isinstance(said.get("source"), str):
-        raise RingError(f"{label} has a soak without a source")
+        raise KeyringError(f"{label} has a soak without a source")
 
 
 def _check_secret(key: Mapping[str, Any], label: str) -> None:
@@ -349,12 +350,12 @@ def _check_secret(key: Mapping[str, Any], label: str) -> None:
     if key["state"] in ENDED and secret is None and "secret" in key:
         return
     if not isinstance(secret, str) or not secret:
-        raise RingError(f"{label} is {key['state']} and has no secret: it is empty, null or not a text")
+        raise KeyringError(f"{label} is {key['state']} and has no secret: it is empty, null or not a text")
     if fingerprint(secret) != key["fingerprint"]:
-        raise RingError(f"{label} has a secret with another fingerprint: the keyring was edited or damaged")
+        raise KeyringError(f"{label} has a secret with another fingerprint: the keyring was edited or damaged")
     weak = weakness(secret)
     if weak and "weak" not in key["marks"]:
-        raise RingError(f"{label} is too weak: {weak}")
+        raise KeyringError(f"{label} is too weak: {weak}")
 
 
 def _quoted(value: object) -> str:
@@ -363,9 +364,9 @@ def _quoted(value: object) -> str:
     return text if len(text) < LEAST_LENGTH + 2 else f"something of {len(text)} characters"
 
 
-def note(ring: Ring, now: float, event: str, **details: Unpack[Details]) -> None:
+def note(keyring: Keyring, now: float, event: str, **details: Unpack[Details]) -> None:
     """Add an entry to the journal of a keyring that is being changed."""
-    ring["journal"].append({"at": stamp(now), "event": event, "counter": ring["step"]["counter"], **details})
+    keyring["journal"].append({"at": stamp(now), "event": event, "counter": keyring["step"]["counter"], **details})
 
 
 def _names(keys: Sequence[Key]) -> List[str]:

@@ -12,9 +12,9 @@ import copy
 from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Sequence, cast
 
 from .._host.rules.durations import epoch, stamp
-from .._host.rules.proof import late
-from .keyring import Ring, RingError, note
-from .._shapes import Excerpt, Waiver
+from .._host.rules.proof import outdated
+from .._shapes import KeyringCore, Waiver
+from .keyring import Keyring, KeyringError, note
 
 WAIVED = "waived: asserted to serve no traffic"
 LAST = (
@@ -24,114 +24,116 @@ LAST = (
 )
 
 
-def register(ring: Ring, joining: Sequence[str], now: float) -> Ring:
+def register(keyring: Keyring, joining: Sequence[str], now: float) -> Keyring:
     """Return the keyring with these members too; a member that is there already stays as it is."""
-    joining = [member for member in joining if member not in ring["members"]]
+    joining = [member for member in joining if member not in keyring["members"]]
     if not joining:
-        return ring
-    ring = copy.deepcopy(ring)
+        return keyring
+    keyring = copy.deepcopy(keyring)
     for member in joining:
-        ring["members"][member] = {"since": stamp(now), "proven": None}
-    note(ring, now, "registered", members=joining)
-    return ring
+        keyring["members"][member] = {"since": stamp(now), "proven": None}
+    note(keyring, now, "registered", members=joining)
+    return keyring
 
 
-def release(ring: Ring, names: Sequence[str], fleet: Collection[str], now: float) -> Ring:
-    """Return the keyring without these members. RingError for one that is in the inventory, or that never was a member, and for all at once."""
-    released = {name for entry in ring["journal"] if entry["event"] == "released" for name in entry.get("members", ())}
+def release(keyring: Keyring, names: Sequence[str], fleet: Collection[str], now: float) -> Keyring:
+    """Return the keyring without these members. KeyringError for one that is in the inventory, or that never was a member, and for all at once."""
+    released = {
+        name for entry in keyring["journal"] if entry["event"] == "released" for name in entry.get("members", ())
+    }
     fleet = frozenset(fleet)
     for name in names:
         if name in fleet:
-            raise RingError(
+            raise KeyringError(
                 f"app_keys_release names {name}, which is in the inventory: take it out of the inventory first, or the next visit would write it"
             )
-        if name not in ring["members"] and name not in released:
-            raise RingError(
-                f"app_keys_release names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
+        if name not in keyring["members"] and name not in released:
+            raise KeyringError(
+                f"app_keys_release names {name}, which is no member; members are {', '.join(sorted(keyring['members']))}"
             )
-    leaving = {name: None for name in names if name in ring["members"]}
+    leaving = {name: None for name in names if name in keyring["members"]}
     if not leaving:
-        return ring
-    if len(leaving) == len(ring["members"]):
-        raise RingError(LAST)
-    ring = copy.deepcopy(ring)
+        return keyring
+    if len(leaving) == len(keyring["members"]):
+        raise KeyringError(LAST)
+    keyring = copy.deepcopy(keyring)
     for name in leaving:
-        del ring["members"][name]
-    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in leaving]
-    note(ring, now, "released", members=list(leaving))
-    return ring
+        del keyring["members"][name]
+    keyring["waivers"] = [waiver for waiver in keyring["waivers"] if waiver["member"] not in leaving]
+    note(keyring, now, "released", members=list(leaving))
+    return keyring
 
 
-def waive(ring: Ring, names: Sequence[str], reason: str, length: float, now: float) -> Ring:
-    """Return the keyring with these members set aside for `length` seconds. RingError for one that is no member.
+def waive(keyring: Keyring, names: Sequence[str], reason: str, length: float, now: float) -> Keyring:
+    """Return the keyring with these members set aside for `length` seconds. KeyringError for one that is no member.
 
     A member that was waived for the same reason before stays as it is: running the command again neither prolongs a waiver
     nor opens one again that has ended.
     """
     for name in names:
-        if name not in ring["members"]:
-            raise RingError(
-                f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(ring['members']))}"
+        if name not in keyring["members"]:
+            raise KeyringError(
+                f"app_keys_waive names {name}, which is no member; members are {', '.join(sorted(keyring['members']))}"
             )
-    before = [entry for entry in ring["journal"] if entry["event"] == WAIVED and entry.get("reason") == reason]
+    before = [entry for entry in keyring["journal"] if entry["event"] == WAIVED and entry.get("reason") == reason]
     same = {name for entry in before for name in entry.get("members", ())}
     aside = {name: None for name in names if name not in same}
     if not aside:
-        return ring
-    ring = copy.deepcopy(ring)
-    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in aside]
+        return keyring
+    keyring = copy.deepcopy(keyring)
+    keyring["waivers"] = [waiver for waiver in keyring["waivers"] if waiver["member"] not in aside]
     for name in aside:
-        ring["waivers"].append({"member": name, "reason": reason, "since": stamp(now), "until": stamp(now + length)})
-    note(ring, now, WAIVED, members=list(aside), reason=reason, until=stamp(now + length))
-    return ring
+        keyring["waivers"].append({"member": name, "reason": reason, "since": stamp(now), "until": stamp(now + length)})
+    note(keyring, now, WAIVED, members=list(aside), reason=reason, until=stamp(now + length))
+    return keyring
 
 
-def end_waivers(ring: Ring, answering: Collection[str], now: float) -> Ring:
+def end_waivers(keyring: Keyring, answering: Collection[str], now: float) -> Keyring:
     """Return the keyring without the waivers of members that answer: they are visited and counted like any other."""
     answering = frozenset(answering)
-    ended = [waiver["member"] for waiver in ring["waivers"] if waiver["member"] in answering]
+    ended = [waiver["member"] for waiver in keyring["waivers"] if waiver["member"] in answering]
     if not ended:
-        return ring
-    ring = copy.deepcopy(ring)
-    ring["waivers"] = [waiver for waiver in ring["waivers"] if waiver["member"] not in answering]
-    note(ring, now, "answers again: its waiver has ended", members=ended)
-    return ring
+        return keyring
+    keyring = copy.deepcopy(keyring)
+    keyring["waivers"] = [waiver for waiver in keyring["waivers"] if waiver["member"] not in answering]
+    note(keyring, now, "answers again: its waiver has ended", members=ended)
+    return keyring
 
 
-def open_waivers(ring: Ring, now: float) -> List[Waiver]:
+def open_waivers(keyring: Keyring, now: float) -> List[Waiver]:
     """Return the waivers that have not run out."""
-    return [waiver for waiver in ring["waivers"] if epoch(waiver["until"]) > now]
+    return [waiver for waiver in keyring["waivers"] if epoch(waiver["until"]) > now]
 
 
-def vouchers(ring: Ring, host: str, fleet: Collection[str]) -> List[str]:
+def vouchers(keyring: Keyring, host: str, fleet: Collection[str]) -> List[str]:
     """Return the members whose records can tell whether this is the keyring that the fleet was last rolled with.
 
     `host` itself has no record, and so cannot. Those that were proven last come first: had the fleet gone on
     with another keyring, they would have been visited from it. Where nobody was proven yet anybody may be asked: of a keyring that
     has just begun nobody has a record, and of one that is a copy from that moment somebody has.
     """
-    entries = ring["members"]
+    entries = keyring["members"]
     fleet = frozenset(fleet)
     others = [member for member in entries if member != host and member in fleet]
     known = [member for member in others if entries[member].get("proven")]
     return sorted(known or others, key=lambda member: (-(entries[member].get("proven") or 0), member))
 
 
-def first_member(ring: Excerpt) -> str:
+def first_member(keyring: KeyringCore) -> str:
     """Return the member that is visited first at every step."""
-    return str(min(ring["members"]))
+    return str(min(keyring["members"]))
 
 
-def excerpt(ring: Ring) -> Excerpt:
+def without_members(keyring: Keyring) -> KeyringCore:
     """Return of a keyring what a visit needs: no journal, and of the members the first one and one that was proven.
 
-    `rings.order`, `token` and `secrets` and `vouched` say the same of it, and it is as small in a fleet of thousands as in one of
+    `keyrings.order`, `token` and `secrets` and `vouched` say the same of it, and it is as small in a fleet of thousands as in one of
     ten. It cannot be written, for a keyring without a journal is none.
     """
-    entries = ring["members"]
-    kept = [first_member(ring), *[member for member in entries if entries[member]["proven"]][:1]]
-    found = {field: value for field, value in ring.items() if field != "journal"}
-    return cast(Excerpt, {**found, "members": {member: entries[member] for member in kept}})
+    entries = keyring["members"]
+    kept = [first_member(keyring), *[member for member in entries if entries[member]["proven"]][:1]]
+    found = {field: value for field, value in keyring.items() if field != "journal"}
+    return cast(KeyringCore, {**found, "members": {member: entries[member] for member in kept}})
 
 
 class Voucher(NamedTuple):
@@ -142,7 +144,7 @@ class Voucher(NamedTuple):
 
 
 def vouched(
-    ring: Excerpt, host: str, records: Mapping[str, Optional[Mapping[str, Any]]], alone: bool = False
+    keyring: KeyringCore, host: str, records: Mapping[str, Optional[Mapping[str, Any]]], alone: bool = False
 ) -> Voucher:
     """Say whether a host without a record may be written from this keyring.
 
@@ -152,12 +154,12 @@ def vouched(
     """
     others = {member: record for member, record in records.items() if member != host}
     for member, record in others.items():
-        found = late(ring, {"record": record})
+        found = outdated(keyring, {"record": record})
         if found:
             return Voucher(
-                False, f"{host} has no record, and {member} {found[0].seen}. Nothing was changed: {found[0].do}"
+                False, f"{host} has no record, and {member} {found[0].seen}. Nothing was changed: {found[0].advice}"
             )
     if any(others.values()):
         return Voucher(True)
-    begun = any(entry["proven"] for entry in ring["members"].values())
-    return Voucher(not begun and host == first_member(ring) and (alone or bool(others)))
+    begun = any(entry["proven"] for entry in keyring["members"].values())
+    return Voucher(not begun and host == first_member(keyring) and (alone or bool(others)))

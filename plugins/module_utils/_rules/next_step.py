@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from . import keyring as rings
-from . import soak
-from .._host.rules.durations import epoch, stamp, words
-from .keyring import Ring
+from .._host.rules.durations import epoch, in_words, stamp
 from .._shapes import Key, StepName
+from . import keyring as keyrings
+from . import soak
+from .keyring import Keyring
 
 # The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
 # before every host had its record is finished before anything else.
@@ -30,23 +30,23 @@ MAX_AGE = 86400.0
 
 
 class Decision(NamedTuple):
-    """What is to be done about a phase: `do` is open, resume, skip, wait or refuse, `text` says why, and `step` is what opens."""
+    """What is to be done about a phase: `action` is open, resume, skip, wait or refuse, `text` says why, and `step` is what opens."""
 
-    do: str
+    action: str
     text: str
     step: str = ""
 
 
-def why_no_prepare(ring: Ring) -> Optional[str]:
+def why_no_prepare(keyring: Keyring) -> Optional[str]:
     """A new key may come in when no other is on its way in."""
-    if rings.in_state(ring, "staged"):
+    if keyrings.in_state(keyring, "staged"):
         return "a key is staged already: run phased.keys.promote first, or take it back with phased.keys.rollback"
     return None
 
 
-def why_no_promote(ring: Ring) -> Optional[str]:
+def why_no_promote(keyring: Keyring) -> Optional[str]:
     """A staged key may sign when every worker of every member accepts it, which the gate counts."""
-    staged = rings.in_state(ring, "staged")
+    staged = keyrings.in_state(keyring, "staged")
     if not staged:
         return "no key is staged: run phased.keys.prepare first"
     if "compromised" in staged[0]["marks"]:
@@ -54,23 +54,23 @@ def why_no_promote(ring: Ring) -> Optional[str]:
     return None
 
 
-def why_no_retire(ring: Ring) -> Optional[str]:
+def why_no_retire(keyring: Keyring) -> Optional[str]:
     """Keys may be let go of when none is on its way in, nothing signs with them, and their soak is over."""
-    if leaked_staged(ring):
+    if leaked_staged(keyring):
         return None
-    if rings.in_state(ring, "staged"):
+    if keyrings.in_state(keyring, "staged"):
         return "a staged key is not promoted yet: run phased.keys.promote first"
-    if not rings.in_state(ring, "retiring"):
+    if not keyrings.in_state(keyring, "retiring"):
         return "no key is retiring: there is nothing to retire"
     return None
 
 
-def why_no_rollback(ring: Ring) -> Optional[str]:
+def why_no_rollback(keyring: Keyring) -> Optional[str]:
     """The last rollout may be taken back until a retire has opened for the key that signed before."""
-    if rings.in_state(ring, "staged"):
+    if keyrings.in_state(keyring, "staged"):
         return None
-    new = rings.primary(ring)
-    before = rings.find(ring, new.get("after"))
+    new = keyrings.primary(keyring)
+    before = keyrings.find(keyring, new.get("after"))
     if before is None:
         return "this keyring has promoted no key yet: there is nothing to go back to"
     old = before["fingerprint"]
@@ -79,7 +79,7 @@ def why_no_rollback(ring: Ring) -> Optional[str]:
     if "rolled_back" in before["marks"]:
         return f"the key before, {old}, was itself rolled back and never signs again"
     if before["state"] != "retiring":
-        since = before["times"].get("dropping", ring["step"]["opened"])
+        since = before["times"].get("dropping", keyring["step"]["opened"])
         return f"retire has opened for {old} at {since}: some hosts may accept it no longer, and there is no way back to it"
     return None
 
@@ -87,32 +87,34 @@ def why_no_rollback(ring: Ring) -> Optional[str]:
 WHY_NOT = {"prepare": why_no_prepare, "promote": why_no_promote, "retire": why_no_retire}
 
 
-def decide(ring: Ring, phase: str, goal: str, now: float, max_age: float = MAX_AGE, new: bool = False) -> Decision:
+def decide(
+    keyring: Keyring, phase: str, goal: str, now: float, max_age: float = MAX_AGE, new: bool = False
+) -> Decision:
     """Say what is to be done about `phase` by a playbook whose goal is `goal` (a phase, or `rollout`).
 
     `max_age` (seconds) and `new` say when a rollout begins anew.
     """
-    current = ring["step"]
+    current = keyring["step"]
     if phase == "rollback":
-        return _take_back(ring, now, new)
-    if rings.is_open(ring) and current["name"] in PHASES[phase] and not spreads_a_leak(ring):
+        return _take_back(keyring, now, new)
+    if keyrings.is_open(keyring) and current["name"] in PHASES[phase] and not spreads_a_leak(keyring):
         return Decision("resume", f"{current['name']} is open since {current['opened']}", current["name"])
     if phase == "adopt":
         return Decision("skip", "the keyring is adopted")
-    if goal == "rollout" and _not_yet(ring, phase):
+    if goal == "rollout" and _not_yet(keyring, phase):
         return Decision("skip", f"{current['name']} is already open")
-    why = WHY_NOT[phase](ring)
+    why = WHY_NOT[phase](keyring)
     if why and goal == "rollout":
         return Decision("skip", "")  # another phase of the run says all that there is to say
-    if why and current["name"] in PHASES[phase] and not rings.is_open(ring):
+    if why and current["name"] in PHASES[phase] and not keyrings.is_open(keyring):
         return Decision("skip", f"done, every member was proven at {current['closed']}")
     if why:
-        state = "still open" if rings.is_open(ring) else f"closed at {current['closed']}"
+        state = "still open" if keyrings.is_open(keyring) else f"closed at {current['closed']}"
         return Decision("refuse", f"{why}. The last step is {current['name']}, {state}")
     if phase == "prepare" and goal == "rollout":
-        return _begin(ring, now, max_age, new)
+        return _begin(keyring, now, max_age, new)
     if phase == "retire":
-        return _let_go(ring, now)
+        return _let_go(keyring, now)
     return Decision("open", f"{phase} is next", phase)
 
 
@@ -121,136 +123,138 @@ def goes_on(goal: str, phase: str) -> bool:
     return goal == "rollout" and phase != ROLLOUT[-1]
 
 
-def leaked_staged(ring: Ring) -> List[Key]:
+def leaked_staged(keyring: Keyring) -> List[Key]:
     """Return the staged key if it is marked as compromised: it is taken back at once, for it has never signed."""
-    return [key for key in rings.in_state(ring, "staged") if "compromised" in key["marks"]]
+    return [key for key in keyrings.in_state(keyring, "staged") if "compromised" in key["marks"]]
 
 
-def opens_unproven(ring: Ring, step: str) -> bool:
+def opens_unproven(keyring: Keyring, step: str) -> bool:
     """Whether this step opens without a proof of the whole fleet: it takes a rollout back, and incidents do not wait.
 
     The key that comes back is accepted wherever the other one is, and a key that never signed can go whatever the others do.
     """
-    return step == "rollback" or (step == "withdraw" and bool(rings.in_state(ring, "staged")))
+    return step == "rollback" or (step == "withdraw" and bool(keyrings.in_state(keyring, "staged")))
 
 
-def takes_back(ring: Ring) -> bool:
+def takes_back(keyring: Keyring) -> bool:
     """Whether the keyring's step is one that took a rollout back; see `opens_unproven`."""
-    return ring["step"]["excuses"] is not None
+    return keyring["step"]["skippable_since"] is not None
 
 
-def may_go(ring: Ring, now: float) -> List[Key]:
+def may_go(keyring: Keyring, now: float) -> List[Key]:
     """Return the keys that may be let go of by the controller's clock; a staged one only where nothing else may be."""
-    return rings.in_state(ring, "staged") or soak.due(ring, now)
+    return keyrings.in_state(keyring, "staged") or soak.due(keyring, now)
 
 
-def letting_go(keys: Sequence[Key]) -> StepName:
+def name_of_letting_go(keys: Sequence[Key]) -> StepName:
     """What the step is called that lets go of these keys, which have soaked: withdraw, if all of them were rolled back."""
     taken_back = [key for key in keys if "rolled_back" in key["marks"]]
     return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
 
 
-def may_begin(ring: Ring, wait: float, now: float) -> bool:
+def may_begin(keyring: Keyring, wait: float, now: float) -> bool:
     """Whether a run that is asked for a new rollout finds none that it has to finish first.
 
     Keys that soak longer than the run would wait for are no hindrance: soaks may overlap. One that it
     would wait for (`wait`, seconds) belongs to a rollout that a run before this one did not end.
     """
-    if rings.is_open(ring) or rings.in_state(ring, "staged", "dropping"):
+    if keyrings.is_open(keyring) or keyrings.in_state(keyring, "staged", "dropping"):
         return False
-    moment = soak.next_due(ring)
+    moment = soak.next_due(keyring)
     return moment is None or moment - now > wait
 
 
-def next_text(ring: Ring, now: float, max_age: Optional[float] = None, goes_on: bool = False) -> str:
+def next_text(keyring: Keyring, now: float, max_age: Optional[float] = None, goes_on: bool = False) -> str:
     """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due.
 
     `goes_on` says that the run that tells this comes to it by itself: then nobody is told to run anything.
     """
-    what, todo = _next(ring, now, max_age)
+    what, todo = _next(keyring, now, max_age)
     return what if goes_on or not todo else f"{what}: {todo}"
 
 
-def _next(ring: Ring, now: float, max_age: Optional[float]) -> Tuple[str, str]:
+def _next(keyring: Keyring, now: float, max_age: Optional[float]) -> Tuple[str, str]:
     """Return what comes next, and what a person has to do for it; empty for nothing."""
-    step = ring["step"]
-    if leaked_staged(ring):
+    step = keyring["step"]
+    if leaked_staged(keyring):
         return "the staged key is compromised, and is taken back", "run phased.keys.rollout"
-    if rings.is_open(ring):
+    if keyrings.is_open(keyring):
         return f"{step['name']} is open since {step['opened']}", "run phased.keys.rollout to finish it"
-    if rings.in_state(ring, "staged"):
+    if keyrings.in_state(keyring, "staged"):
         return "promote is next", "run phased.keys.rollout, or phased.keys.promote"
-    signs = rings.primary(ring)
+    signs = keyrings.primary(keyring)
     if "compromised" in signs["marks"]:
         return f"the key that signs, {signs['fingerprint']}, is compromised", "run phased.keys.rollout"
-    moment = soak.next_due(ring)
+    moment = soak.next_due(keyring)
     if moment is None:
-        rest = "nothing is in flight"
+        rest = "no rollout is in progress"
         if max_age is None or step["name"] == "adopt":
             return rest, ""
         begin = epoch(step["closed"] or step["opened"]) + max_age
-        left = f", in {words(begin - now)}" if begin > now else ""
+        left = f", in {in_words(begin - now)}" if begin > now else ""
         return f"{rest}; the next rollout is due at {stamp(begin)}{left}", ""
     if moment <= now:
         return "the soak is over", "run phased.keys.rollout, or phased.keys.retire"
-    name = letting_go(soak.due(ring, moment))
-    return f"{name} is due in {words(moment - now)}, at {stamp(moment)}", "run phased.keys.rollout again then"
+    name = name_of_letting_go(soak.due(keyring, moment))
+    return f"{name} is due in {in_words(moment - now)}, at {stamp(moment)}", "run phased.keys.rollout again then"
 
 
-def _take_back(ring: Ring, now: float, again: bool) -> Decision:
+def _take_back(keyring: Keyring, now: float, again: bool) -> Decision:
     """Whether the last rollout is taken back; the same command again goes no further, unless that is asked for."""
-    step, why = ring["step"], why_no_rollback(ring)
-    if takes_back(ring) and rings.is_open(ring):
+    step, why = keyring["step"], why_no_rollback(keyring)
+    if takes_back(keyring) and keyrings.is_open(keyring):
         return Decision("resume", f"{step['name']} is open since {step['opened']}", step["name"])
-    if takes_back(ring) and not again:
-        done = f"done, every member was proven at {step['closed']}, and {rings.primary(ring)['fingerprint']} signs"
+    if takes_back(keyring) and not again:
+        done = (
+            f"done, every member was proven at {step['closed']}, and {keyrings.primary(keyring)['fingerprint']} signs"
+        )
         further = "" if why else ". To take that back too, give -e app_keys_new=true"
-        return Decision("skip", f"{done}; {next_text(ring, now)}{further}")
+        return Decision("skip", f"{done}; {next_text(keyring, now)}{further}")
     if why:
-        state = "still open" if rings.is_open(ring) else f"closed at {step['closed']}"
+        state = "still open" if keyrings.is_open(keyring) else f"closed at {step['closed']}"
         return Decision("refuse", f"{why}. The last step is {step['name']}, {state}")
-    name = "withdraw" if rings.in_state(ring, "staged") else "rollback"
+    name = "withdraw" if keyrings.in_state(keyring, "staged") else "rollback"
     return Decision("open", "the last rollout is taken back", name)
 
 
-def spreads_a_leak(ring: Ring) -> bool:
+def spreads_a_leak(keyring: Keyring) -> bool:
     """Whether a key that has leaked is on its way to the hosts: it is taken back, and not brought to the others first."""
-    return bool(ring["step"]["name"] == "prepare" and leaked_staged(ring))
+    return bool(keyring["step"]["name"] == "prepare" and leaked_staged(keyring))
 
 
-def _not_yet(ring: Ring, phase: str) -> bool:
+def _not_yet(keyring: Keyring, phase: str) -> bool:
     """Whether a rollout has to finish the open step before this phase has its turn."""
-    name = ring["step"]["name"]
+    name = keyring["step"]["name"]
     position = ROLLOUT.index(name) if name in ROLLOUT else len(ROLLOUT)
-    return rings.is_open(ring) and ROLLOUT.index(phase) < position
+    return keyrings.is_open(keyring) and ROLLOUT.index(phase) < position
 
 
-def _begin(ring: Ring, now: float, max_age: float, new: bool) -> Decision:
+def _begin(keyring: Keyring, now: float, max_age: float, new: bool) -> Decision:
     """Whether a rollout starts: a re-run and a deploy never rotate twice."""
-    signs = rings.primary(ring)
+    signs = keyrings.primary(keyring)
     if "compromised" in signs["marks"]:
         return Decision("open", f"the key that signs, {signs['fingerprint']}, is marked as compromised", "prepare")
     if new:
         return Decision("open", "a new rollout was asked for with app_keys_new", "prepare")
-    if rings.in_state(ring, "retiring"):
+    if keyrings.in_state(keyring, "retiring"):
         return Decision("skip", "")  # retire says how far it is
-    if ring["step"]["name"] == "adopt" and signs["origin"] != "recovered":
+    if keyring["step"]["name"] == "adopt" and signs["origin"] != "recovered":
         return Decision("open", "no rollout has been done yet", "prepare")
-    age = now - epoch(ring["step"]["closed"] or ring["step"]["opened"])
+    age = now - epoch(keyring["step"]["closed"] or keyring["step"]["opened"])
     if age > max_age:
-        return Decision("open", f"the last rollout ended {words(age)} ago, more than app_keys_max_age", "prepare")
+        return Decision("open", f"the last rollout ended {in_words(age)} ago, more than app_keys_max_age", "prepare")
     return Decision(
         "skip",
-        f"nothing to do: the last rollout ended at {ring['step']['closed']}, {words(max(0, age))} ago, and "
-        f"app_keys_max_age is {words(max_age)}. To start a new one all the same, give -e app_keys_new=true",
+        f"nothing to do: the last rollout ended at {keyring['step']['closed']}, {in_words(max(0, age))} ago, and "
+        f"app_keys_max_age is {in_words(max_age)}. To start a new one all the same, give -e app_keys_new=true",
     )
 
 
-def _let_go(ring: Ring, now: float) -> Decision:
-    if leaked_staged(ring):
+def _let_go(keyring: Keyring, now: float) -> Decision:
+    if leaked_staged(keyring):
         return Decision("open", "the staged key is compromised", "withdraw")
-    moment = soak.next_due(ring)
+    moment = soak.next_due(keyring)
     if moment is None or moment <= now:
-        return Decision("open", "retire is next", letting_go(soak.due(ring, now)))
-    left = f"{letting_go(soak.due(ring, moment))} is due in {words(moment - now)}, at {stamp(moment)}"
+        return Decision("open", "retire is next", name_of_letting_go(soak.due(keyring, now)))
+    left = f"{name_of_letting_go(soak.due(keyring, moment))} is due in {in_words(moment - now)}, at {stamp(moment)}"
     return Decision("wait", f"waiting for the soak: {left}: run phased.keys.rollout again then")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Set, Tuple
 
-from . import keyring as rings
 from .._host.rules.proof import Evidence, Finding, is_claimed, outsiders
-from .keyring import Ring
+from . import keyring as keyrings
+from .keyring import Keyring
 
 
 class Apart(NamedTuple):
@@ -22,9 +22,9 @@ class Apart(NamedTuple):
     noted: List[Finding]
 
 
-def ended(ring: Ring) -> Set[str]:
+def ended(keyring: Keyring) -> Set[str]:
     """Return the keys that are used nowhere any more."""
-    return {key["fingerprint"] for key in rings.in_state(ring, *rings.ENDED)}
+    return {key["fingerprint"] for key in keyrings.in_state(keyring, *keyrings.ENDED)}
 
 
 def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]) -> Apart:

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Tuple, Union
 
-from . import keyring as rings
-from .._host.rules.durations import epoch, seconds, words
+from .._host.rules.durations import epoch, in_words, seconds
 from .._host.rules.history import clock, stopped
-from .keyring import Ring, RingError
 from .._shapes import Key, Soak
+from . import keyring as keyrings
+from .keyring import Keyring, KeyringError
 
 
 def length(value: Union[str, int, float, None], framework: str, framework_soak: Optional[str]) -> Soak:
-    """Return the soak in seconds with its source; RingError where nobody has said how long it is."""
+    """Return the soak in seconds with its source; KeyringError where nobody has said how long it is."""
     if value is not None:
         return {"seconds": seconds(value, "app_keys_soak"), "source": "app_keys_soak"}
     if framework_soak is None:
-        raise RingError(
+        raise KeyringError(
             f"app_keys_soak is not set, and {framework} has no default for it: set it to the longest life of anything that the application "
             "signs or encrypts, for example 30d"
         )
@@ -42,18 +42,18 @@ def over_at(key: Key) -> Optional[float]:
     return begun + length if length else begun - 1
 
 
-def due(ring: Ring, now: float) -> List[Key]:
+def due(keyring: Keyring, now: float) -> List[Key]:
     """Return the retiring keys whose soak is over by the controller's clock."""
-    return [key for key, over in _soaking(ring) if over <= now]
+    return [key for key, over in _soaking(keyring) if over <= now]
 
 
-def next_due(ring: Ring) -> Optional[float]:
+def next_due(keyring: Keyring) -> Optional[float]:
     """Return the earliest moment at which a key may be let go of; None where nothing soaks."""
-    return min((over for _key, over in _soaking(ring)), default=None)
+    return min((over for _key, over in _soaking(keyring)), default=None)
 
 
-def _soaking(ring: Ring) -> List[Tuple[Key, float]]:
-    found = [(key, over_at(key)) for key in rings.in_state(ring, "retiring")]
+def _soaking(keyring: Keyring) -> List[Tuple[Key, float]]:
+    found = [(key, over_at(key)) for key in keyrings.in_state(keyring, "retiring")]
     return [(key, over) for key, over in found if over is not None]
 
 
@@ -66,4 +66,4 @@ def shortfall(evidence: Mapping[str, Any], key: Key) -> Optional[str]:
     if missing <= 0:
         return None
     why = clock(evidence).reason or "by the host's own clock"
-    return f"may have signed with {key['fingerprint']} until {words(soaked)} ago ({why}): {words(missing)} of its soak remain"
+    return f"may have signed with {key['fingerprint']} until {in_words(soaked)} ago ({why}): {in_words(missing)} of its soak remain"

@@ -12,23 +12,23 @@ import copy
 from typing import List, NamedTuple, Optional, Sequence, cast
 
 from .._host.rules import frameworks
-from . import membership, next_step
-from . import keyring as rings
 from .._host.rules.durations import stamp
 from .._host.rules.fingerprint import fingerprint
-from .keyring import Ring, RingError, note
 from .._shapes import Details, Form, Key, Soak, State, StepName, Verified
+from . import keyring as keyrings
+from . import membership, next_step
+from .keyring import Keyring, KeyringError, note
 
 
 def open_step(
-    ring: Ring,
+    keyring: Keyring,
     step: str,
     now: float,
     nonce: str,
     new_key: Optional[str] = None,
     soak: Optional[Soak] = None,
     go: Optional[Sequence[str]] = None,
-) -> Ring:
+) -> Keyring:
     """Return the keyring with `step` open.
 
     `new_key` (its secret) is what prepare stages. `soak` (seconds and source) is what promote and rollback give to the key
@@ -37,43 +37,43 @@ def open_step(
     """
     opening = OPENING.get(step)
     if opening is None:
-        raise RingError(f"{step} is not a step that opens")
-    ring = copy.deepcopy(ring)
-    last = ring["step"]
-    signing = {rings.primary(ring)["fingerprint"], *(last["signing"] if rings.is_open(ring) else [])}
-    spreading = set(last["spreading"] if rings.is_open(ring) else [])
-    excuses = _excuses(ring, step)
-    moved = [key["fingerprint"] for key in opening(ring, _Opening(now, last["counter"] + 1, new_key, soak, go))]
+        raise KeyringError(f"{step} is not a step that opens")
+    keyring = copy.deepcopy(keyring)
+    last = keyring["step"]
+    signing = {keyrings.primary(keyring)["fingerprint"], *(last["signing"] if keyrings.is_open(keyring) else [])}
+    partly_accepted = set(last["partly_accepted"] if keyrings.is_open(keyring) else [])
+    skippable_since = _skippable_since(keyring, step)
+    moved = [key["fingerprint"] for key in opening(keyring, _Opening(now, last["counter"] + 1, new_key, soak, go))]
     if step == "prepare":
-        spreading.update(moved)
-    moved = rings.leaked_first(ring, moved)
-    ring["step"] = {
+        partly_accepted.update(moved)
+    moved = keyrings.leaked_first(keyring, moved)
+    keyring["step"] = {
         "name": cast(StepName, step), "counter": last["counter"] + 1, "nonce": nonce, "key": moved[0],
         "lets_go": moved if step in ("retire", "withdraw") else [],
-        "signing": sorted(signing | {rings.primary(ring)["fingerprint"]}), "spreading": sorted(spreading),
-        "excuses": excuses, "opened": stamp(now), "closed": None,
+        "signing": sorted(signing | {keyrings.primary(keyring)["fingerprint"]}), "partly_accepted": sorted(partly_accepted),
+        "skippable_since": skippable_since, "opened": stamp(now), "closed": None,
     }  # fmt: skip
-    note(ring, now, f"{step} opened", **_named(ring))
-    return ring
+    note(keyring, now, f"{step} opened", **_named(keyring))
+    return keyring
 
 
-def _named(ring: Ring) -> Details:
+def _named(keyring: Keyring) -> Details:
     """Return which keys the step is about, for the journal."""
-    gone = rings.let_go(ring)
-    about: Details = {"key": rings.step_keys(ring)[0]}
+    gone = keyrings.let_go(keyring)
+    about: Details = {"key": keyrings.step_keys(keyring)[0]}
     if gone:
         about["lets_go"] = gone
     return about
 
 
-def _excuses(ring: Ring, step: str) -> Optional[int]:
+def _skippable_since(keyring: Keyring, step: str) -> Optional[int]:
     """Return since which counter a member must have been proven, to be visited later without holding up the others.
 
     None: there is no excuse. Whoever was proven when the new key came accepts both keys.
     """
-    if not next_step.opens_unproven(ring, step):
+    if not next_step.opens_unproven(keyring, step):
         return None
-    return int(rings.primary(ring)["since"]) if step == "rollback" else 0
+    return int(keyrings.primary(keyring)["since"]) if step == "rollback" else 0
 
 
 # Those that a step moves: one, or all that it lets go of.
@@ -90,37 +90,37 @@ class _Opening(NamedTuple):
     go: Optional[Sequence[str]]
 
 
-def _prepare(ring: Ring, given: _Opening) -> Keys:
+def _prepare(keyring: Keyring, given: _Opening) -> Keys:
     if given.new_key is None:
-        raise RingError("prepare needs a new key")
-    key = _key(next_id(ring), given.new_key, "staged", "generated", given.now, given.counter)
-    ring["keys"].append(key)
+        raise KeyringError("prepare needs a new key")
+    key = _key(next_id(keyring), given.new_key, "staged", "generated", given.now, given.counter)
+    keyring["keys"].append(key)
     return [key]
 
 
-def _promote(ring: Ring, given: _Opening) -> Keys:
-    staged = rings.in_state(ring, "staged")
+def _promote(keyring: Keyring, given: _Opening) -> Keys:
+    staged = keyrings.in_state(keyring, "staged")
     if not staged or "compromised" in staged[0]["marks"]:
-        raise RingError("promote needs a staged key that has not leaked")
-    staged[0]["after"] = rings.primary(ring)["fingerprint"]
-    return _sign_with(ring, staged[0], given)
+        raise KeyringError("promote needs a staged key that has not leaked")
+    staged[0]["after"] = keyrings.primary(keyring)["fingerprint"]
+    return _sign_with(keyring, staged[0], given)
 
 
-def _rollback(ring: Ring, given: _Opening) -> Keys:
-    why = next_step.why_no_rollback(ring)
-    new = rings.primary(ring)
-    old = rings.find(ring, new.get("after"))
+def _rollback(keyring: Keyring, given: _Opening) -> Keys:
+    why = next_step.why_no_rollback(keyring)
+    new = keyrings.primary(keyring)
+    old = keyrings.find(keyring, new.get("after"))
     if why or old is None:
-        raise RingError(f"there is no key to go back to: {why}")
+        raise KeyringError(f"there is no key to go back to: {why}")
     new["marks"].append("rolled_back")
-    return _sign_with(ring, old, given)
+    return _sign_with(keyring, old, given)
 
 
-def _sign_with(ring: Ring, key: Key, given: _Opening) -> Keys:
+def _sign_with(keyring: Keyring, key: Key, given: _Opening) -> Keys:
     """Have `key` sign from now on, and the one before only be accepted."""
     if given.soak is None:
-        raise RingError("the key that is not to sign any more needs a soak")
-    before = rings.primary(ring)
+        raise KeyringError("the key that is not to sign any more needs a soak")
+    before = keyrings.primary(keyring)
     _move(before, "retiring", given.now)
     before["soak"] = given.soak.copy()
     # Whatever soaked before signs again, or may: its clock begins anew.
@@ -130,11 +130,11 @@ def _sign_with(ring: Ring, key: Key, given: _Opening) -> Keys:
     return [key]
 
 
-def _let_go(ring: Ring, given: _Opening) -> Keys:
+def _let_go(keyring: Keyring, given: _Opening) -> Keys:
     """Have hosts accept no longer what may be let go of: retired keys, and keys that are taken back."""
-    keys = [key for key in next_step.may_go(ring, given.now) if given.go is None or key["fingerprint"] in given.go]
+    keys = [key for key in next_step.may_go(keyring, given.now) if given.go is None or key["fingerprint"] in given.go]
     if not keys:
-        raise RingError("there is no key to let go of")
+        raise KeyringError("there is no key to let go of")
     for key in keys:
         if key["state"] == "staged":
             key["marks"].append("rolled_back")
@@ -151,34 +151,34 @@ OPENING = {
 }
 
 
-def close_step(ring: Ring, now: float) -> Ring:
+def close_step(keyring: Keyring, now: float) -> Keyring:
     """Return the keyring after the closing count of its open step: every member that is not waived was proven.
 
     So nothing signs with a retiring key any more, and nothing accepts a dropping one.
     """
-    ring = copy.deepcopy(ring)
-    step = ring["step"]
+    keyring = copy.deepcopy(keyring)
+    step = keyring["step"]
     # A step that was closed before is counted again for members that joined since.
     step["closed"] = step["closed"] or stamp(now)
-    waived = {waiver["member"]: None for waiver in membership.open_waivers(ring, now)}
-    for name, member in ring["members"].items():
+    waived = {waiver["member"]: None for waiver in membership.open_waivers(keyring, now)}
+    for name, member in keyring["members"].items():
         if name not in waived:
             member["proven"] = step["counter"]
-    for key in rings.in_state(ring, "retiring"):
+    for key in keyrings.in_state(keyring, "retiring"):
         key["times"].setdefault("soaking", stamp(now))
-    for key in rings.in_state(ring, "dropping"):
+    for key in keyrings.in_state(keyring, "dropping"):
         _move(key, "withdrawn" if "rolled_back" in key["marks"] else "retired", now)
         key["times"]["ended"] = stamp(now)
     if not waived:
         # The record stays, so that the key is known should it turn up again. A host that is waived may need the secret.
-        for key in rings.in_state(ring, *rings.ENDED):
+        for key in keyrings.in_state(keyring, *keyrings.ENDED):
             key["secret"] = None
-    proven = len(ring["members"]) - len(waived)
-    about = _named(ring)
+    proven = len(keyring["members"]) - len(waived)
+    about = _named(keyring)
     if waived:
         about["waived"] = list(waived)
-    note(ring, now, f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven", **about)
-    return ring
+    note(keyring, now, f"{step['name']} closed: {'all ' if not waived else ''}{proven} members are proven", **about)
+    return keyring
 
 
 class Start(NamedTuple):
@@ -187,7 +187,7 @@ class Start(NamedTuple):
     secrets    of its keys; the first signs, the others are accepted by workers of the fleet and soak for `soak`
     gone       of keys that some hosts accept and that are not to be accepted any more
     signing    fingerprints of all keys that workers sign with now
-    spreading  fingerprints of keys that not every worker accepts now
+    partly_accepted  fingerprints of keys that not every worker accepts now
     leaked     fingerprints of keys that are compromised
     origin     where the keys come from: adopted, generated or recovered
     counter    of the step that the keyring begins with, later than any that a host has seen
@@ -197,31 +197,31 @@ class Start(NamedTuple):
     origin: str
     gone: Sequence[str] = ()
     signing: Sequence[str] = ()
-    spreading: Sequence[str] = ()
+    partly_accepted: Sequence[str] = ()
     leaked: Sequence[str] = ()
     counter: int = 1
 
 
 def adopt(
     name: str,
-    ring_id: str,
+    keyring_id: str,
     nonce: str,
     start: Start,
     fleet: Sequence[str],
-    form: Form,
+    application: Form,
     soak: Soak,
     app_check: Verified,
     now: float,
-) -> Ring:
+) -> Keyring:
     """Return a first keyring, with the step `adopt` open.
 
-    `form` is the framework with its settings, `app_check` how it is known that the application reads its fallbacks.
+    `application` is the framework with its settings, `app_check` how it is known that the application reads its fallbacks.
     """
-    profile = frameworks.profile(form["framework"], form["settings"])
+    profile = frameworks.profile(application["framework"], application["settings"])
     for secret in start.secrets:
         # Each of them will be a fallback one day: now is the time to find out that it cannot. (The hosts are asked before.)
         if frameworks.unprintable(secret):
-            raise RingError(f"the key {fingerprint(secret)} {frameworks.unprintable(secret)}")
+            raise KeyringError(f"the key {fingerprint(secret)} {frameworks.unprintable(secret)}")
         frameworks.encode(profile, frameworks.Keys("another", ["another", secret]))
     accepted: List[State] = ["retiring"]
     leaving: List[State] = ["dropping"]
@@ -237,47 +237,47 @@ def adopt(
         keys.insert(0, key)
     signs = keys[-1]["fingerprint"]
     gone = [key["fingerprint"] for key in keys if key["state"] == "dropping"]
-    ring: Ring = {
-        "kind": rings.KIND, "schema": rings.SCHEMA, "name": name, "ring": ring_id, "revision": 0,
-        "framework": form["framework"], "settings": form["settings"].copy(), "app_check": app_check.copy(),
+    keyring: Keyring = {
+        "kind": keyrings.KIND, "schema": keyrings.SCHEMA, "name": name, "id": keyring_id, "revision": 0,
+        "framework": application["framework"], "settings": application["settings"].copy(), "app_check": app_check.copy(),
         "keys": keys,
         "step": {
             "name": "adopt", "counter": start.counter, "nonce": nonce, "key": signs, "lets_go": [],
-            "signing": sorted({signs, *start.signing}), "spreading": sorted(start.spreading),
-            "excuses": None, "opened": stamp(now), "closed": None,
+            "signing": sorted({signs, *start.signing}), "partly_accepted": sorted(start.partly_accepted),
+            "skippable_since": None, "opened": stamp(now), "closed": None,
         },
         "members": {}, "waivers": [], "journal": [],
     }  # fmt: skip
-    ring["step"]["lets_go"] = rings.leaked_first(ring, gone)
-    note(ring, now, f"begun with a key that was {start.origin}", **_named(ring))
-    return membership.register(ring, fleet, now)
+    keyring["step"]["lets_go"] = keyrings.leaked_first(keyring, gone)
+    note(keyring, now, f"begun with a key that was {start.origin}", **_named(keyring))
+    return membership.register(keyring, fleet, now)
 
 
-def mark_compromised(ring: Ring, leaked: str, now: float) -> Ring:
+def mark_compromised(keyring: Keyring, leaked: str, now: float) -> Keyring:
     """Return the keyring with this key marked: it never becomes the signing one, and its soak is waived."""
-    key = rings.find(ring, leaked)
+    key = keyrings.find(keyring, leaked)
     if key is None:
-        known = ", ".join(key["fingerprint"] for key in rings.in_state(ring, *rings.STATES))
-        raise RingError(f"app_keys_compromised names {leaked}, which this keyring never held; it holds {known}")
+        known = ", ".join(key["fingerprint"] for key in keyrings.in_state(keyring, *keyrings.STATES))
+        raise KeyringError(f"app_keys_compromised names {leaked}, which this keyring never held; it holds {known}")
     if "compromised" in key["marks"]:
-        return ring
-    ring = copy.deepcopy(ring)
-    for key in ring["keys"]:
+        return keyring
+    keyring = copy.deepcopy(keyring)
+    for key in keyring["keys"]:
         if key["fingerprint"] == leaked:
             key["marks"].append("compromised")
-    note(ring, now, "marked as compromised", key=leaked)
-    return ring
+    note(keyring, now, "marked as compromised", key=leaked)
+    return keyring
 
 
-def next_id(ring: Ring) -> str:
+def next_id(keyring: Keyring) -> str:
     """Return the id of the next key: k1, k2, and so on."""
-    return f"k{len(ring['keys']) + 1}"
+    return f"k{len(keyring['keys']) + 1}"
 
 
 def _key(key_id: str, secret: str, state: State, origin: str, now: float, counter: int) -> Key:
     return {
         "id": key_id, "fingerprint": fingerprint(secret), "state": state, "origin": origin, "since": counter,
-        "times": {"created": stamp(now), state: stamp(now)}, "marks": ["weak"] if rings.weakness(secret) else [], "secret": secret,
+        "times": {"created": stamp(now), state: stamp(now)}, "marks": ["weak"] if keyrings.weakness(secret) else [], "secret": secret,
     }  # fmt: skip
 
 

@@ -12,12 +12,12 @@ import math
 from functools import cached_property
 from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from . import folders, membership, outsiders
-from . import keyring as rings
-from .._host.rules.durations import words
+from .._host.rules.durations import in_words
 from .._host.rules.order import Order
 from .._host.rules.proof import Evidence, Finding, judge
-from .keyring import Ring
+from . import folders, membership, outsiders
+from . import keyring as keyrings
+from .keyring import Keyring
 
 
 class Conditions(NamedTuple):
@@ -38,7 +38,7 @@ class Conditions(NamedTuple):
     cut_off: Collection[str] = ()
 
 
-class Standing(NamedTuple):
+class Membership(NamedTuple):
     """Who is who.
 
     fleet   the members by the inventory
@@ -102,31 +102,33 @@ class Survey:
     Both stay as they are. What would be seen with another keyring, after a step has opened say, is another survey (`with_keyring`).
     """
 
-    def __init__(self, ring: Ring, looks: Looks) -> None:
-        self.ring = ring
+    def __init__(self, keyring: Keyring, looks: Looks) -> None:
+        self.keyring = keyring
         self.looks = looks
         self.fleet, self.evidence, self.conditions = looks.fleet, looks.evidence, looks.conditions
 
-    def with_keyring(self, ring: Ring) -> Survey:
+    def with_keyring(self, keyring: Keyring) -> Survey:
         """Return what was seen, held against this keyring."""
-        return self if ring is self.ring else Survey(ring, self.looks)
+        return self if keyring is self.keyring else Survey(keyring, self.looks)
 
     @cached_property
     def order(self) -> Order:
         """What the open step asks of every host."""
-        return rings.order(self.ring)
+        return keyrings.order(self.keyring)
 
     @cached_property
     def everybody(self) -> List[str]:
         """The members by the inventory and by the keyring together."""
-        return sorted(set(self.fleet) | set(self.ring["members"]))
+        return sorted(set(self.fleet) | set(self.keyring["members"]))
 
     @cached_property
-    def standing(self) -> Standing:
+    def membership(self) -> Membership:
         """Who is in the inventory and who is set aside, so that a count looks that up and does not search."""
-        waived = {waiver["member"] for waiver in membership.open_waivers(self.ring, self.conditions.clock)}
-        over = {waiver["member"]: waiver["until"] for waiver in self.ring["waivers"] if waiver["member"] not in waived}
-        return Standing(frozenset(self.fleet), waived, over)
+        waived = {waiver["member"] for waiver in membership.open_waivers(self.keyring, self.conditions.clock)}
+        over = {
+            waiver["member"]: waiver["until"] for waiver in self.keyring["waivers"] if waiver["member"] not in waived
+        }
+        return Membership(frozenset(self.fleet), waived, over)
 
     @cached_property
     def count(self) -> Count:
@@ -135,17 +137,17 @@ class Survey:
         Members that only the keyring knows count too, and are not proven. A waiver stands in for evidence that is not there,
         never for evidence that is.
         """
-        over = outsiders.ended(self.ring)
+        over = outsiders.ended(self.keyring)
         claimed = self.looks.claimed
         proven, findings, aside, noted = [], {}, [], {}
         for member in self.everybody:
             found = self.unknown(member) or self.looks.sharing.get(member, [])
-            if found and member in self.standing.waived and member not in self.evidence:
+            if found and member in self.membership.waived and member not in self.evidence:
                 aside.append(member)
                 continue
             if not found:
                 seen, harmless = outsiders.apart(self.evidence[member], over, claimed)
-                found = judge(self.ring, self.order, seen, claimed)
+                found = judge(self.keyring, self.order, seen, claimed)
                 if harmless:
                     noted[member] = harmless
             if found:
@@ -157,30 +159,30 @@ class Survey:
 
     def unknown(self, member: str) -> List[Finding]:
         """Find why nothing is known of a member."""
-        if member not in self.standing.fleet:
+        if member not in self.membership.fleet:
             return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
         found = self.looks.unusable(member)
         if member in self.evidence:
             return found
-        if member in self.standing.over:
-            seen = f"its waiver ran out at {self.standing.over[member]}"
+        if member in self.membership.over:
+            seen = f"its waiver ran out at {self.membership.over[member]}"
             found.append(Finding(seen, SET_ASIDE.format(member=member)))
         elif member in self.conditions.cut_off:
-            found = [Finding(finding.seen, f"{finding.do}; {SET_ASIDE.format(member=member)}") for finding in found]
+            found = [Finding(finding.seen, f"{finding.advice}; {SET_ASIDE.format(member=member)}") for finding in found]
         return found
 
-    def excused(self, member: str) -> bool:
-        """Whether the others may be visited though nothing is known of this member: it is waived, or the open step excuses it.
+    def skippable(self, member: str) -> bool:
+        """Whether the others may be visited though nothing is known of this member: it is waived, or the open step skippable_since it.
 
-        Somebody who vanished from the inventory is never excused by the step: the inventory may be the wrong one.
+        Somebody who vanished from the inventory is never skippable by the step: the inventory may be the wrong one.
         """
         if member in self.evidence:
             return False
-        since = self.ring["step"]["excuses"]
-        entry = self.ring["members"].get(member)
+        since = self.keyring["step"]["skippable_since"]
+        entry = self.keyring["members"].get(member)
         proven = (entry and entry["proven"]) or 0
-        return member in self.standing.waived or (
-            since is not None and member in self.standing.fleet and proven >= since
+        return member in self.membership.waived or (
+            since is not None and member in self.membership.fleet and proven >= since
         )
 
 
@@ -194,12 +196,13 @@ def unusable(member: str, evidence: Optional[Evidence], conditions: Conditions) 
         return [Finding("what was seen of it is from another run", AGAIN)]
     age = conditions.now - evidence["asked"]
     if not 0 <= age <= conditions.max_age:
-        limit = words(conditions.max_age)
-        return [Finding(f"the evidence is {words(age)} old, and {limit} is the limit", TOO_OLD)]
+        limit = in_words(conditions.max_age)
+        return [Finding(f"the evidence is {in_words(age)} old, and {limit} is the limit", TOO_OLD)]
     if evidence["visit"] is not None:
         return [
             Finding(
-                f"a visit of this host is still running (pid {evidence['visit']})", "wait until it has ended, and run again"
+                f"a visit of this host is still running (pid {evidence['visit']})",
+                "wait until it has ended, and run again",
             )
         ]
     return []

@@ -7,15 +7,15 @@ from __future__ import annotations
 import textwrap
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from . import folders, membership, soak
 from .._host.rules import visit
-from . import keyring as rings
-from .._host.rules.durations import stamp, words
+from .._host.rules.durations import in_words, stamp
 from .._host.rules.history import clock
-from .next_step import next_text
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
 from .._shapes import Key
+from . import folders, membership, soak
+from . import keyring as keyrings
+from .next_step import next_text
 from .survey import Survey
 
 SEEN_WIDTH = 52
@@ -38,15 +38,15 @@ def counted(survey: Survey) -> str:
 
 
 def _proven(survey: Survey) -> str:
-    ring, count = survey.ring, survey.count
-    step = ring["step"]
+    keyring, count = survey.keyring, survey.count
+    step = keyring["step"]
     total = len(count.proven) + len(count.findings) + len(count.waived)
-    does = DOES[step["name"]].format(key=", ".join(rings.step_keys(ring)))
-    if step["name"] == "adopt" and rings.let_go(ring):
-        does += f", and have let go of {', '.join(rings.let_go(ring))}"
+    does = DOES[step["name"]].format(key=", ".join(keyrings.step_keys(keyring)))
+    if step["name"] == "adopt" and keyrings.let_go(keyring):
+        does += f", and have let go of {', '.join(keyrings.let_go(keyring))}"
     idle = f" ({len(count.idle)} of them on disk alone: nothing runs there)" if count.idle else ""
     text = f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}"
-    waivers = {waiver["member"]: waiver for waiver in ring["waivers"]}
+    waivers = {waiver["member"]: waiver for waiver in keyring["waivers"]}
     for member in count.waived:
         text += f"; {member} is set aside until {waivers[member]['until']}, asserted to serve no traffic ({waivers[member]['reason']})"
     return text
@@ -55,7 +55,7 @@ def _proven(survey: Survey) -> str:
 def _noted(survey: Survey) -> str:
     """Say what is to be known and stands in nobody's way; `status` has all of it."""
     noted = survey.count.noted
-    parts = [f"{names}: {finding.seen} ({finding.do})" for names, found in together(noted) for finding in found]
+    parts = [f"{names}: {finding.seen} ({finding.advice})" for names, found in together(noted) for finding in found]
     more = f", and {len(parts) - NOTED} more" if len(parts) > NOTED else ""
     return f"; noted: {'; '.join(parts[:NOTED])}{more}" if parts else ""
 
@@ -78,7 +78,7 @@ def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:
     for name, found in rows:
         for finding in found:
             seen = textwrap.wrap(finding.seen, SEEN_WIDTH, break_on_hyphens=False)
-            todo = textwrap.wrap(finding.do, DO_WIDTH, break_on_hyphens=False)
+            todo = textwrap.wrap(finding.advice, DO_WIDTH, break_on_hyphens=False)
             for row in range(max(len(seen), len(todo))):
                 left = seen[row] if row < len(seen) else ""
                 arrow = "->" if row == 0 else "  "
@@ -157,9 +157,9 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
             file["signs"] != asked.signs
         )
         gained = [key for key in asked.accepts if key not in file["accepts"]]
-        lost = [key for key in file["accepts"] if key not in asked.accepts]
+        dropped = [key for key in file["accepts"] if key not in asked.accepts]
         steps += [f"accepts {_named(key, names)}" for key in gained]
-        steps += [f"accepts {key} no longer" for key in lost]
+        steps += [f"accepts {key} no longer" for key in dropped]
         parts.append(f"write {file['path']}: {', '.join(steps)}")
     if todo.restart:
         parts.append(f"restart {seen['restart']}")
@@ -168,12 +168,13 @@ def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> s
 
 def status(survey: Survey, max_age: Optional[float] = None) -> str:
     """Return the state of the fleet: the keys, who signs with what and accepts what, what would change, and what is next."""
-    ring, count, evidence, now = survey.ring, survey.count, survey.evidence, survey.conditions.clock
-    step = ring["step"]
-    state = f"open since {step['opened']}" if rings.is_open(ring) else f"closed at {step['closed']}"
-    lines = [f"{ring['name']}: {step['name']} {state}; {_proven(survey)}", "", "keys"]
+    keyring, count, evidence, now = survey.keyring, survey.count, survey.evidence, survey.conditions.clock
+    step = keyring["step"]
+    state = f"open since {step['opened']}" if keyrings.is_open(keyring) else f"closed at {step['closed']}"
+    lines = [f"{keyring['name']}: {step['name']} {state}; {_proven(survey)}", "", "keys"]
     lines += [
-        f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}" for key in rings.in_state(ring, *rings.STATES)
+        f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}"
+        for key in keyrings.in_state(keyring, *keyrings.STATES)
     ]
     lines += ["", "hosts"]
     width = max((len(member) for member in evidence), default=0)
@@ -190,13 +191,13 @@ def status(survey: Survey, max_age: Optional[float] = None) -> str:
         ] * bool(unproven)
     left = beside(evidence)
     lines += ["", *left] * bool(left)
-    aside = {waiver["member"] for waiver in membership.open_waivers(ring, now)}
+    aside = {waiver["member"] for waiver in membership.open_waivers(keyring, now)}
     waivers = [
         f"  {waiver['member']}  until {waiver['until']}{'' if waiver['member'] in aside else ' (over)'}: {waiver['reason']}"
-        for waiver in ring["waivers"]
+        for waiver in keyring["waivers"]
     ]
     lines += ["", "set aside, asserted to serve no traffic", *waivers] * bool(waivers)
-    return "\n".join([*lines, "", f"next: {next_text(ring, now, max_age)}"])
+    return "\n".join([*lines, "", f"next: {next_text(keyring, now, max_age)}"])
 
 
 def _named(key: str, names: Mapping[str, str]) -> str:
@@ -210,10 +211,10 @@ def _key_state(key: Key, now: float) -> str:
         return f"{key['state']}{marks}"
     if "compromised" in key["marks"]:
         return f"retiring, without a soak{marks}"
-    length = f"soak {words(float(key['soak']['seconds']))}, {key['soak']['source']}"
+    length = f"soak {in_words(float(key['soak']['seconds']))}, {key['soak']['source']}"
     length += f"; {', '.join(key['marks'])}" if key["marks"] else ""
     return (
-        f"retiring until {stamp(over)}, {words(over - now)} to go ({length})"
+        f"retiring until {stamp(over)}, {in_words(over - now)} to go ({length})"
         if over > now
         else f"retiring, soak over ({length})"
     )

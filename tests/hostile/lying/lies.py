@@ -12,7 +12,7 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[H\u202egnp.\u2066\u200b\ud800\r\n\x0b\x1c
 DEEP = "[" * 100_000
 NASTY: List[Any] = [
     *[None, True, 0, -1, 7, 1.5, 2**70, -(2**70), 1e308, "", "web-1", "0" * 16, "../../etc/shadow", ESCAPES, "x" * 3_000],
-    *[[], [1], [None], [[]], {}, {"a": 1}, {"__proto__": None}, ["ring"] * 3, "{{ lookup('pipe', 'id') }}", "-1", "1e400"],
+    *[[], [1], [None], [[]], {}, {"a": 1}, {"__proto__": None}, ["id"] * 3, "{{ lookup('pipe', 'id') }}", "-1", "1e400"],
 ]  # fmt: skip
 # Of everything a huge one, for which a few places are enough.
 HUGE: List[Any] = ["x" * 2_000_000, ["y"] * 300_000, {str(number): number for number in range(100_000)}]

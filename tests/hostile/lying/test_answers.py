@@ -12,7 +12,7 @@ import builders
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, gate, soak, wording
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from ansible_collections.phased.keys.plugins.plugin_utils import _program
 from lies import Lie, lies
@@ -22,11 +22,11 @@ NOW = builders.T0 + builders.DAY
 AT = ("adopted", "prepare", "prepared", "promote", "promoted", "retire")
 
 
-def true_answer(ring: Mapping[str, Any]) -> Dict[str, Any]:
+def true_answer(keyring: Mapping[str, Any]) -> Dict[str, Any]:
     """What a host honestly says, with something in every field."""
     seen = builders.seen(
-        ring, machine="boot-1/1", state="boot-1/2:3", others=[builders.outsider()], unsettled=[7], visit=None,
-        record=builders.record(ring, stopped={builders.OLD: builders.T0}, leaked=[builders.NEXT]),
+        keyring, machine="boot-1/1", state="boot-1/2:3", others=[builders.outsider()], unsettled=[7], visit=None,
+        record=builders.record(keyring, stopped={builders.OLD: builders.T0}, leaked=[builders.NEXT]),
     )  # fmt: skip
     seen["workers"].append({**builders.worker(103, problem="unreadable"), "by": "environ"})
     del seen["asked"]
@@ -64,34 +64,34 @@ class World:
     """A fleet at one moment, of which one member lies."""
 
     def __init__(self, name: str) -> None:
-        self.ring = builders.at(name)
+        self.keyring = builders.at(name)
         self.survey = builders.survey()._replace(clock=NOW)
-        self.honest = builders.fleet_of(self.ring)
+        self.honest = builders.fleet_of(self.keyring)
         self.baseline = self.verdicts(None)
 
     def verdicts(self, seen: Optional[Dict[str, Any]]) -> Dict[str, Any]:
         """What is decided and said of the honest members while the liar says this (None: nothing that can be used)."""
         evidence = {**self.honest, LIAR: seen} if seen else {m: e for m, e in self.honest.items() if m != LIAR}
-        ring, fleet, survey = self.ring, builders.FLEET, self.survey
-        count = builders.surveyed(ring, fleet, evidence, survey).count
-        wordings: List[str] = [wording.status(builders.counting(ring, count, evidence, NOW), 86400.0)]
+        keyring, fleet, survey = self.keyring, builders.FLEET, self.survey
+        count = builders.surveyed(keyring, fleet, evidence, survey).count
+        wordings: List[str] = [wording.status(builders.counting(keyring, count, evidence, NOW), 86400.0)]
         said: Dict[str, Any] = {"proven": sorted(set(count.proven) - {LIAR}), "findings": _others(count.findings)}
-        said["late"] = _others(proofs.not_visitable(builders.surveyed(ring, fleet, evidence, survey)))
-        said["ahead"] = _others(proofs.ahead(builders.surveyed(ring, fleet, evidence)))
+        said["late"] = _others(proofs.not_visitable(builders.surveyed(keyring, fleet, evidence, survey)))
+        said["ahead"] = _others(proofs.outdated_keyring(builders.surveyed(keyring, fleet, evidence)))
         said["batch"] = _others(
-            proofs.batch_findings(builders.surveyed(ring, fleet, evidence, survey), {}, [], ["web-1"])
+            proofs.batch_findings(builders.surveyed(keyring, fleet, evidence, survey), {}, [], ["web-1"])
         )
-        said["visits"] = [m for m in proofs.visits(builders.surveyed(ring, fleet, evidence, survey)) if m != LIAR]
-        said["soak"] = _others(proofs.soak_findings(evidence, soak.due(ring, NOW + 30 * builders.DAY)))
+        said["visits"] = [m for m in proofs.visits(builders.surveyed(keyring, fleet, evidence, survey)) if m != LIAR]
+        said["soak"] = _others(proofs.soak_findings(evidence, soak.due(keyring, NOW + 30 * builders.DAY)))
         for phase in ("current", "prepare", "promote", "retire", "rollback"):
             for checking in (False, True):
-                wish = gate.Wish(phase, "rollout", "n", 0.0, True, builders.SOAK, "k" * 40 + "abcdef", checking)
-                wordings.append(_opened(ring, wish, fleet, evidence, survey))
-        wordings.append(gate.closing(builders.surveyed(ring, fleet, evidence, survey)).text)
+                wish = gate.PhaseRequest(phase, "rollout", "n", 0.0, True, builders.SOAK, "k" * 40 + "abcdef", checking)
+                wordings.append(_opened(keyring, wish, fleet, evidence, survey))
+        wordings.append(gate.closing(builders.surveyed(keyring, fleet, evidence, survey)).text)
         for recover in (False, True):
             plan = adoption.judge(Looks(fleet, evidence, survey), recover)
             wordings += wording.table(plan.findings)
-        said["waivers"] = rings.order(ring)
+        said["waivers"] = keyrings.order(keyring)
         for text in wordings:
             assert all(letter.isprintable() or letter == "\n" for letter in text), text
             assert len(text) < 100_000
@@ -102,10 +102,10 @@ def _others(findings: Mapping[str, Any]) -> Dict[str, Any]:
     return {member: found for member, found in findings.items() if member != LIAR}
 
 
-def _opened(ring: Any, wish: gate.Wish, fleet: Any, evidence: Any, survey: Any) -> str:
+def _opened(keyring: Any, wish: gate.PhaseRequest, fleet: Any, evidence: Any, survey: Any) -> str:
     try:
-        return gate.opening(builders.surveyed(ring, fleet, evidence, survey), wish).text
-    except rings.RingError as error:
+        return gate.opening(builders.surveyed(keyring, fleet, evidence, survey), wish).text
+    except keyrings.KeyringError as error:
         return str(error)
 
 
@@ -113,7 +113,7 @@ def _opened(ring: Any, wish: gate.Wish, fleet: Any, evidence: Any, survey: Any) 
 def test_a_lie_is_a_finding_of_the_liar_alone(name: str) -> None:
     world = World(name)
     seen_wrong = let_in = 0
-    for lie in lies(true_answer(world.ring)):
+    for lie in lies(true_answer(world.keyring)):
         said = admitted(lie)
         try:
             known = set(said) <= {*_program.SHAPES["active_fingerprint"].__annotations__, "failed", "msg", "rc"}
@@ -131,8 +131,8 @@ def test_a_lie_is_a_finding_of_the_liar_alone(name: str) -> None:
 
 
 def test_what_cannot_be_read_says_where_and_shows_nothing() -> None:
-    ring = builders.at("prepared")
-    for lie in lies(true_answer(ring)):
+    keyring = builders.at("prepared")
+    for lie in lies(true_answer(keyring)):
         said = admitted(lie, "env_keys")
         if said.get("failed") and "cannot be read" in said.get("msg", ""):
             assert len(said["msg"]) < 400 and "lookup(" not in said["msg"] and "owned" not in said["msg"]

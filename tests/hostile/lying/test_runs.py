@@ -201,7 +201,7 @@ def test_debug_output_never_shows_a_key(liars: Liars, way: str) -> None:
     assert fleet.secret not in run.text and not fleet.keyring.exists()
     fleet.run("adopt").ended(0)
     fleet.open("prepare")
-    new = fleet.ring()["keys"][-1]["secret"]
+    new = fleet.keyring()["keys"][-1]["secret"]
     run = fleet.run("rollout", ANSIBLE_DEBUG="1").ended(-1)
     run.says("ANSIBLE_DEBUG prints what is sent to a host")
     assert new not in run.text and fleet.secret not in run.text

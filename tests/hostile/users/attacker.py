@@ -55,10 +55,10 @@ def visit(folder: Path, env: Path, **more: Any) -> Dict[str, Any]:
     old, new = fingerprint(OLD), fingerprint(NEW)
     order = {
         "signs": new, "accepts": [new, old], "may_sign": [old, new], "must_accept": [old], "may_accept": [old, new],
-        "known": [old, new], "leaked": [], "urgent": False,
+        "known": [old, new], "leaked": [], "incident": False,
     }  # fmt: skip
     given = {
-        "converge": True, "order": order, "token": {"ring": "r1", "counter": 2, "nonce": "n2"}, "step": "promote", "nonce": "survey",
+        "converge": True, "order": order, "token": {"keyring": "r1", "counter": 2, "nonce": "n2"}, "step": "promote", "nonce": "survey",
         "secrets": {old: OLD, new: NEW}, "vouched": True,
     }  # fmt: skip
     return answers.answer("env_keys", asked(arguments.ENV_KEYS, folder, env, **{**given, **more}), False)

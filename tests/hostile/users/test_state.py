@@ -25,7 +25,7 @@ def everything(place: Path) -> list[str]:
 def test_the_record_is_in_nobody_elses_hands(kind: str, place: Path, env: Path) -> None:
     state = place / "home/state"
     record = json.dumps(
-        {"schema": 1, "ring": "r1", "counter": 1, "nonce": "n", "state": "proven", "step": "x", "at": 1.0}
+        {"schema": 1, "keyring": "r1", "counter": 1, "nonce": "n", "state": "proven", "step": "x", "at": 1.0}
     )
     if kind == "his folder":
         state.mkdir()

@@ -106,7 +106,7 @@ class Played:
         assert done.returncode == 0, f"{script}\n{done.stdout.decode()}{done.stderr.decode()}"
         return done.stdout.decode(errors="replace").strip()
 
-    def ring(self, keyring: Path | None = None) -> dict[str, Any]:
+    def keyring(self, keyring: Path | None = None) -> dict[str, Any]:
         """Return the keyring, as its owner sees it."""
         view = [BIN / "ansible-vault", "view", "--vault-password-file", self.hosts.vault_password]
         text = subprocess.run([*view, keyring or self.keyring], check=True, capture_output=True, env=self.environment())

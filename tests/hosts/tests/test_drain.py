@@ -63,7 +63,7 @@ def around(balancer: HAProxy) -> dict[str, Any]:
 def test_with_drain_and_undrain_no_client_sees_a_whole_rollout(fleet: Played, balancer: HAProxy) -> None:
     fleet.run("adopt").ended(0)
     counts = told(fleet, balancer, "rollout", **around(balancer))
-    assert [key["state"] for key in fleet.ring()["keys"]] == ["retired", "primary"]
+    assert [key["state"] for key in fleet.keyring()["keys"]] == ["retired", "primary"]
     assert counts["requests"] > 200 and counts["crossings"] > 0
     assert (counts["errors"], counts["lost_sessions"], counts["refused_links"]) == (0, 0, 0)
 

@@ -81,11 +81,11 @@ def test_a_jump_host_that_is_down(fleet: Played) -> None:
 
 
 def test_a_plain_user_cannot_go_on(fleet: Played) -> None:
-    before = fleet.ring()
+    before = fleet.keyring()
     for playbook, code in (("status", 0), ("prepare", -1)):
         told = fleet.run(playbook, ansible_become=False).ended(code)
         told.lists("web2", "ops may not do this (Permission denied). Run with become (-b)")
-    assert fleet.ring() == before
+    assert fleet.keyring() == before
 
 
 def test_sudo_with_a_password(fleet: Played) -> None:
@@ -126,4 +126,4 @@ def test_su_where_a_key_may_lie_in_a_file_for_a_moment(fleet: Played) -> None:
         )
     )
     assert left == []
-    assert [key["state"] for key in fleet.ring()["keys"]] == ["retired", "primary"]
+    assert [key["state"] for key in fleet.keyring()["keys"]] == ["retired", "primary"]

@@ -90,7 +90,7 @@ class Application:
 
     def done(self) -> None:
         """See that one rollout was done, and every process of every unit has the new key alone."""
-        old, new = self.fleet.ring(self.keyring)["keys"]
+        old, new = self.fleet.keyring(self.keyring)["keys"]
         assert (old["state"], new["state"]) == ("retired", "primary")
         assert old["fingerprint"] == fingerprint(self.key)
         given = self.given()
@@ -116,7 +116,7 @@ def roll_past_a_stale_unit(app: Application, stale: str) -> None:
     refused = app.run("promote").ended(-1).says("promote is not safe yet: 0 of 1 host accept")
     named = ", ".join(pids if len(pids) <= 3 else pids[:2])
     refused.lists("web1", f"pid{'s' if len(pids) > 1 else ''} {named}", "started", "not accept")
-    assert len(app.fleet.ring(app.keyring)["keys"]) == 2
+    assert len(app.fleet.keyring(app.keyring)["keys"]) == 2
     app.do("restart", stale)
     app.run("rollout").ended(0).says("retire: 1 of 1 host have let go of")
     app.done()
@@ -174,7 +174,7 @@ def test_a_drop_in_that_wins_over_the_env_file(fleet: Played) -> None:
     app.run("adopt").ended(0)
     overridden()
     app.run("prepare").ended(-1).says("prepare is not safe yet").lists("web1", said, conf)
-    assert len(fleet.ring(app.keyring)["keys"]) == 1
+    assert len(fleet.keyring(app.keyring)["keys"]) == 1
     # Before our file it loses, and is nobody's business; nor is the unit's own line.
     app.write(
         conf,
@@ -213,7 +213,7 @@ def test_a_unit_that_a_socket_starts(fleet: Played) -> None:
     # It runs now: restarted, and its processes are proven.
     app.keep()
     app.run("promote").ended(0).says("promote: 1 of 1 host sign with")
-    new = fleet.ring(app.keyring)["keys"][1]["fingerprint"]
+    new = fleet.keyring(app.keyring)["keys"][1]["fingerprint"]
     assert signs() == new
     app.make_stale("lazy.service")
     time.sleep(3)  # the soak

@@ -71,7 +71,7 @@ class Wire:
         else:
             run = self.fleet.run(playbook, "-vvvvv", "--diff", env=self.settings, **variables).ended(0)
         self.said[what] = run
-        for key in self.fleet.ring()["keys"]:
+        for key in self.fleet.keyring()["keys"]:
             if key["secret"]:
                 self.keys.setdefault(key["secret"], what)
         return run
@@ -84,7 +84,7 @@ class Wire:
         self.run("killed as ops", "rollout", struck=True, pipelining="1")
         self.run("finished", "rollout", pipelining="1", **ROOT).says("retire: 2 of 2 hosts have let go of")
         self.run("in a file", "rollout", app_keys_new=True, **IN_A_FILE).says("retire: 2 of 2 hosts have let go of")
-        leaked = self.fleet.ring()["keys"][-1]["fingerprint"]
+        leaked = self.fleet.keyring()["keys"][-1]["fingerprint"]
         self.run("emergency", "rollout", pipelining="1", app_keys_compromised=leaked, app_keys_confirm=leaked).says(
             "retire: 2 of 2"
         )
@@ -123,7 +123,7 @@ def wire(bring_up: Callable[..., Played]) -> Wire:
 def test_every_way_was_gone(wire: Wire) -> None:
     # The first key, and a new one each for two rollouts, one in a file, and the emergency.
     assert len(wire.keys) == 5
-    assert [key["state"] for key in wire.fleet.ring()["keys"]] == ["primary"]
+    assert [key["state"] for key in wire.fleet.keyring()["keys"]] == ["primary"]
     for name in NAMES:
         assert wire.fleet.sh(name, "cat /var/lib/phased.keys/shop.json").count('"proven"') == 1
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Dict, Set
 
 import scale_fleet
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.plugin_utils import _door as door
 from simulated import simulated
 
@@ -45,8 +45,8 @@ def let_in(shape: Any, answer: Dict[str, Any]) -> None:
 def test_a_simulated_host_answers_with_the_shapes_of_a_real_one(tmp_path: Path) -> None:
     fleet = scale_fleet.Fleet(tmp_path, 2)
     host = fleet.memory / "web00001"
-    ring = fleet.file().load()
-    order, token = rings.order(ring), rings.token(ring)
+    keyring = fleet.file().load()
+    order, token = keyrings.order(keyring), keyrings.token(keyring)
     let_in(shapes.LookAnswer, simulated.look(host, ASKED))
     visit = {**ASKED, "order": order._asdict(), "token": token._asdict(), "step": "adopt"}
     let_in(shapes.VisitAnswer, simulated.visit(host, visit))

@@ -23,7 +23,7 @@ if HERE not in sys.path:
 
 from visited import Host  # noqa: E402
 
-IMPORT = "from ansible_collections.phased.keys.plugins.module_utils.host import files\n"
+IMPORT = "from ansible_collections.phased.keys.plugins.module_utils._host import files\n"
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 

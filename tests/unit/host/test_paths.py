@@ -424,7 +424,7 @@ def test_a_plain_user_trusts_root_and_himself(tmp_path: Path, start: Any) -> Non
     """In a process of its own: the user's own folder, and one of root's, lead to what is the user's; another's do not."""
     tmp_path.chmod(0o755)
     code = (
-        "import os, sys\nfrom ansible_collections.phased.keys.plugins.module_utils.host import files, paths\n"
+        "import os, sys\nfrom ansible_collections.phased.keys.plugins.module_utils._host import files, paths\n"
         f"os.setgroups([]); os.setgid({SHOP}); os.setuid({SHOP})\n"
         "os.chdir(sys.argv[1])\nprint('begun', flush=True)\n"
         "for name in ('mine/env', 'roots/env', 'theirs/env', 'theirs/mine'):\n"
@@ -450,7 +450,7 @@ def test_a_plain_user_trusts_root_and_himself(tmp_path: Path, start: Any) -> Non
 def test_the_container_is_named_where_an_owner_is_not_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root of a user namespace that has one user."""
     code = (
-        "import sys\nfrom ansible_collections.phased.keys.plugins.module_utils.host import files, paths\n"
+        "import sys\nfrom ansible_collections.phased.keys.plugins.module_utils._host import files, paths\n"
         "try: files.replace_text(sys.argv[1], 'new', group=7)\nexcept OSError as error: print(error)\n"
     )
     (tmp_path / "env").write_text("old")

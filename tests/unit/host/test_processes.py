@@ -12,8 +12,8 @@ from typing import Any, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import proc, processes
-from ansible_collections.phased.keys.plugins.module_utils._host.processes import Process
 from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
+from ansible_collections.phased.keys.plugins.module_utils._host.processes import Process
 
 SLEEP = ["/bin/sleep", "60"]
 READY = "import time; print('ready', flush=True); time.sleep(60)"
@@ -179,9 +179,9 @@ class TestFamilies:
         assert processes.lineage(self.TREE, 6) == [6]
 
     def test_a_ring_of_stale_parents_ends(self) -> None:
-        ring = {2: one(2, parent=3), 3: one(3, parent=2)}
-        assert processes.lineage(ring, 2) == [2, 3]
-        assert [process.pid for process in processes.below(ring, 2)] == [2, 3]
+        keyring = {2: one(2, parent=3), 3: one(3, parent=2)}
+        assert processes.lineage(keyring, 2) == [2, 3]
+        assert [process.pid for process in processes.below(keyring, 2)] == [2, 3]
 
     def test_a_great_family_takes_no_time(self) -> None:
         line = {pid: one(pid, parent=pid - 1) for pid in range(1, 20_001)}

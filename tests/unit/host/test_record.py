@@ -34,7 +34,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     written = saved(tmp_path)
     assert before <= written["at"] <= time.time()
     assert written == {
-        "schema": 1, "name": "shop", "ring": "ring-1", "counter": 7, "nonce": "nonce-7", "step": "promote", "state": "proven",
+        "schema": 1, "name": "shop", "keyring": "ring-1", "counter": 7, "nonce": "nonce-7", "step": "promote", "state": "proven",
         "at": written["at"], "member": "web1", "leaked": ["cc"], **KEPT,
     }  # fmt: skip
     assert record.load(str(tmp_path), "shop") == written
@@ -77,7 +77,7 @@ def change(folder: Path, **fields: Any) -> None:
 
 
 DAMAGED: Dict[str, Any] = {
-    "ring": (..., None, 1, ["x"]), "nonce": (..., None, 1), "state": (..., None, 2), "step": (..., None, {}),
+    "keyring": (..., None, 1, ["x"]), "nonce": (..., None, 1), "state": (..., None, 2), "step": (..., None, {}),
     "counter": (..., None, "7", 7.5, True, 10**400), "at": (..., None, "x", True, float("nan"), float("inf")), "schema": (..., "1", None, 0, -1, True, 1.0, []),
     "member": (1, ["web1"]), "signs": (1, []), "workers": ("3", 2.5, True), "stopped": ([], {"bb": "x"}, {"bb": None}, 1),
     "files": ([], {"x": 1}, "x"), "linked": ([], {"x": "y"}), "leaked": ("cc", [1], {"a": "b"}),

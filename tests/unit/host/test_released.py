@@ -28,7 +28,7 @@ def record(host: Host, request: pytest.FixtureRequest) -> Dict[str, Any]:
 
 
 def visited(host: Host, counter: int, **changes: Any) -> Dict[str, Any]:
-    token = host.request().token._replace(ring="5ca1ab1e0ddba11f", counter=counter, nonce=f"n{counter}")
+    token = host.request().token._replace(keyring="5ca1ab1e0ddba11f", counter=counter, nonce=f"n{counter}")
     return host.visit(PREPARE, **{"token": token, "step": "prepare", "vouched": False, **changes})
 
 
@@ -58,7 +58,7 @@ def test_the_record_of_a_later_release_stops_a_visit_in_words(host: Host, record
     later = {**record, "schema": record["schema"] + len(RECORDS)}
     (host.state / "shop.json").write_text(json.dumps(later))
     text = host.file()
-    token = {"ring": record["ring"], "counter": record["counter"] + 1, "nonce": "next"}
+    token = {"keyring": record["keyring"], "counter": record["counter"] + 1, "nonce": "next"}
     params = {
         **host.variables,
         "order": PREPARE._asdict(),

@@ -47,7 +47,7 @@ def test_a_visit_is_asked_for_by_a_modules_parameters(host: Host, replace: Any) 
     host.proven(OLD, NEW)
     host.write(*([OLD, ALIEN] if replace else [OLD, NEW]))
     params = {
-        **host.variables, "order": PROMOTE._asdict(), "token": {"ring": "ring-1", "counter": 3, "nonce": "n3"}, "step": "promote",
+        **host.variables, "order": PROMOTE._asdict(), "token": {"keyring": "ring-1", "counter": 3, "nonce": "n3"}, "step": "promote",
         "nonce": "asked", "converge": True, "replace": replace, "secrets": SECRET, "vouched": False,
     }  # fmt: skip
     answer = answers.answer("env_keys", params, True)
@@ -225,7 +225,9 @@ def test_4_a_visit_that_is_late_or_of_another_keyring_changes_nothing(
 ) -> None:
     host.proven(OLD, NEW)
     if "token" in changes:
-        changes = {"token": host.request().token._replace(**dict(zip(("ring", "counter", "nonce"), changes["token"])))}
+        changes = {
+            "token": host.request().token._replace(**dict(zip(("keyring", "counter", "nonce"), changes["token"])))
+        }
     text, record, pids = host.file(), host.record(), host.pids()
     answer = host.visit(**changes)
     assert answer["failed"] and not answer["proven"] and not answer["changed"]
@@ -278,22 +280,22 @@ def test_9_a_host_that_is_down_is_not_changed(host: Host) -> None:
 def test_14_a_host_that_is_down_is_changed_where_it_is_urgent_and_holds_up_nobody(host: Host) -> None:
     host.proven(OLD, NEW)
     host.end()
-    urgent = PROMOTE._replace(urgent=True)
+    incident = PROMOTE._replace(incident=True)
     host.then("stop; exit 3")
-    answer = host.visit(urgent)
+    answer = host.visit(incident)
     assert answer["failed"] is False and not answer["proven"] and answer["did"]["down"] is False
     assert "the new env file stays: the application did not run with the previous settings" in answer["msg"]
     assert "nothing of the application runs, as before" in answer["msg"]
     assert host.env.read_text().count(SECRET[NEW]) == 1
     host.mend()
-    answer = host.visit(urgent)
+    answer = host.visit(incident)
     assert answer["proven"] and answer["did"]["restarted"] and holds(answer) == [[NEW, OLD]] * 4
 
 
 def test_14_a_host_that_runs_and_cannot_be_proven_fails_in_an_emergency_too(host: Host) -> None:
     host.proven(OLD, NEW)
     host.then("exit 3")
-    assert host.visit(PROMOTE._replace(urgent=True))["failed"] is True
+    assert host.visit(PROMOTE._replace(incident=True))["failed"] is True
 
 
 def test_several_env_files_are_written_in_one_visit(host: Host) -> None:

@@ -30,7 +30,7 @@ if not pathlib.Path(folder, "keeps").exists():
         pass
     pid.write_text(str(child.pid))
 """
-ADMITS = {"may_sign": [OLD_FP, NEW_FP], "known": [OLD_FP, NEW_FP], "leaked": [], "urgent": False}
+ADMITS = {"may_sign": [OLD_FP, NEW_FP], "known": [OLD_FP, NEW_FP], "leaked": [], "incident": False}
 BOTH = {"must_accept": [OLD_FP], "may_accept": [OLD_FP, NEW_FP]}
 PREPARE = Order(OLD_FP, [OLD_FP, NEW_FP], **ADMITS, **BOTH)  # type: ignore[arg-type]
 PROMOTE = Order(NEW_FP, [NEW_FP, OLD_FP], **ADMITS, must_accept=[OLD_FP, NEW_FP], may_accept=[OLD_FP, NEW_FP])  # type: ignore[arg-type]

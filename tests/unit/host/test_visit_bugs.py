@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Type
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host import age, answers, files, record, problems, visit
+from ansible_collections.phased.keys.plugins.module_utils._host import age, answers, files, problems, record, visit
 from visited import NEW, OLD, PREPARE, SECRET, Host, holds, order
 
-BACK = "the settings of before were put back, and the application runs with them"
+BACK = "the previous settings were restored, and the application runs with them"
 # None of them is ever raised on purpose.
 BUGS = [KeyError, TypeError, ValueError, IndexError, AttributeError, AssertionError, RecursionError, MemoryError]
 
@@ -107,7 +107,7 @@ def test_14_one_is_no_success_where_an_application_that_is_down_would_be_let_pas
     host.proven(OLD)
     host.end()
     fails(monkeypatch, visit.rules, "unproven", KeyError)
-    told_as_bug(host.visit(PREPARE._replace(urgent=True)), "KeyError")
+    told_as_bug(host.visit(PREPARE._replace(incident=True)), "KeyError")
 
 
 @pytest.mark.parametrize("bug", BUGS)

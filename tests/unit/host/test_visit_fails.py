@@ -101,7 +101,7 @@ def test_9_what_was_seen_and_what_to_do_are_in_the_message(host: Host) -> None:
         answer["msg"].startswith("no worker runs below pid ") and " (sleep) in two looks, and at the" in answer["msg"]
     )
     assert "What to do: see in its log why it starts none; if it may run without any, say so" in answer["msg"]
-    assert f"workers run with {OLD}, accepting {OLD}" in answer["msg"], "the same happens with the settings of before"
+    assert f"workers run with {OLD}, accepting {OLD}" in answer["msg"], "the same happens with the previous settings"
     assert answer["did"]["down"] is False
 
 
@@ -172,7 +172,7 @@ def test_6_a_key_that_comes_at_the_very_last_is_named_and_left_alone(host: Host,
 
     def text(place: files.Place, *arguments: Any) -> Any:
         texts.extend([place.path] * (place.path == str(host.env)))
-        # The visit reads it to look, to keep the settings of before, and then to rewrite it.
+        # The visit reads it to look, to keep the previous settings, and then to rewrite it.
         if place.path == str(host.env) and len(texts) == 3:
             host.write(ALIEN)
         return real(place, *arguments)

@@ -55,10 +55,10 @@ def visited(env: Path, counter: int = 2, check: bool = False, **more: Any) -> Di
     signs, accepts = (new, [new, old]) if counter % 2 == 0 else (old, [old, new])
     order = {
         "signs": signs, "accepts": accepts, "may_sign": [old, new], "must_accept": [old], "may_accept": [old, new],
-        "known": [old, new], "leaked": [], "urgent": False,
+        "known": [old, new], "leaked": [], "incident": False,
     }  # fmt: skip
     given = {
-        "converge": True, "order": order, "token": {"ring": "r1", "counter": counter, "nonce": f"n{counter}"}, "step": "promote",
+        "converge": True, "order": order, "token": {"keyring": "r1", "counter": counter, "nonce": f"n{counter}"}, "step": "promote",
         "secrets": {old: OLD, new: NEW}, "vouched": True,
     }  # fmt: skip
     return answers.answer("env_keys", asked(arguments.ENV_KEYS, env, **{**given, **more}), check)

@@ -44,7 +44,7 @@ def order(signs: str, *others: str, admits: Sequence[Tuple[str, ...]] = (), **ch
     fields: Dict[str, Any] = {
         "signs": signs, "accepts": [signs, *others], "may_sign": sorted({one[0] for one in settings}),
         "must_accept": sorted(set.intersection(*map(set, settings))), "may_accept": sorted({key for one in settings for key in one}),
-        "known": KNOWN, "leaked": [], "urgent": False,
+        "known": KNOWN, "leaked": [], "incident": False,
     }  # fmt: skip
     return Order(**{**fields, **changes})
 

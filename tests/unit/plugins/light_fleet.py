@@ -19,9 +19,9 @@ import procs
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils._host import files
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
 from ansible_collections.phased.keys.plugins.plugin_utils._new_key import new_key
 from playbook_run import Run
@@ -182,7 +182,7 @@ class Fleet:
         return self.hosts[number]
 
     def write_env(self, key: str = "", *numbers: int) -> None:
-        """Give the hosts (those of these numbers, or all) the settings of before, after lines that are not ours."""
+        """Give the hosts (those of these numbers, or all) the previous settings, after lines that are not ours."""
         for host in [self.hosts[number] for number in numbers] or self.hosts:
             host.env.write_text(OTHER_LINES)
             envfile.assign(host.env, SECRET_KEY=key or self.secret, SECRET_KEY_FALLBACKS="")
@@ -276,13 +276,13 @@ class Fleet:
         loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
         return KeyringFile(str(path or self.keyring), loader)
 
-    def ring(self) -> Dict[str, Any]:
+    def keyring(self) -> Dict[str, Any]:
         """Return the keyring, opened."""
         return self.keyring_file().load()
 
     def states(self) -> Dict[str, str]:
         """The keys of the keyring by fingerprint, with their states."""
-        return {key["fingerprint"]: key["state"] for key in self.ring()["keys"]}
+        return {key["fingerprint"]: key["state"] for key in self.keyring()["keys"]}
 
     def key(self, state: str) -> str:
         """The fingerprint of the one key in this state."""
@@ -293,19 +293,19 @@ class Fleet:
         """Open a step as the gate does once the fleet is counted."""
         key = new_key("text") if step == "prepare" else None
         soak = {"seconds": SOAK, "source": "app_keys_soak"}
-        self.keyring_file().replace(steps.open_step(self.ring(), step, time.time(), secrets.token_hex(8), key, soak))
+        self.keyring_file().replace(steps.open_step(self.keyring(), step, time.time(), secrets.token_hex(8), key, soak))
 
     def edit(self, change: Callable[[Dict[str, Any]], Any]) -> None:
         """Write the keyring with a change that is made by hand: what `change` does to it, or returns in its place."""
-        ring = self.ring()
-        self.keyring_file().replace(change(ring) or ring)
+        keyring = self.keyring()
+        self.keyring_file().replace(change(keyring) or keyring)
 
     def soak(self, state: str, seconds: float) -> None:
         """Give the one key in this state another soak."""
         key = self.key(state)
 
-        def change(ring: Dict[str, Any]) -> None:
-            rings.find(ring, key)["soak"]["seconds"] = seconds
+        def change(keyring: Dict[str, Any]) -> None:
+            keyrings.find(keyring, key)["soak"]["seconds"] = seconds
 
         self.edit(change)
 
@@ -315,11 +315,11 @@ class Fleet:
 
     def destroyed(self, key: str) -> bool:
         """Whether the secret of this key is in the keyring no longer."""
-        return rings.find(self.ring(), key)["secret"] is None
+        return keyrings.find(self.keyring(), key)["secret"] is None
 
     def events(self) -> List[str]:
         """What the journal tells, in its order."""
-        return [entry["event"] for entry in self.ring()["journal"]]
+        return [entry["event"] for entry in self.keyring()["journal"]]
 
     def join(self, number: int, key: Optional[str] = None) -> None:
         """Make a host one that joins: no member, without a record, and its image gave it this key, or nothing at all."""
@@ -330,7 +330,7 @@ class Fleet:
         if key:
             self.write_env(key, number)
             host.restart()
-        self.edit(lambda ring: ring["members"].pop(host.name) and None)
+        self.edit(lambda keyring: keyring["members"].pop(host.name) and None)
 
     def down(self, *numbers: int) -> None:
         """Reach every host over ssh, and these not at all."""
@@ -356,9 +356,9 @@ class Fleet:
         fleet was saved to before: the keyring is the one from there.
         """
         shutil.copytree(place / ".keyrings", self.keyring.parent)
-        ring = self.ring()
+        keyring = self.keyring()
         ours = {}
-        for number, key in enumerate(ring["keys"]):
+        for number, key in enumerate(keyring["keys"]):
             secret = new_key("text") if number else self.secret
             ours.update({key["fingerprint"]: fingerprint(secret), **({key["secret"]: secret} if key["secret"] else {})})
         first = min((place / "hosts").iterdir())
@@ -373,11 +373,11 @@ class Fleet:
             host.record_file.write_text(json.dumps(record))
         if older:
             shutil.copy(older / ".keyrings" / "shop.yml", self.keyring)
-            ring = self.ring()
-        ring["members"] = {
-            host.name: ring["members"].get(host.name, ring["members"][first.name]) for host in self.hosts
+            keyring = self.keyring()
+        keyring["members"] = {
+            host.name: keyring["members"].get(host.name, keyring["members"][first.name]) for host in self.hosts
         }
-        self.keyring_file().replace(json.loads(exchange(json.dumps(ring), ours)))
+        self.keyring_file().replace(json.loads(exchange(json.dumps(keyring), ours)))
         self.restart()
 
     def end(self) -> None:

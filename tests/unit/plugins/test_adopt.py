@@ -37,7 +37,7 @@ def test_adopt_makes_a_first_key_where_no_host_has_one_and_nothing_runs(new_flee
     fleet[0].env.write_text("# nothing yet\nDEBUG=off\n")
     # The host is content with a file: there is nothing to prove.
     fleet.run("adopt").ended(0).says("with a first key", "signs on 1 hosts").says("1 of 1 host have their record")
-    (key,) = fleet.ring()["keys"]
+    (key,) = fleet.keyring()["keys"]
     assert (key["state"], key["origin"], len(key["secret"])) == ("primary", "generated", 64)
     assert fleet[0].env.read_text().startswith("# nothing yet\nDEBUG=off\nSECRET_KEY=")
     assert fleet[0].has(key["fingerprint"], [])
@@ -62,17 +62,17 @@ def test_a_keyring_that_exists_is_never_overwritten_nor_made_anew_for_a_fleet_th
     before, inode = fleet.unchanged(), fleet.keyring.stat().st_ino
     fleet.run("adopt").ended(0).says("adopt: there is a keyring already", "and it is never overwritten")
     assert (fleet.unchanged(), fleet.keyring.stat().st_ino) == (before, inode)
-    ring = fleet.ring()["ring"]
+    keyring = fleet.keyring()["id"]
     fleet.keyring.unlink()
-    refused(fleet).lists("web1", f"was rolled with the keyring {ring}").lists("web2", "use that keyring")
+    refused(fleet).lists("web1", f"was rolled with the keyring {keyring}").lists("web2", "use that keyring")
 
 
 def test_an_adoption_that_was_cut_off_after_its_first_host_is_finished_by_the_next_run(after: After) -> None:
     fleet = after("adopt", ("web1", "web2", "web3"))
 
-    def cut_off(ring: Dict[str, Any]) -> None:
-        ring["step"]["closed"] = None
-        for entry in ring["members"].values():
+    def cut_off(keyring: Dict[str, Any]) -> None:
+        keyring["step"]["closed"] = None
+        for entry in keyring["members"].values():
             entry["proven"] = None
 
     fleet.edit(cut_off)

@@ -11,10 +11,10 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys
-from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, evidence, folders, membership, steady
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import PREFIX, VARIABLES
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, evidence, folders, membership, steady
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from builders import ALIEN, at, record, seen, worker
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -114,9 +114,9 @@ def test_the_incidents_tell_what_the_message_tells(advice: str, title: str) -> N
 
 
 def test_a_copy_of_the_keyring_is_told_the_same_way() -> None:
-    ring = at("promote")
-    (finding,) = proof.late(ring, {"record": {**record(ring), "counter": 99}})
-    assert names(finding.do) <= names(section("The keyring is lost"))
+    keyring = at("promote")
+    (finding,) = proof.outdated(keyring, {"record": {**record(keyring), "counter": 99}})
+    assert names(finding.advice) <= names(section("The keyring is lost"))
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_adopt_is_only_advised_where_there_is_no_keyring_or_it_is_to_be_finished
 
 
 def test_6_a_key_that_the_keyring_does_not_know_never_leads_to_adopt() -> None:
-    ring = at("promote")
-    odd = seen(ring, workers=[worker(5, ALIEN)])
-    asked = rings.order(ring)
-    found = [finding.do for finding in proof.judge(ring, asked, odd, set())] + [
+    keyring = at("promote")
+    odd = seen(keyring, workers=[worker(5, ALIEN)])
+    asked = keyrings.order(keyring)
+    found = [finding.advice for finding in proof.judge(keyring, asked, odd, set())] + [
         str(visit.plan(asked, odd, True).refuse)
     ]
     for text in found:

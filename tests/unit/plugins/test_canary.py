@@ -57,10 +57,10 @@ class Whole:
         # The keys are looked up after the run: which will be made is not known before.
         with Processes() as processes:
             self.adopted = fleet.run("adopt", "-vvvvv", "--diff", **more)
-            self.origin = fleet.ring() if fleet.keyring.exists() else {}
+            self.origin = fleet.keyring() if fleet.keyring.exists() else {}
             self.rolled = fleet.run("rollout", "-vvvvv", "--diff", **more)
         self.commands = b"\n".join(processes.seen)
-        self.new = fleet.ring()["keys"][-1]["secret"]
+        self.new = fleet.keyring()["keys"][-1]["secret"]
         self.search = Search([AWKWARD, self.new])
 
 
@@ -81,8 +81,8 @@ def test_adopt_takes_the_key_that_the_fleet_has_whatever_characters_are_in_it(wh
 
 
 def test_rollout_goes_from_adopt_to_retired_with_one_new_key(whole: Whole) -> None:
-    whole.rolled.ended(0).says("retire: 2 of 2 hosts have let go of", "nothing is in flight")
-    old, new = whole.fleet.ring()["keys"]
+    whole.rolled.ended(0).says("retire: 2 of 2 hosts have let go of", "no rollout is in progress")
+    old, new = whole.fleet.keyring()["keys"]
     assert (old["fingerprint"], old["state"], old["secret"]) == (fingerprint(AWKWARD), "retired", None)
     assert (new["fingerprint"], new["state"]) == (fingerprint(whole.new), "primary")
     assert [host.file() for host in whole.fleet.hosts] == [(fingerprint(whole.new), [fingerprint(whole.new)])] * 2

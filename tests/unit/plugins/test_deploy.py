@@ -45,9 +45,9 @@ def test_a_deploy_writes_the_file_of_a_new_host_and_mends_one_that_lacks_a_key(a
     fleet.write_env(fleet.secret, 1)
     fleet[1].restart()
     # On web3 nothing runs yet.
-    ring = fleet.ring()
-    del ring["members"]["web3"]
-    fleet.keyring_file().replace(ring)
+    keyring = fleet.keyring()
+    del keyring["members"]["web3"]
+    fleet.keyring_file().replace(keyring)
     fleet[2].stop()
     fleet[2].env.write_text("# new here\n")
     fleet[2].record_file.unlink()
@@ -57,7 +57,7 @@ def test_a_deploy_writes_the_file_of_a_new_host_and_mends_one_that_lacks_a_key(a
     assert all(host.has(new, [fleet.old]) for host in fleet.hosts)
     assert fleet[2].env.read_text().startswith("# new here\nSECRET_KEY=")
     assert fleet[2].pids() == []
-    assert sorted(fleet.ring()["members"]) == ["web1", "web2", "web3"]
+    assert sorted(fleet.keyring()["members"]) == ["web1", "web2", "web3"]
     assert fleet.states() == keys
 
 

@@ -13,7 +13,7 @@ import time
 from typing import Callable, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from light_fleet import ANSIBLE_PLAYBOOK, RUN_LIMIT, Fleet
 from playbook_run import Run, until
@@ -29,7 +29,7 @@ def leaked(key: str, confirm: bool = True) -> List[str]:
 
 def marks(fleet: Fleet, key: str) -> List[str]:
     """What a key is marked with."""
-    return rings.find(fleet.ring(), key)["marks"]
+    return keyrings.find(fleet.keyring(), key)["marks"]
 
 
 def test_without_a_terminal_an_emergency_says_what_it_costs_and_is_refused(after: After) -> None:
@@ -100,11 +100,11 @@ def test_an_emergency_names_every_key_that_it_lets_go_of_the_leaked_one_first(af
     second = fleet.key("primary")
     fleet.run("rollout", "-e", "app_keys_new=true").ended(0)
     # The second one has soaked by now as well, and goes along with the leaked one; it is the newer of the two.
-    fleet.edit(lambda ring: rings.find(ring, second)["soak"].update(seconds=0))
+    fleet.edit(lambda keyring: keyrings.find(keyring, second)["soak"].update(seconds=0))
     run = fleet.run("rollout", *leaked(fleet.old)).ended(0)
     run.says("retire is open: 1 of 1 host", f"keys {fleet.old}, {second}")
-    run.says(f"retire: 1 of 1 host have let go of {fleet.old}, {second} in every worker; nothing is in flight")
-    told = [(entry["event"], entry["key"], entry["lets_go"]) for entry in fleet.ring()["journal"][-2:]]
+    run.says(f"retire: 1 of 1 host have let go of {fleet.old}, {second} in every worker; no rollout is in progress")
+    told = [(entry["event"], entry["key"], entry["lets_go"]) for entry in fleet.keyring()["journal"][-2:]]
     assert [event for event, _key, _gone in told] == ["retire opened", "retire closed: all 1 members are proven"]
     assert [(key, gone) for _event, key, gone in told] == [(fleet.old, [fleet.old, second])] * 2
     assert fleet.holds("retired") == {"retired": [fleet.old, second]}
@@ -148,7 +148,7 @@ def test_promote_is_refused_for_a_staged_key_that_has_leaked(after: After) -> No
 
 def test_there_is_no_rollback_to_a_leaked_key(after: After) -> None:
     fleet = after("promote", ("web1",))
-    fleet.edit(lambda ring: steps.mark_compromised(ring, fleet.old, time.time()))
+    fleet.edit(lambda keyring: steps.mark_compromised(keyring, fleet.old, time.time()))
     before = fleet.unchanged()
     run = fleet.run("rollback").ended(2)
     run.says(f"the key before, {fleet.old}, is marked as compromised and never signs again", "Nothing was changed")

@@ -11,8 +11,8 @@ from typing import Any, Dict
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
 from ansible_collections.phased.keys.plugins.plugin_utils import _run_folder as run_folder
-from ansible_collections.phased.keys.plugins.plugin_utils._inventory import FleetError
 from ansible_collections.phased.keys.plugins.plugin_utils._fleet_action import unreachable
+from ansible_collections.phased.keys.plugins.plugin_utils._inventory import FleetError
 
 
 def seen(asked: float) -> Dict[str, Any]:

@@ -35,8 +35,8 @@ def test_a_keyring_copied_before_prepare_is_refused_by_every_host_after_promote(
 def test_a_keyring_from_when_adopt_was_open_writes_no_host_that_was_set_up_anew(after: After) -> None:
     """The first member by name begins with a new keyring; of a copy from that moment another member tells."""
     fleet = after("promote", keyring="adopt")
-    fleet.edit(lambda ring: [member.update(proven=None) for member in ring["members"].values()] and None)
-    fleet.edit(lambda ring: ring["step"].update(closed=None))
+    fleet.edit(lambda keyring: [member.update(proven=None) for member in keyring["members"].values()] and None)
+    fleet.edit(lambda keyring: keyring["step"].update(closed=None))
     fleet[0].record_file.unlink()
     fleet[0].stop()
     fleet[0].env.write_text("# new here\n")

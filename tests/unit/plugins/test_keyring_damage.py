@@ -19,9 +19,14 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils._host import files
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file
-from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import WITHOUT_IT, KeyringFile, KeyringFileError, NotWrittenError
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import (
+    WITHOUT_IT,
+    KeyringFile,
+    KeyringFileError,
+    NotWrittenError,
+)
 from light_fleet import PASSWORD
 
 VAULT = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
@@ -51,7 +56,7 @@ def refused(file: KeyringFile) -> str:
     """See that the keyring is refused by all who would use it, without a secret, and return what is said."""
     before = content(file) if os.path.isfile(file.path) else None
     said = set()
-    for use in (lambda: file.load("shop"), lambda: file.excerpt("shop")):
+    for use in (lambda: file.load("shop"), lambda: file.without_members("shop")):
         with pytest.raises(KeyringFileError) as error:
             use()
         said.add(str(error.value))
@@ -105,11 +110,11 @@ def noise(good: bytes) -> Iterator[Damaged]:
 def test_however_the_file_is_damaged_it_is_refused_in_our_words_or_is_the_same_keyring(
     file: KeyringFile, how: Callable[[bytes], Iterator[Damaged]]
 ) -> None:
-    good, ring, told = content(file), file.load(), 0
+    good, keyring, told = content(file), file.load(), 0
     for label, spoiled in how(good):
         Path(file.path).write_bytes(spoiled)
         try:
-            same = file.load("shop") == ring
+            same = file.load("shop") == keyring
         except KeyringFileError as error:
             told += 1
             text = str(error)
@@ -220,10 +225,10 @@ def test_a_document_that_yaml_reads_as_something_else_is_refused(file: KeyringFi
     ids=["CRLF", "without the last line's end", "with one more"],
 )
 def test_what_an_editor_does_to_line_ends_does_no_harm(file: KeyringFile, harmless: Callable[[bytes], bytes]) -> None:
-    ring, good = file.load(), content(file)
+    keyring, good = file.load(), content(file)
     Path(file.path).write_bytes(harmless(good))
-    assert file.load("shop") == ring
-    file.replace(ring)
+    assert file.load("shop") == keyring
+    file.replace(keyring)
     assert content(file).startswith(HEADER)
     assert b"\r" not in content(file)
 
@@ -240,12 +245,12 @@ def test_what_an_editor_does_to_line_ends_does_no_harm(file: KeyringFile, harmle
 def test_something_else_in_the_keyrings_place_is_named(
     file: KeyringFile, place: Callable[[Path], None], said: str
 ) -> None:
-    ring = file.load()
+    keyring = file.load()
     os.unlink(file.path)
     place(Path(file.path))
     assert said in refused(file)
     with pytest.raises(NotWrittenError, match="exists: a keyring that exists is never overwritten"):
-        file.create(ring)
+        file.create(keyring)
 
 
 def here_alone(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, fail: Callable[..., Any]) -> None:
@@ -296,25 +301,25 @@ def test_a_keyring_that_may_not_be_read_says_that_become_does_not_help(
 def test_a_keyring_that_cannot_be_written_is_as_it_was_and_it_is_said_why(
     file: KeyringFile, monkeypatch: pytest.MonkeyPatch, when: str, number: int, do: str
 ) -> None:
-    ring, before = file.load(), content(file)
+    keyring, before = file.load(), content(file)
     with monkeypatch.context() as patched:
         if when == "open":
             here_alone(patched, files.Lock, "__enter__", raising(number))
         else:
             here_alone(patched, files.os, when, raising(number))
         with pytest.raises(NotWrittenError) as error:
-            file.replace(ring)
+            file.replace(keyring)
     assert f"{file.path} cannot be written: " in error.value.why
     assert do in error.value.why
     assert str(error.value) == f"{error.value.why}. Nothing was changed"
     assert content(file) == before
-    file.replace(ring)
+    file.replace(keyring)
 
 
 def test_a_keyring_whose_folder_alone_could_not_be_flushed_is_not_said_to_be_as_it_was(
     file: KeyringFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring, fsync = file.load(), os.fsync
+    keyring, fsync = file.load(), os.fsync
 
     def fail(fd: int) -> None:
         if os.path.isdir(f"/proc/self/fd/{fd}"):
@@ -326,15 +331,15 @@ def test_a_keyring_whose_folder_alone_could_not_be_flushed_is_not_said_to_be_as_
         with pytest.raises(
             KeyringFileError, match=r"is written, and its folder could not be flushed to the disk \(Input/"
         ) as error:
-            file.replace(ring)
+            file.replace(keyring)
     assert not isinstance(error.value, NotWrittenError)
-    assert file.load()["revision"] == ring["revision"] + 1
+    assert file.load()["revision"] == keyring["revision"] + 1
 
 
 @pytest.mark.parametrize("given", [[], ["web-1", "web-2"]])
 def test_what_is_no_keyring_is_never_written(file: KeyringFile, given: Any) -> None:
     before = content(file)
-    with pytest.raises(RingError, match="members"):
+    with pytest.raises(KeyringError, match="members"):
         file.replace({**file.load(), "members": given})
     assert content(file) == before
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils._host import files
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file
 from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFileError
 from light_fleet import PASSWORD, Fleet
@@ -94,15 +94,15 @@ BAD: Dict[str, Any] = {
     "not a keyring": (text("hello: world\n"), "this is not a keyring of phased.keys"),
     "a list": (text("- 1\n"), "this is not a keyring of phased.keys"),
     "of a newer schema": (
-        plain(lambda ring: ring.update(schema=2)),
+        plain(lambda keyring: keyring.update(schema=2)),
         "the keyring has schema 2, and this release of phased.keys knows up to 1",
     ),
     "of another application": (
-        plain(lambda ring: ring.update(name="blog")),
+        plain(lambda keyring: keyring.update(name="blog")),
         "belongs to the application 'blog', not to 'shop'",
     ),
     "with two primaries": (
-        plain(lambda ring: ring["keys"][0].update(state="primary")),
+        plain(lambda keyring: keyring["keys"][0].update(state="primary")),
         "the keyring has 2 keys that are primary",
     ),
     "with an empty key": (secret(""), "is primary and has no secret: it is empty, null or not a text"),
@@ -110,7 +110,7 @@ BAD: Dict[str, Any] = {
     "with a weak key": (secret("aaaaaaaaaaaaaaaaaaaaaaaa"), "is too weak: it has 1 different characters"),
     "with a short key": (secret("abc-123-xyz"), "is too weak: it has 11 characters"),
     "with another secret": (
-        plain(lambda ring: ring["keys"][-1].update(secret="x" * 10 + "0123456789abcdefgh")),
+        plain(lambda keyring: keyring["keys"][-1].update(secret="x" * 10 + "0123456789abcdefgh")),
         "has a secret with another fingerprint: the keyring was edited or damaged",
     ),
 }
@@ -119,11 +119,11 @@ BAD: Dict[str, Any] = {
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_keyring_is_refused_and_stays_as_it_is(fleet: Fleet, bad: str) -> None:
     spoil, said = BAD[bad]
-    ring = fleet.ring()
-    secrets = [key["secret"] for key in ring["keys"]]
+    keyring = fleet.keyring()
+    secrets = [key["secret"] for key in keyring["keys"]]
     spoil(fleet)
     before = fleet.keyring.read_bytes()
-    for use in (lambda: fleet.keyring_file().load("shop"), lambda: fleet.keyring_file().replace(ring)):
+    for use in (lambda: fleet.keyring_file().load("shop"), lambda: fleet.keyring_file().replace(keyring)):
         with pytest.raises(KeyringFileError) as error:
             use()
         assert said in str(error.value)
@@ -143,7 +143,7 @@ def test_a_keyring_needs_the_vault_secret_that_it_was_written_with(fleet: Fleet,
     file = fleet.keyring_file()
     file.secrets = [(name, VaultSecret(b"another")) for name in given]
     before = fleet.keyring.read_bytes()
-    for use in (file.load, lambda: file.replace(fleet.ring())):
+    for use in (file.load, lambda: file.replace(fleet.keyring())):
         with pytest.raises(KeyringFileError, match=r".") as error:
             use()
         assert said in str(error.value)
@@ -156,14 +156,14 @@ def test_a_keyring_is_sealed_again_with_the_id_and_secret_that_opened_it(fleet: 
     fleet.keyring.write_bytes(VaultLib([("prod", mine)]).encrypt(plain_text, secret=mine, vault_id="prod"))
     file = fleet.keyring_file()
     file.secrets = [("default", VaultSecret(b"another")), ("prod", mine)]
-    ring = file.replace(file.load())
+    keyring = file.replace(file.load())
     assert fleet.keyring.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
-    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(fleet.keyring.read_bytes())) == ring
+    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(fleet.keyring.read_bytes())) == keyring
     assert fleet.keyring.stat().st_mode & 0o777 == 0o600
 
 
 def test_of_two_writers_that_read_the_same_keyring_only_the_first_writes(fleet: Fleet) -> None:
-    first, second = fleet.ring(), fleet.ring()
+    first, second = fleet.keyring(), fleet.keyring()
     fleet.keyring_file().replace(first)
     before = fleet.keyring.read_bytes()
     with pytest.raises(KeyringFileError, match="was changed by somebody else meanwhile"):
@@ -187,9 +187,9 @@ def test_a_keyring_that_is_locked_is_not_written(fleet: Fleet, monkeypatch: pyte
     with holder:
         assert holder.stdout.readline()
         with pytest.raises(KeyringFileError, match=f"is locked.*: pid {holder.pid} has held .*Nothing was changed"):
-            fleet.keyring_file().replace(fleet.ring())
+            fleet.keyring_file().replace(fleet.keyring())
     assert fleet.keyring.read_bytes() == before
-    fleet.keyring_file().replace(fleet.ring())
+    fleet.keyring_file().replace(fleet.keyring())
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "rename"])
@@ -205,29 +205,33 @@ def test_a_keyring_that_cannot_be_written_stays_whole(
             return real(*arguments, **more)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    before, ring = fleet.keyring.read_bytes(), fleet.ring()
+    before, keyring = fleet.keyring.read_bytes(), fleet.keyring()
     monkeypatch.setattr(place, name, fail)
     with pytest.raises(
         KeyringFileError,
         match=r"cannot be written: No space left on device .free some space there, and run again.\. Nothing was changed",
     ):
-        fleet.keyring_file().replace(ring)
+        fleet.keyring_file().replace(keyring)
     monkeypatch.undo()
     assert fleet.keyring.read_bytes() == before
     assert sorted(os.listdir(fleet.keyring.parent)) == [".shop.yml.lock", "shop.yml"]
 
 
 def test_something_else_in_the_keyring_s_place_is_no_keyring_and_stays(fleet: Fleet) -> None:
-    ring = fleet.ring()
+    keyring = fleet.keyring()
     fleet.keyring.unlink()
     fleet.keyring.mkdir()
-    for use in (fleet.ring, lambda: fleet.keyring_file().replace(ring), lambda: fleet.keyring_file().create(ring)):
+    for use in (
+        fleet.keyring,
+        lambda: fleet.keyring_file().replace(keyring),
+        lambda: fleet.keyring_file().create(keyring),
+    ):
         with pytest.raises(KeyringFileError, match=r"shop\.yml (cannot be read: .*Is a directory|exists)"):
             use()
     shutil.rmtree(fleet.keyring.parent)
     fleet.keyring.parent.write_text("a file where the folder should be")
     with pytest.raises(KeyringFileError, match=r"\.keyrings cannot be made: File exists\. Nothing was changed"):
-        fleet.keyring_file().create(ring)
+        fleet.keyring_file().create(keyring)
 
 
 def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(after: Callable[..., Fleet]) -> None:
@@ -262,8 +266,8 @@ def test_a_keyring_that_was_opened_once_is_not_decrypted_again(fleet: Fleet, mon
 def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     file = fleet.keyring_file()
     whole = file.load()
-    ring, names = file.excerpt("shop")
-    assert ring == membership.excerpt(whole)
+    keyring, names = file.without_members("shop")
+    assert keyring == membership.without_members(whole)
     assert [name in names for name in (*whole["members"], "web", "", '"', "\n")] == [True] * len(whole["members"]) + [
         False
     ] * 4
@@ -276,28 +280,28 @@ def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: 
         raise AssertionError("read once more")
 
     monkeypatch.setattr(files, "read_text", nobody)
-    assert file.excerpt("shop")[0] == ring
+    assert file.without_members("shop")[0] == keyring
     stranger = fleet.keyring_file()
     stranger.secrets = [("default", VaultSecret(b"another"))]
     for other, name in ((file, "till"), (stranger, "shop")):
         with pytest.raises(AssertionError, match="read once more"):
-            other.excerpt(name)
+            other.without_members(name)
     monkeypatch.undo()
     # Another version of the file, also one that is an older one again.
     before = fleet.keyring.read_bytes()
     first = next(iter(whole["members"]))
     changed = file.replace({**whole, "members": {"web9": whole["members"][first]}})
-    assert changed["revision"] == file.excerpt("shop")[0]["revision"] != ring["revision"]
-    assert ("web9" in file.excerpt("shop")[1], first in file.excerpt("shop")[1]) == (True, False)
+    assert changed["revision"] == file.without_members("shop")[0]["revision"] != keyring["revision"]
+    assert ("web9" in file.without_members("shop")[1], first in file.without_members("shop")[1]) == (True, False)
     fleet.keyring.write_bytes(before)
-    assert file.excerpt("shop")[0] == ring
+    assert file.without_members("shop")[0] == keyring
     fleet.keyring.unlink()
     with pytest.raises(KeyringFileError, match="there is no keyring at"):
-        file.excerpt("shop")
+        file.without_members("shop")
 
 
 def test_an_excerpt_is_never_written(fleet: Fleet) -> None:
     before = fleet.keyring.read_bytes()
-    with pytest.raises(RingError, match="no usable journal"):
-        fleet.keyring_file().replace(fleet.keyring_file().excerpt("shop")[0])
+    with pytest.raises(KeyringError, match="no usable journal"):
+        fleet.keyring_file().replace(fleet.keyring_file().without_members("shop")[0])
     assert fleet.keyring.read_bytes() == before

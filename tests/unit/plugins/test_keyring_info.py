@@ -38,20 +38,20 @@ def test_the_keyring_is_read_without_a_secret(after: After) -> None:
     before = fleet.unchanged()
     read(fleet).ended(0)
     assert fleet.unchanged() == before
-    info, ring = kept(fleet), fleet.ring()
+    info, keyring = kept(fleet), fleet.keyring()
     new = fleet.key("primary")
     assert (info["name"], info["signing"], info["accepted"]) == ("shop", new, [new, fleet.old])
     assert info["step"] == {
         "name": "promote",
-        "counter": ring["step"]["counter"],
+        "counter": keyring["step"]["counter"],
         "open": False,
-        "opened": ring["step"]["opened"],
-        "closed": ring["step"]["closed"],
+        "opened": keyring["step"]["opened"],
+        "closed": keyring["step"]["closed"],
     }
     assert info["members"] == ["web1", "web2"]
     assert [key["fingerprint"] for key in info["keyring"]["keys"]] == [fleet.old, new]
     text = (fleet.folder / "info.json").read_text()
-    assert not [key["secret"] for key in ring["keys"] if key["secret"] in text]
+    assert not [key["secret"] for key in keyring["keys"] if key["secret"] in text]
     # Nothing else is told than what is documented.
     assert set(info) == {"name", "signing", "accepted", "step", "members", "keyring", "changed", "failed"}
 

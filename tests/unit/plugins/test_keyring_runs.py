@@ -63,13 +63,13 @@ def test_a_disk_that_is_full_at_the_closing_count_leaves_the_step_open_and_says_
     )
     assert "Nothing was changed" not in run.text
     new = fleet.key("primary")
-    assert (fleet.ring()["step"]["name"], fleet.ring()["step"]["closed"]) == ("promote", None)
+    assert (fleet.keyring()["step"]["name"], fleet.keyring()["step"]["closed"]) == ("promote", None)
     assert all(host.has(new, [fleet.old]) for host in fleet.hosts)
     flag.unlink()
     fleet[1].mend("then")
     before = fleet.unchanged()[1]
     fleet.run("rollout", PYTHONPATH=str(patches)).ended(0).says(f"promote: 2 of 2 hosts sign with {new}")
-    assert fleet.ring()["step"]["closed"]
+    assert fleet.keyring()["step"]["closed"]
     assert fleet.unchanged()[1] == before
 
 

@@ -13,8 +13,8 @@ from typing import Any, Callable, List
 
 import envfile
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from light_fleet import Fleet, Host
 from playbook_run import until
 
@@ -76,9 +76,9 @@ def test_a_rollout_that_is_killed_in_every_phase_ends_as_the_same_rollout(after:
     kill_in(fleet, "retire")
     assert fleet.states() == {old: "dropping", new: "primary"}
     quickly(fleet)
-    fleet.run("rollout").ended(0).says("retire: 2 of 2 hosts have let go of", "nothing is in flight")
+    fleet.run("rollout").ended(0).says("retire: 2 of 2 hosts have let go of", "no rollout is in progress")
     assert fleet.states() == {old: "retired", new: "primary"}
-    assert fleet.ring()["keys"][0]["secret"] is None
+    assert fleet.keyring()["keys"][0]["secret"] is None
     assert all(host.has(new, []) for host in fleet.hosts)
     assert opened(fleet) == ["prepare opened", "promote opened", "retire opened"]
 
@@ -111,12 +111,12 @@ def test_an_adoption_that_is_killed_is_finished_by_the_next_run(
         # The one that is brought to the key of the others comes first.
         kill_when(fleet, lambda: visiting(fleet[0], "adopt"), "adopt")
         assert [host.record() for host in fleet.hosts[1:]] == [None] * 2
-    begun = fleet.ring()
+    begun = fleet.keyring()
     assert fleet.states() == {fleet.old: "retiring", new: "primary"}
-    assert rings.is_open(begun)
+    assert keyrings.is_open(begun)
     quickly(fleet)
     run = fleet.run(playbook).ended(0).says("adopt: 3 of 3 hosts have their record and hold the keys of the keyring")
-    assert fleet.ring()["ring"] == begun["ring"]
+    assert fleet.keyring()["id"] == begun["id"]
     assert fleet.states() == {fleet.old: "retiring", new: "primary"}, run.text
     assert all(host.has(new, [fleet.old]) for host in fleet.hosts)
     assert {host.record()["state"] for host in fleet.hosts} == {"proven"}
@@ -144,18 +144,18 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next_run(after: After, mom
     fleet.vars.update(LONG)
     fleet.open("promote")
     fleet.visit("--limit", "web1").ended(0)
-    lost, new = fleet.ring(), fleet.key("primary")
+    lost, new = fleet.keyring(), fleet.key("primary")
     fleet.keyring.unlink()
     slowly(fleet)
     if moment == "the keyring is written":
         kill_when(fleet, fleet.keyring.exists, "adopt", *RECOVER)
     else:
         kill_when(fleet, lambda: visiting(fleet[1], "adopt"), "adopt", *RECOVER)
-    begun = fleet.ring()
-    assert (begun["ring"], rings.is_open(begun)) == (lost["ring"], True)
+    begun = fleet.keyring()
+    assert (begun["id"], keyrings.is_open(begun)) == (lost["id"], True)
     quickly(fleet)
     fleet.run(*again).ended(0).says("adopt: 3 of 3 hosts have their record and hold the keys of the keyring")
-    assert fleet.ring()["step"]["counter"] == begun["step"]["counter"] > lost["step"]["counter"]
+    assert fleet.keyring()["step"]["counter"] == begun["step"]["counter"] > lost["step"]["counter"]
     assert fleet.states() == {fleet.old: "retiring", new: "primary"}
     assert all(host.has(new, [fleet.old]) for host in fleet.hosts)
     # Done, it is a keyring like any other: nothing is recovered in its place.
@@ -172,7 +172,7 @@ def leaked(key: str) -> List[str]:
 
 def marked(fleet: Fleet, key: str) -> bool:
     """Whether the keyring says that a key has leaked."""
-    return "compromised" in rings.find(fleet.ring(), key)["marks"]
+    return "compromised" in keyrings.find(fleet.keyring(), key)["marks"]
 
 
 def test_an_emergency_that_is_killed_at_every_turn_goes_on_without_being_asked_again(after: After) -> None:
@@ -191,7 +191,7 @@ def test_an_emergency_that_is_killed_at_every_turn_goes_on_without_being_asked_a
     assert fleet.states() == {old: "dropping", new: "primary"}
     quickly(fleet)
     fleet.run("rollout").ended(0).says(
-        f"retire: 2 of 2 hosts have let go of {old} in every worker; nothing is in flight"
+        f"retire: 2 of 2 hosts have let go of {old} in every worker; no rollout is in progress"
     )
     assert fleet.states() == {old: "retired", new: "primary"}
     assert marked(fleet, old)

@@ -46,7 +46,7 @@ def test_a_host_that_joins_in_a_deploy_gets_what_is_safe_in_that_phase(after: Af
         assert fleet.unchanged()[1]["web2"] == before["web2"]
     else:
         assert fleet[1].has(*joined)
-    assert sorted(fleet.ring()["members"]) == ["web1", "web2", "web3"]
+    assert sorted(fleet.keyring()["members"]) == ["web1", "web2", "web3"]
     assert fleet.states() == keys
     assert fleet.unchanged()[1]["web1"] == before["web1"]
 
@@ -65,7 +65,7 @@ def test_a_host_that_joins_in_the_middle_of_a_rollout_is_brought_along_by_the_ne
     fleet.run("promote").ended(2).lists("web2", "has no record of a visit")
     fleet.run("rollout").ended(0).says("promote: 2 of 2 hosts sign with")
     assert all(host.has(fleet.key("primary"), [fleet.old]) for host in fleet.hosts)
-    assert fleet.ring()["members"]["web2"]["proven"] == fleet.ring()["step"]["counter"]
+    assert fleet.keyring()["members"]["web2"]["proven"] == fleet.keyring()["step"]["counter"]
 
 
 @pytest.mark.parametrize("image", ["no key", "a key that the backup admits"])
@@ -107,7 +107,7 @@ def test_a_host_that_left_the_inventory_is_missed_until_it_is_released_by_name(a
     run.lists("web2", "its workers may", "release it", "with -e app_keys_release=web2")
     assert fleet.unchanged() == before
     fleet.run("promote", "-e", "app_keys_release=web2").ended(0).says("promote: 1 of 1 host sign with")
-    assert list(fleet.ring()["members"]) == ["web1"]
+    assert list(fleet.keyring()["members"]) == ["web1"]
     assert "released" in fleet.events()
     # Back again it joins, with what it had when it left.
     fleet.host_vars["web2"] = gone

@@ -9,7 +9,7 @@ import signal
 from typing import Callable
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from light_fleet import Fleet
 from playbook_run import until
 
@@ -32,7 +32,7 @@ def test_a_key_with_a_short_soak_is_retired_during_the_long_soak_of_an_older_one
     fleet.run("rollout").ended(0).says("retire: waiting for the soak: retire is due in")
     assert fleet.unchanged() == before
     fleet.soak("retiring", 0)
-    fleet.run("rollout").ended(0).says(f"have let go of {old}", "nothing is in flight")
+    fleet.run("rollout").ended(0).says(f"have let go of {old}", "no rollout is in progress")
     assert fleet.states() == {old: "retired", second: "retired", third: "primary"}
     assert fleet[0].has(third, [])
 
@@ -51,9 +51,9 @@ def test_three_rollouts_during_one_soak_are_accepted_side_by_side_and_those_that
     assert len(set(signed)) == 4
     assert fleet[0].has(signed[3], signed[:3])
 
-    def over(ring: rings.Ring) -> None:
+    def over(keyring: keyrings.Keyring) -> None:
         for number in (0, 2):
-            rings.find(ring, signed[number])["soak"]["seconds"] = 0
+            keyrings.find(keyring, signed[number])["soak"]["seconds"] = 0
 
     fleet.edit(over)
     fleet.run("rollout").ended(0)
@@ -72,7 +72,7 @@ def test_a_soak_that_is_longer_on_the_hosts_own_clock_is_waited_for(after: After
     host.env.write_text(text)
     host.restart()
     fleet.soak("retiring", 30)
-    fleet.edit(lambda ring: rings.find(ring, fleet.old)["times"].update(soaking="2020-01-01T00:00:00Z"))
+    fleet.edit(lambda keyring: keyrings.find(keyring, fleet.old)["times"].update(soaking="2020-01-01T00:00:00Z"))
     fleet.run("retire").ended(0).says("retire: waiting for the soak on 1 of 1 hosts").lists("web1", "another tool")
     assert fleet.states()[fleet.old] == "retiring"
 

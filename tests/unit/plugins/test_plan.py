@@ -65,7 +65,7 @@ def test_a_check_in_the_middle_of_a_phase_says_who_is_left_and_what_would_change
 def test_a_check_does_not_close_a_step_that_only_has_to_be_counted(after: After) -> None:
     fleet = after("prepare", ("web1",))
     # The run before was killed after the last visit.
-    fleet.edit(lambda ring: ring["step"].update(closed=None))
+    fleet.edit(lambda keyring: keyring["step"].update(closed=None))
     checked(fleet, "prepare").says("prepare: 1 of 1 host accept")
 
 
@@ -84,7 +84,7 @@ def test_a_check_fails_where_the_run_itself_would_be_refused(after: After) -> No
     [
         ("prepare", "next: promote is next: run phased.keys.rollout, or phased.keys.promote"),
         ("promote", "next: retire is due in 5"),
-        ("retire", "next: nothing is in flight; the next rollout is due at 20"),
+        ("retire", "next: no rollout is in progress; the next rollout is due at 20"),
     ],
 )
 def test_the_status_says_for_every_host_what_it_holds_and_what_comes_next(after: After, step: str, said: str) -> None:

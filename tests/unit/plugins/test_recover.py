@@ -51,16 +51,16 @@ def test_a_keyring_that_is_lost_in_any_phase_is_rebuilt_from_the_fleet(after: Af
         fleet.open(open_step)
         fleet.visit("--limit", "web1").ended(0)
         assert fleet[0].file() != fleet[1].file()
-    lost = fleet.ring()
+    lost = fleet.keyring()
     keys = {"old": fleet.old, "new": next((key for key in fleet.states() if key != fleet.old), "")}
     fleet.keyring.unlink()
     said = f"{len(names)} of {len(names)} hosts have their record and hold the keys of the keyring"
     fleet.run("adopt", *RECOVER).ended(0).says(said)
     signs, accepts = AFTER[phase]
     assert all(host.has(keys[signs], [keys[key] for key in accepts]) for host in fleet.hosts)
-    ring = fleet.ring()
-    assert ring["ring"] == lost["ring"]
-    assert ring["step"]["counter"] > lost["step"]["counter"]
+    keyring = fleet.keyring()
+    assert keyring["id"] == lost["id"]
+    assert keyring["step"]["counter"] > lost["step"]["counter"]
     assert fleet.holds("primary", "retiring") == {
         "primary": [keys[signs]], "retiring": [keys[key] for key in accepts],
     }  # fmt: skip
@@ -96,9 +96,9 @@ def test_a_lost_keyring_is_rebuilt_only_when_that_is_asked_for_and_one_that_is_t
     before = fleet.unchanged()
     fleet.run("adopt", *RECOVER).ended(2).says("there is a keyring, ", "and it is never overwritten. If it is a copy")
     assert fleet.unchanged() == before
-    ring = fleet.ring()["ring"]
+    keyring = fleet.keyring()["id"]
     fleet.keyring.unlink()
-    run = fleet.run("adopt").ended(2).lists("web1", f"was rolled with the keyring {ring}")
+    run = fleet.run("adopt").ended(2).lists("web1", f"was rolled with the keyring {keyring}")
     run.lists("web1", "set app_keys_keyring to its path", "if it is lost, give -e", "app_keys_recover=true")
     assert not fleet.keyring.exists()
     assert fleet.unchanged()[1] == before[1]
@@ -116,7 +116,7 @@ def test_a_recovery_needs_every_host(after: After) -> None:
 def test_hosts_of_two_keyrings_are_not_recovered_as_one(after: After) -> None:
     fleet = after("adopt")
     record = fleet[1].record_file
-    record.write_text(record.read_text().replace(fleet.ring()["ring"], "0123456789abcdef"))
+    record.write_text(record.read_text().replace(fleet.keyring()["id"], "0123456789abcdef"))
     fleet.keyring.unlink()
     run = fleet.run("adopt", *RECOVER).ended(2).says("Nothing was written.")
     run.lists("web1", "was rolled with the keyring").lists("web2", "keyring 0123456789abcdef")
@@ -124,7 +124,7 @@ def test_hosts_of_two_keyrings_are_not_recovered_as_one(after: After) -> None:
 
 def keyrings(fleet: Fleet) -> List[str]:
     """The ids of the keyrings that hosts have records of."""
-    return sorted({host.record()["ring"] for host in fleet.hosts if host.record()})
+    return sorted({host.record()["keyring"] for host in fleet.hosts if host.record()})
 
 
 @pytest.mark.parametrize("found", ["no key yet", slow("a rotation by hand")])
@@ -154,10 +154,10 @@ def test_of_two_adoptions_at_once_one_wins_and_the_other_changes_no_host(
     said = [run.communicate(timeout=100)[0] for run in runs]
     assert sorted(run.returncode for run in runs) == [0, 2], "\n".join(said)
     won = [run.returncode for run in runs].index(0)
-    ring = fleet.keyring_file(paths[won]).load()
-    assert keyrings(fleet) == [ring["ring"]]
-    (signs,) = [key["fingerprint"] for key in ring["keys"] if key["state"] == "primary"]
-    accepts = [key["fingerprint"] for key in ring["keys"] if key["state"] == "retiring"]
+    keyring = fleet.keyring_file(paths[won]).load()
+    assert keyrings(fleet) == [keyring["id"]]
+    (signs,) = [key["fingerprint"] for key in keyring["keys"] if key["state"] == "primary"]
+    accepts = [key["fingerprint"] for key in keyring["keys"] if key["state"] == "retiring"]
     assert all(host.has(signs, accepts) for host in fleet.hosts)
     assert "another keyring" in said[1 - won]
     before = fleet.unchanged()

@@ -33,7 +33,7 @@ def sick(walk: Walk, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Any]
     fleet = Fleet(tmp_path_factory.mktemp("sick") / "fleet", ("web1", "web2", "web3", "web4"))
     try:
         fleet.take(walk.places["prepare"])
-        # One worker of web1 was started again with the settings of before prepare.
+        # One worker of web1 was started again with the previous settings prepare.
         fleet[0].tell("stale", f"SECRET_KEY='{fleet.secret}' SECRET_KEY_FALLBACKS=")
         fleet[0].restart()
         (stale,) = [pid for pid in fleet[0].pids() if len(fleet[0].given(pid).accepts) == 1]

@@ -60,7 +60,7 @@ def test_a_rollout_withdraws_the_key_of_a_rollback_once_it_has_soaked(after: Aft
     fleet = after("promote")
     new = fleet.key("primary")
     fleet.run("rollback").ended(0)
-    fleet.run("rollout").ended(0).says("withdraw: 2 of 2 hosts have let go of", new, "nothing is in flight")
+    fleet.run("rollout").ended(0).says("withdraw: 2 of 2 hosts have let go of", new, "no rollout is in progress")
     assert fleet.states() == {fleet.old: "primary", new: "withdrawn"}
     assert fleet.destroyed(new)
     assert all(host.has(fleet.old, []) for host in fleet.hosts)
@@ -116,7 +116,7 @@ def test_a_rollback_does_not_pass_over_a_host_that_may_not_accept_the_old_key(af
     fleet = after("promote")
     fleet.down(1)
     # web2 came by itself later, and has never been proven.
-    fleet.edit(lambda ring: ring["members"]["web2"].update(proven=None))
+    fleet.edit(lambda keyring: keyring["members"]["web2"].update(proven=None))
     before = fleet.unchanged()
     fleet.run("rollback").ended(2).says("rollback is not safe yet").lists("web2", "unreachable")
     fleet.host_vars.pop("web2")

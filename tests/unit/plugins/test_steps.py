@@ -17,10 +17,10 @@ After = Callable[..., Fleet]
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("adopt", "have their record and hold the keys of the keyring; nothing is in flight"),
+        ("adopt", "have their record and hold the keys of the keyring; no rollout is in progress"),
         ("prepare", "every worker; promote is next: run phased.keys.rollout, or phased.keys.promote"),
         ("promote", "in every worker; retire is due in"),
-        ("retire", "in every worker; nothing is in flight"),
+        ("retire", "in every worker; no rollout is in progress"),
     ],
 )
 def test_each_step_ends_with_a_count_of_the_fleet_and_says_what_is_next(walk: Walk, step: str, said: str) -> None:
@@ -43,7 +43,7 @@ def test_every_host_signs_and_accepts_what_its_step_says(after: After) -> None:
 
 def test_a_whole_rollout_leaves_one_new_key_and_destroys_the_old_secret(after: After) -> None:
     fleet = after("retire")
-    old, new = fleet.ring()["keys"]
+    old, new = fleet.keyring()["keys"]
     assert (old["fingerprint"], old["state"], old["secret"]) == (fleet.old, "retired", None)
     assert (new["state"], new["origin"]) == ("primary", "generated")
 
@@ -57,11 +57,11 @@ def test_only_our_settings_change_in_the_env_file(after: After) -> None:
 
 
 def test_the_journal_tells_every_step_and_that_the_application_was_trusted(after: After) -> None:
-    ring = after("retire").ring()
-    events = [entry["event"] for entry in ring["journal"]]
+    keyring = after("retire").keyring()
+    events = [entry["event"] for entry in keyring["journal"]]
     for step in ("prepare", "promote", "retire"):
         assert events.index(f"{step} opened") < events.index(f"{step} closed: all 2 members are proven")
-    assert ring["app_check"]["how"] == "trust"
+    assert keyring["app_check"]["how"] == "trust"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_key_without_a_soak_is_let_go_of_without_another_survey(after: After, 
     """The visits that promoted have shown all that is asked; after a real soak the hosts are asked again."""
     fleet = after("adopt", ("web1",))
     fleet.vars.update(app_keys_soak=soak)
-    run = fleet.run("rollout").ended(0).says("retire: 1 of 1 host", "have let go of", "nothing is in flight")
+    run = fleet.run("rollout").ended(0).says("retire: 1 of 1 host", "have let go of", "no rollout is in progress")
     assert run.text.count("TASK [Bring what was seen to the gate]") == surveys
 
 

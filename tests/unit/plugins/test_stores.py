@@ -38,7 +38,7 @@ class Elsewhere(Store):
     def _refuse(self, *_given: Any, **_more: Any) -> Any:
         raise NotImplementedError
 
-    exists = load = excerpt = ready = create = replace = _refuse
+    exists = load = without_members = ready = create = replace = _refuse
 
 
 def test_one_entry_is_a_store(monkeypatch: pytest.MonkeyPatch) -> None:

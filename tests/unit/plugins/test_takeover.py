@@ -34,7 +34,7 @@ def test_a_fallback_that_is_left_over_on_some_hosts_soaks_on_all_of_them_and_is_
     run.says(f"some hosts do not accept {fleet.old} yet, and will")
     assert fleet.states() == {fleet.old: "retiring", new: "primary"}
     assert all(host.has(new, [fleet.old]) for host in fleet.hosts)
-    assert {key["origin"] for key in fleet.ring()["keys"]} == {"adopted"}
+    assert {key["origin"] for key in fleet.keyring()["keys"]} == {"adopted"}
     # It is a rollout that is finished, and not a reason to begin another.
     fleet.run("rollout").ended(0)
     assert fleet.states() == {fleet.old: "retired", new: "primary"}
@@ -93,5 +93,5 @@ def test_a_weak_key_is_adopted_only_when_asked_for_and_is_to_be_rolled_at_once(n
     run = fleet.run("adopt", "-e", "app_keys_allow_weak=true").ended(0)
     run.says(f"{fingerprint(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
     assert weak not in run.text
-    (key,) = fleet.ring()["keys"]
+    (key,) = fleet.keyring()["keys"]
     assert (key["marks"], key["state"]) == (["weak"], "primary")

@@ -56,7 +56,7 @@ def test_a_rollout_starts_by_itself_once_the_last_one_is_older_than_max_age(afte
     fleet = after("retire", ("web1",))
     fleet.vars.update(app_keys_soak="1h", app_keys_wait="0s", app_keys_max_age="30d")
     last = fleet.key("primary")
-    fleet.edit(lambda ring: ring["step"].update(closed="2020-01-01T00:00:00Z"))
+    fleet.edit(lambda keyring: keyring["step"].update(closed="2020-01-01T00:00:00Z"))
     fleet.run("rollout").ended(0).says("promote: 1 of 1 host sign with")
     assert fleet.states()[last] == "retiring"
     assert fleet[0].has(fleet.key("primary"), [last])

@@ -78,7 +78,7 @@ def test_a_visit_that_cannot_be_proven_says_what_was_seen(after: After) -> None:
     assert (fleet[1].pids(), fleet[2].pids()) == (kept, [])
     # A diff shows fingerprints.
     run.says(f"+{fleet[3].env}: signs {fleet.old}, accepts {fleet.old} {fleet.key('staged')}")
-    secrets = [key["secret"] for key in fleet.ring()["keys"]]
+    secrets = [key["secret"] for key in fleet.keyring()["keys"]]
     assert not [secret for secret in secrets if secret in run.text]
 
 
@@ -88,7 +88,7 @@ def test_no_later_batch_begins_after_a_visit_that_was_not_proven(after: After) -
     fleet[1].tell("broken", "once")
     before = fleet.unchanged()
     run = fleet.run("prepare").ended(2)
-    run.says("prepare stops here: ", " of 4 hosts accept").lists("web2", "the restart command: exit code 1", "mend it")
+    run.says("prepare stops here: ", " of 4 hosts accept").lists("web2", "the restart command: exit code 1", "fix it")
     assert fleet.unchanged()[1]["web4"] == before[1]["web4"]
 
 

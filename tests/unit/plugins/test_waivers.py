@@ -30,7 +30,7 @@ def gone(fleet: Fleet) -> None:
 def waived(fleet: Fleet, seconds: float) -> None:
     """Set web2 aside, as a run before did, until so many seconds from now."""
     now = time.time()
-    fleet.edit(lambda ring: membership.waive(ring, ["web2"], "disk failed", 3600, now - 3600 + seconds))
+    fleet.edit(lambda keyring: membership.waive(keyring, ["web2"], "disk failed", 3600, now - 3600 + seconds))
 
 
 def test_a_rollout_goes_through_without_a_waived_host_and_the_host_is_visited_when_it_is_back(after: After) -> None:
@@ -41,7 +41,7 @@ def test_a_rollout_goes_through_without_a_waived_host_and_the_host_is_visited_wh
     run.says("retire: 1 of 2 hosts have let go of", ASIDE, "asserted to serve no traffic (disk failed)")
     assert fleet[0].has(new, [])
     assert fleet[1].file() == was
-    (told,) = [entry for entry in fleet.ring()["journal"] if entry["event"].startswith("waived")]
+    (told,) = [entry for entry in fleet.keyring()["journal"] if entry["event"].startswith("waived")]
     assert (told["members"], told["reason"]) == (["web2"], "disk failed")
     # web2 still signs with the old key: whoever mends it may need that.
     assert fleet.states() == {fleet.old: "retired", new: "primary"}
@@ -53,7 +53,7 @@ def test_a_rollout_goes_through_without_a_waived_host_and_the_host_is_visited_wh
     fleet[1].restart()
     fleet.run("rollout").ended(0).says("2 of 2 hosts have let go of")
     assert fleet[1].has(new, [])
-    assert fleet.ring()["waivers"] == []
+    assert fleet.keyring()["waivers"] == []
     assert fleet.destroyed(fleet.old)
     assert "answers again: its waiver has ended" in fleet.events()
 
@@ -76,7 +76,7 @@ def test_a_waiver_does_not_hide_a_host_that_answers(after: After) -> None:
     run = fleet.run("promote", *extra(WAIVE)).ended(2).says("promote is not safe yet: 1 of 2 hosts accept")
     run.lists("web2", "no worker runs, and at the last visit there were 3")
     assert fleet.unchanged()[1] == before
-    assert fleet.ring()["step"]["name"] == "prepare"
+    assert fleet.keyring()["step"]["name"] == "prepare"
 
 
 def test_a_waiver_that_has_run_out_blocks_again_and_says_so(after: After) -> None:
@@ -116,4 +116,4 @@ def test_a_fleet_of_which_everybody_is_waived_is_not_proven(after: After) -> Non
     run = fleet.run("promote", *extra({**WAIVE, "app_keys_waive": "web1,web2"}))
     run.ended(-1).says("promote is not safe yet: 0 of 2 hosts")
     assert fleet.unchanged()[1] == before
-    assert fleet.ring()["step"]["name"] == "prepare"
+    assert fleet.keyring()["step"]["name"] == "prepare"

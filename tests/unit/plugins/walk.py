@@ -50,7 +50,7 @@ class Walk:
             fleet.restart()
             for step in ("adopt", "prepare", "promote", "retire"):
                 if step == "retire":
-                    time.sleep(max(0.0, soak.next_due(fleet.ring()) - time.time()))
+                    time.sleep(max(0.0, soak.next_due(fleet.keyring()) - time.time()))
                 self._runs[step] = fleet.run(step)
                 if self._runs[step].code:
                     break

@@ -3,7 +3,7 @@
 """Situations for the tests of the rules: keyrings at a step, and the evidence of hosts.
 
 Every builder makes what is in order; a test says only what is not. `at("promote")` is a keyring with
-promote open, `at("promoted")` the same with promote closed. `seen(ring)` is a host that does exactly
+promote open, `at("promoted")` the same with promote closed. `seen(keyring)` is a host that does exactly
 what the keyring's open step asks.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Count, Looks, Survey
 
 T0 = 1_700_000_000.0
@@ -43,38 +43,38 @@ def adopt(members: Sequence[str] = FLEET, secrets: Sequence[str] = (SECRETS[1],)
     )  # fmt: skip
 
 
-def opened(ring: Mapping[str, Any], step: str, now: float, number: int = 2) -> Dict[str, Any]:
+def opened(keyring: Mapping[str, Any], step: str, now: float, number: int = 2) -> Dict[str, Any]:
     """The keyring with `step` open; prepare stages the key `SECRETS[number]`."""
     key = SECRETS[number] if step == "prepare" else None
-    nonce = f"n{ring['step']['counter'] + 1}"
-    return steps.open_step(dict(ring), step, now, nonce, key, SOAK if step in ("promote", "rollback") else None)
+    nonce = f"n{keyring['step']['counter'] + 1}"
+    return steps.open_step(dict(keyring), step, now, nonce, key, SOAK if step in ("promote", "rollback") else None)
 
 
 def at(name: str, members: Sequence[str] = FLEET) -> Dict[str, Any]:
     """The keyring of a first rollout from OLD to NEW: at an open step, or after it ("promoted")."""
     last = DONE.get(name, name)
-    ring = adopt(members)
+    keyring = adopt(members)
     for step in next_step.ROLLOUT:
         if step != "adopt":
-            ring = opened(ring, step, OPENED[step])
+            keyring = opened(keyring, step, OPENED[step])
         if step == last and name not in DONE:
-            return ring
-        ring = steps.close_step(ring, CLOSED[step])
+            return keyring
+        keyring = steps.close_step(keyring, CLOSED[step])
         if step == last:
-            return ring
+            return keyring
     raise AssertionError(name)
 
 
-def rolled(ring: Mapping[str, Any], now: float, number: int) -> Dict[str, Any]:
+def rolled(keyring: Mapping[str, Any], now: float, number: int) -> Dict[str, Any]:
     """The keyring after prepare and promote of one more key, each closed at `now`."""
     for step in ("prepare", "promote"):
-        ring = steps.close_step(opened(ring, step, now, number), now)
-    return dict(ring)
+        keyring = steps.close_step(opened(keyring, step, now, number), now)
+    return dict(keyring)
 
 
-def states(ring: Mapping[str, Any]) -> Dict[str, str]:
+def states(keyring: Mapping[str, Any]) -> Dict[str, str]:
     """The state of each key, by fingerprint."""
-    return {key["fingerprint"]: key["state"] for key in ring["keys"]}
+    return {key["fingerprint"]: key["state"] for key in keyring["keys"]}
 
 
 def trouble(kind: str) -> Dict[str, str]:
@@ -133,39 +133,40 @@ def unit(
     return {**entry, "on_demand": False, "restart_delay": 0.1, "sources": [], **changes}
 
 
-def record(ring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
+def record(keyring: Mapping[str, Any], /, **changes: Any) -> Dict[str, Any]:
     """What a host remembers after a proven visit of the open step."""
-    order = rings.order(dict(ring))
-    token = rings.token(dict(ring))
+    order = keyrings.order(dict(keyring))
+    token = keyrings.token(dict(keyring))
     return {
-        "schema": 1, "name": ring["name"], "ring": token.ring, "counter": token.counter, "nonce": token.nonce,
-        "step": ring["step"]["name"], "state": "proven", "at": T0, "signs": order.signs, "workers": 2, "stopped": {},
+        "schema": 1, "name": keyring["name"], "keyring": token.keyring, "counter": token.counter, "nonce": token.nonce,
+        "step": keyring["step"]["name"], "state": "proven", "at": T0, "signs": order.signs, "workers": 2, "stopped": {},
         "files": {PATH: identity(T0 - 2 * DAY)}, "leaked": [], "linked": {}, "stamps": {}, "pools": [0, 0], "uids": [],
         "member": None, **changes,
     }  # fmt: skip
 
 
-def seen(ring: Mapping[str, Any], *keys: str, **changes: Any) -> Dict[str, Any]:
+def seen(keyring: Mapping[str, Any], *keys: str, **changes: Any) -> Dict[str, Any]:
     """The evidence of a host whose file and two workers hold `keys`, or else what the open step asks.
 
     It does not tell where its record is (`state`), for two hosts have to differ in that.
     """
-    order = rings.order(dict(ring))
+    order = keyrings.order(dict(keyring))
     held = keys or tuple(order.accepts)
     entry = {
         "nonce": NONCE, "asked": 1000.0, "now": T0, "ticks": 10**6, "machine": "boot-1/4026531836", "proof": "environ",
         "workers": [worker(101, *held), worker(102, *held)], "files": [env_file(*held)], "others": [], "units": [unit()],
-        "settled": True, "unsettled": [], "visit": None, "record": record(ring), "record_of": None, "state": "",
+        "settled": True, "unsettled": [], "visit": None, "record": record(keyring), "record_of": None, "state": "",
         "restart": "shop.service", **changes,
     }  # fmt: skip
     entry["workers"] = [{"by": entry["proof"], **one} for one in entry["workers"]]
     return {"lasting": len(entry["workers"]), "pools": pools.pools(entry["workers"]), **entry}
 
 
-def idle(ring: Mapping[str, Any], **changes: Any) -> Dict[str, Any]:
+def idle(keyring: Mapping[str, Any], **changes: Any) -> Dict[str, Any]:
     """The evidence of a host with nothing running and no active unit."""
     return seen(
-        ring, **{"workers": [], "units": [unit("inactive", sub="dead")], "record": record(ring, workers=0), **changes}
+        keyring,
+        **{"workers": [], "units": [unit("inactive", sub="dead")], "record": record(keyring, workers=0), **changes},
     )
 
 
@@ -178,12 +179,12 @@ def outsider(pid: int = 900, signs: Optional[str] = OLD) -> Dict[str, Any]:
 
 
 def fleet_of(
-    ring: Mapping[str, Any], members: Sequence[str] = FLEET, **odd: Optional[Mapping[str, Any]]
+    keyring: Mapping[str, Any], members: Sequence[str] = FLEET, **odd: Optional[Mapping[str, Any]]
 ) -> Dict[str, Any]:
     """The evidence of a fleet in which all is well but for `odd` (`web_2=...`; None: no evidence)."""
     found: Dict[str, Any] = {}
     for number, member in enumerate(members):
-        entry = odd.get(member.replace("-", "_"), seen(ring, machine=f"boot-{number}/1", state=f"boot-{number}/2:3"))
+        entry = odd.get(member.replace("-", "_"), seen(keyring, machine=f"boot-{number}/1", state=f"boot-{number}/2:3"))
         if entry is not None:
             found[member] = dict(entry)
     return found
@@ -194,14 +195,16 @@ def survey(now: float = 1010.0, nonce: str = NONCE, max_age: float = 300.0, **ab
     return Conditions(nonce, now, max_age, {member.replace("_", "-"): text for member, text in absent.items()})
 
 
-def surveyed(ring: Any, fleet: Sequence[str], evidence: Mapping[str, Any], look: Optional[Conditions] = None) -> Survey:
+def surveyed(
+    keyring: Any, fleet: Sequence[str], evidence: Mapping[str, Any], look: Optional[Conditions] = None
+) -> Survey:
     """A fleet as a run has seen it, held against a keyring."""
-    return Survey(ring, Looks(fleet, evidence, look or survey()))
+    return Survey(keyring, Looks(fleet, evidence, look or survey()))
 
 
-def counting(ring: Any, count: Count, evidence: Optional[Mapping[str, Any]] = None, now: float = T0) -> Survey:
+def counting(keyring: Any, count: Count, evidence: Optional[Mapping[str, Any]] = None, now: float = T0) -> Survey:
     """A survey that has counted this, whatever was seen."""
-    found = surveyed(ring, FLEET, evidence or {}, survey()._replace(clock=now))
+    found = surveyed(keyring, FLEET, evidence or {}, survey()._replace(clock=now))
     found.count = count
     return found
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from builders import (
     DAY,
@@ -57,7 +57,7 @@ def judge(fleet=FLEET, look=None, default=None, **odd):
 def test_a_fleet_that_agrees_is_adopted_with_its_key():
     plan = judge()
     assert (plan.accepts, plan.source, plan.findings) == ([OLD], "web-1", {})
-    assert (plan.signing, plan.spreading, plan.gone, plan.ring, plan.counter) == ([OLD], [], [], None, 0)
+    assert (plan.signing, plan.partly_accepted, plan.gone, plan.keyring, plan.counter) == ([OLD], [], [], None, 0)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_1_unknown_is_unsafe_at_adopt_too(entry, said):
 def test_4_a_host_that_was_rolled_with_a_keyring_is_not_adopted_into_another(state):
     (finding,) = judge(web_2=host(record=record(RING, state=state))).findings["web-2"]
     assert finding.seen == "was rolled with the keyring ring-1, last at 2023-11-14T22:13:20Z"
-    assert "use that keyring" in finding.do
+    assert "use that keyring" in finding.advice
 
 
 # --- in the middle of somebody's rotation --------------------------------------
@@ -125,7 +125,7 @@ def test_hosts_that_refuse_what_others_sign_are_named_one_by_one():
     assert set(plan.findings) == set(FLEET)
     (file, *_workers) = plan.findings["web-2"]
     assert file.seen == f"/etc/shop.env signs with {NEW} and does not accept {OLD}, with which web-1 signs"
-    assert file.do == f"let it accept {OLD} too, restart it, then run phased.keys.adopt again"
+    assert file.advice == f"let it accept {OLD} too, restart it, then run phased.keys.adopt again"
     assert (plan.accepts, plan.source) == ((), None)
 
 
@@ -143,16 +143,16 @@ def test_a_host_whose_workers_and_file_do_not_accept_each_other_is_refused(entry
 
 
 @pytest.mark.parametrize(
-    "odd, signs, spreading",
+    "odd, signs, partly_accepted",
     [
         # Taught to some hosts, or let go of on some: every host is to accept it, and it soaks.
         ({"web_2": host(OLD, NEW)}, OLD, [NEW]),
         ({"web_1": host(OLD, NEW), "web_2": host(OLD, NEW)}, OLD, [NEW]),
     ],
 )
-def test_a_key_that_some_hosts_accept_besides_is_taught_to_all(odd, signs, spreading):
+def test_a_key_that_some_hosts_accept_besides_is_taught_to_all(odd, signs, partly_accepted):
     plan = judge(**odd)
-    assert (plan.findings, plan.accepts, plan.spreading) == ({}, [signs, NEW], spreading)
+    assert (plan.findings, plan.accepts, plan.partly_accepted) == ({}, [signs, NEW], partly_accepted)
 
 
 def both(signs, accepts, changed=1.0, **changes):
@@ -172,7 +172,7 @@ def test_hosts_that_sign_with_different_keys_that_all_accept_go_where_most_are_o
     fleet = FLEET[: len(hosts)]
     plan = judge(fleet, **{member.replace("-", "_"): entry for member, entry in zip(fleet, hosts)})
     assert (plan.findings, plan.accepts[0], plan.signing) == ({}, signs, sorted([OLD, NEW]))
-    assert "some hosts sign with" in adoption.standing(plan)
+    assert "some hosts sign with" in adoption.taken_over(plan)
 
 
 def test_where_nothing_else_tells_the_newest_file_does_and_not_that_of_the_other_key():
@@ -189,23 +189,23 @@ def test_where_nothing_else_tells_the_newest_file_does_and_not_that_of_the_other
         ({}, ""),
         ({"signing": [OLD]}, ""),
         ({"signing": [OLD, NEW, NEXT]}, f"some hosts sign with {NEW}, {NEXT}, and will sign with {OLD}"),
-        ({"spreading": [NEW, NEXT]}, f"some hosts do not accept {NEW}, {NEXT} yet, and will"),
+        ({"partly_accepted": [NEW, NEXT]}, f"some hosts do not accept {NEW}, {NEXT} yet, and will"),
         ({"gone": [NEW]}, f"some hosts still accept {NEW}, and will not any more"),
         (
-            {"signing": [NEW, OLD], "spreading": [NEXT], "gone": [FP[4]]},
+            {"signing": [NEW, OLD], "partly_accepted": [NEXT], "gone": [FP[4]]},
             f"some hosts sign with {NEW}, and will sign with {OLD}; some hosts do not accept {NEXT} yet, and will; "
             f"some hosts still accept {FP[4]}, and will not any more",
         ),
     ],
 )
 def test_it_is_said_in_what_state_a_fleet_is_taken_over(changes, said):
-    assert adoption.standing(adoption.Adoption(accepts=[OLD], **changes)) == said
+    assert adoption.taken_over(adoption.Adoption(accepts=[OLD], **changes)) == said
 
 
 def test_what_a_takeover_lists_stands_in_one_order():
     keys = [FP[number] for number in (7, 6, 5, 4, 3)]
     plan = judge(web_1=host(OLD, *keys))
-    assert (plan.accepts, plan.spreading) == ([OLD, *sorted(keys)], sorted(keys))
+    assert (plan.accepts, plan.partly_accepted) == ([OLD, *sorted(keys)], sorted(keys))
     everywhere = [both(key, OLD) for key in (OLD, *keys)]
     for entry in everywhere:
         for holder in [*entry["files"], *entry["workers"]]:
@@ -217,7 +217,7 @@ def test_what_a_takeover_lists_stands_in_one_order():
 def test_keys_that_no_single_host_holds_cannot_be_read():
     plan = judge(web_1=host(OLD, NEW), web_2=host(OLD, NEXT))
     assert set(plan.findings) == set(FLEET)
-    assert "give one host all of" in plan.findings["web-1"][0].do
+    assert "give one host all of" in plan.findings["web-1"][0].advice
     assert texts(plan.findings, "web-1") == [f"signs with {OLD} and accepts {NEW}"]
     assert texts(plan.findings, "web-3") == [f"signs with {OLD}"]
 
@@ -225,7 +225,7 @@ def test_keys_that_no_single_host_holds_cannot_be_read():
 def start(plan, secrets):
     return steps.Start(
         secrets=[secrets[key] for key in plan.accepts], origin="adopted", gone=[secrets[key] for key in plan.gone],
-        signing=plan.signing, spreading=plan.spreading, leaked=plan.leaked, counter=plan.counter + 1,
+        signing=plan.signing, partly_accepted=plan.partly_accepted, leaked=plan.leaked, counter=plan.counter + 1,
     )  # fmt: skip
 
 
@@ -233,21 +233,21 @@ def taken_over(plan):
     secrets = dict(zip(FP, SECRETS))
     form = {"framework": "django", "settings": {}}
     return steps.adopt(
-        "shop", plan.ring or "ring-1", "n9", start(plan, secrets), FLEET, form, SOAK, {"how": "trust"}, T0
+        "shop", plan.keyring or "ring-1", "n9", start(plan, secrets), FLEET, form, SOAK, {"how": "trust"}, T0
     )
 
 
 def test_while_a_takeover_is_open_all_that_was_found_is_safe_and_afterwards_only_what_is_wanted():
-    ring = taken_over(judge(web_1=both(NEW, OLD), web_2=both(OLD, NEW), web_3=host(OLD, NEW, NEXT)))
-    order = rings.order(ring)
+    keyring = taken_over(judge(web_1=both(NEW, OLD), web_2=both(OLD, NEW), web_3=host(OLD, NEW, NEXT)))
+    order = keyrings.order(keyring)
     assert (order.signs, set(order.accepts)) == (OLD, {OLD, NEW, NEXT})
     for signs, accepts in ((NEW, [NEW, OLD]), (OLD, [OLD, NEW]), (OLD, [OLD, NEW, NEXT])):
         assert order.admits(signs, accepts)
     assert not order.admits(OLD, [OLD])
-    order = rings.order(steps.close_step(ring, T0 + 60))
+    order = keyrings.order(steps.close_step(keyring, T0 + 60))
     assert not order.admits(NEW, [NEW, OLD, NEXT])
     assert not order.admits(OLD, [OLD, NEW])
-    assert rings.check(ring) == ring
+    assert keyrings.check(keyring) == keyring
 
 
 # --- a keyring that was lost ---------------------------------------------------
@@ -265,10 +265,10 @@ def recover(**hosts):
 
 def test_7_a_lost_keyring_is_rebuilt_from_what_the_hosts_hold_a_step_later():
     plan = recover(web_1=lost("promoted"), web_2=lost("promoted"))
-    assert (plan.ring, plan.counter, plan.accepts) == ("ring-1", 3 + adoption.UNSEEN, [NEW, OLD])
-    ring = taken_over(plan)
-    assert (ring["ring"], ring["step"]["counter"]) == ("ring-1", 6)
-    assert states(ring) == {NEW: "primary", OLD: "retiring"}
+    assert (plan.keyring, plan.counter, plan.accepts) == ("ring-1", 3 + adoption.UNSEEN, [NEW, OLD])
+    keyring = taken_over(plan)
+    assert (keyring["id"], keyring["step"]["counter"]) == ("ring-1", 6)
+    assert states(keyring) == {NEW: "primary", OLD: "retiring"}
 
 
 @pytest.mark.parametrize(
@@ -310,38 +310,38 @@ def test_7_the_file_of_the_host_that_the_last_step_proved_tells_and_not_its_work
 
 
 def test_7_a_key_that_was_being_let_go_of_is_not_taught_again():
-    ring = taken_over(recover(web_1=lost("retire"), web_2=lost("promoted")))
-    order = rings.order(ring)
+    keyring = taken_over(recover(web_1=lost("retire"), web_2=lost("promoted")))
+    order = keyrings.order(keyring)
     assert (order.accepts, order.may_accept) == ([NEW], sorted([NEW, OLD]))
-    assert states(steps.close_step(ring, T0 + 60)) == {OLD: "retired", NEW: "primary"}
+    assert states(steps.close_step(keyring, T0 + 60)) == {OLD: "retired", NEW: "primary"}
 
 
 def test_7_what_had_leaked_is_still_marked():
-    ring = taken_over(recover(web_1=lost("promoted", record=record(at("promoted"), leaked=[OLD]))))
-    assert rings.find(ring, OLD)["marks"] == ["compromised"]
-    assert rings.find(ring, NEW)["marks"] == []
+    keyring = taken_over(recover(web_1=lost("promoted", record=record(at("promoted"), leaked=[OLD]))))
+    assert keyrings.find(keyring, OLD)["marks"] == ["compromised"]
+    assert keyrings.find(keyring, NEW)["marks"] == []
 
 
 def test_5_a_keyring_that_was_recovered_is_not_rolled_at_once():
-    ring = steps.close_step(taken_over(recover(web_1=lost("retired"))._replace(counter=9)), T0)
-    ring["keys"][-1]["origin"] = "recovered"
-    assert next_step.decide(ring, "prepare", "rollout", T0 + 60).do == "skip"
-    assert next_step.decide(ring, "prepare", "rollout", T0 + 2 * DAY).do == "open"
+    keyring = steps.close_step(taken_over(recover(web_1=lost("retired"))._replace(counter=9)), T0)
+    keyring["keys"][-1]["origin"] = "recovered"
+    assert next_step.decide(keyring, "prepare", "rollout", T0 + 60).action == "skip"
+    assert next_step.decide(keyring, "prepare", "rollout", T0 + 2 * DAY).action == "open"
 
 
 def test_7_hosts_of_two_keyrings_are_not_made_one():
-    other = lost("promoted", record={**record(at("promoted")), "ring": "ring-2"})
+    other = lost("promoted", record={**record(at("promoted")), "keyring": "ring-2"})
     assert texts(recover(web_1=lost("promoted"), web_2=other).findings) == ["was rolled with the keyring ring-2"]
 
 
 def test_7_without_any_record_there_is_nothing_to_recover():
     (finding,) = recover(web_1=lost("promoted", record=None)).findings["web-1"]
-    assert finding.do == "run phased.keys.adopt without app_keys_recover"
+    assert finding.advice == "run phased.keys.adopt without app_keys_recover"
 
 
 def test_7_a_lost_keyring_is_not_replaced_unasked():
     (finding,) = judge(web_2=host(record=record(RING))).findings["web-2"]
-    assert "if it is lost, give -e app_keys_recover=true" in finding.do
+    assert "if it is lost, give -e app_keys_recover=true" in finding.advice
 
 
 def test_a_worker_whose_age_no_visit_could_date_yet_is_taken_over_by_what_its_file_says():
@@ -435,11 +435,11 @@ def begun(origin):
 
 
 def test_the_same_command_goes_on_with_a_recovery_that_was_cut_off_and_with_no_other_keyring():
-    ring = begun("recovered")
-    assert adoption.recovering(ring)
-    assert not adoption.recovering(steps.close_step(ring, T0 + DAY)), "it is done"
+    keyring = begun("recovered")
+    assert adoption.recovering(keyring)
+    assert not adoption.recovering(steps.close_step(keyring, T0 + DAY)), "it is done"
     assert not adoption.recovering(begun("adopted"))
-    closed = steps.close_step(ring, T0 + DAY)
+    closed = steps.close_step(keyring, T0 + DAY)
     assert not adoption.recovering(steps.open_step(closed, "prepare", T0 + DAY, "n2", SECRETS[4])), (
         "it was rolled since"
     )

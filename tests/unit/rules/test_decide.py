@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, soak, steps
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import VARIABLES
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, soak, steps
 from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SECRETS, SOAK, adopt, at, opened, rolled, states
 
 SOON = CLOSED["promote"] + DAY
@@ -43,7 +43,7 @@ LATER = CLOSED["retire"] + HOUR
     ],
 )
 def test_3_one_step_at_a_time(name, step, now, do):
-    assert next_step.decide(at(name), step, step, now).do == do
+    assert next_step.decide(at(name), step, step, now).action == do
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,10 @@ def test_3_one_step_at_a_time(name, step, now, do):
     ],
 )
 def test_5_a_rollout_finishes_what_is_in_flight(name, now, expected):
-    ring = at(name)
-    assert [next_step.decide(ring, step, "rollout", now).do for step in ("prepare", "promote", "retire")] == expected
+    keyring = at(name)
+    assert [
+        next_step.decide(keyring, step, "rollout", now).action for step in ("prepare", "promote", "retire")
+    ] == expected
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_5_a_rollout_finishes_what_is_in_flight(name, now, expected):
 )
 def test_5_a_re_run_never_rotates_twice_unless_old_enough_or_asked(age, max_age, new, do):
     decision = next_step.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] + age, max_age, new)
-    assert decision.do == do
+    assert decision.action == do
     if do == "skip":
         assert "nothing to do" in decision.text
         assert "-e app_keys_new=true" in decision.text
@@ -92,39 +94,39 @@ def test_5_a_re_run_never_rotates_twice_unless_old_enough_or_asked(age, max_age,
 @pytest.mark.parametrize("name", ["prepare", "promote", "retire"])
 def test_5_a_new_rollout_that_is_asked_for_waits_for_the_step_in_flight(name):
     decision = next_step.decide(at(name), "prepare", "rollout", LATER, new=True)
-    assert decision.do == ("resume" if name == "prepare" else "skip")
+    assert decision.action == ("resume" if name == "prepare" else "skip")
 
 
 def test_5_asked_for_while_a_key_is_staged_no_second_is_made():
-    assert next_step.decide(at("prepared"), "prepare", "rollout", LATER, new=True).do == "skip"
+    assert next_step.decide(at("prepared"), "prepare", "rollout", LATER, new=True).action == "skip"
 
 
 def test_a_new_rollout_may_be_asked_for_during_the_soak_of_the_last():
-    assert next_step.decide(at("promoted"), "prepare", "rollout", SOON, new=True).do == "open"
+    assert next_step.decide(at("promoted"), "prepare", "rollout", SOON, new=True).action == "open"
 
 
 def test_5_a_rollout_with_a_key_that_still_soaks_has_not_ended():
     """Two keys soak; the first is retired. The last rollout is still in flight, however old its other steps are."""
-    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
-    ring = steps.close_step(opened(ring, "retire", OVER), OVER)
-    assert states(ring)[OLD] == "retired"
-    assert states(ring)[NEW] == "retiring"
-    assert next_step.decide(ring, "prepare", "rollout", OVER + 2 * DAY).do == "skip"
+    keyring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    keyring = steps.close_step(opened(keyring, "retire", OVER), OVER)
+    assert states(keyring)[OLD] == "retired"
+    assert states(keyring)[NEW] == "retiring"
+    assert next_step.decide(keyring, "prepare", "rollout", OVER + 2 * DAY).action == "skip"
 
 
 def test_10_retire_opens_for_the_key_that_is_due_while_another_soaks_on():
-    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
-    assert next_step.decide(ring, "retire", "retire", OVER - 1).do == "wait"
-    assert next_step.decide(ring, "retire", "retire", OVER).do == "open"
-    ring = steps.close_step(opened(ring, "retire", OVER), OVER)
-    assert next_step.decide(ring, "retire", "rollout", OVER + DAY).do == "wait"
-    assert next_step.decide(ring, "retire", "rollout", OVER + 10 * DAY).do == "open"
+    keyring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    assert next_step.decide(keyring, "retire", "retire", OVER - 1).action == "wait"
+    assert next_step.decide(keyring, "retire", "retire", OVER).action == "open"
+    keyring = steps.close_step(opened(keyring, "retire", OVER), OVER)
+    assert next_step.decide(keyring, "retire", "rollout", OVER + DAY).action == "wait"
+    assert next_step.decide(keyring, "retire", "rollout", OVER + 10 * DAY).action == "open"
 
 
 def test_no_retire_while_a_key_is_on_its_way_in():
-    ring = opened(at("promoted"), "prepare", OVER + 1, 3)
-    decision = next_step.decide(ring, "retire", "retire", OVER + 2)
-    assert decision.do == "refuse"
+    keyring = opened(at("promoted"), "prepare", OVER + 1, 3)
+    decision = next_step.decide(keyring, "retire", "retire", OVER + 2)
+    assert decision.action == "refuse"
     assert "a staged key is not promoted yet: run phased.keys.promote first" in decision.text
 
 
@@ -142,12 +144,12 @@ def test_a_refusal_says_what_to_do(name, step, said):
 
 
 def test_a_retire_before_the_adoption_is_complete_waits_for_a_soak_that_begins_with_it():
-    ring = adopt(secrets=SECRETS[1:3])
+    keyring = adopt(secrets=SECRETS[1:3])
     assert (
-        next_step.decide(ring, "retire", "retire", LATER).do == "open"
+        next_step.decide(keyring, "retire", "retire", LATER).action == "open"
     )  # the gate counts, and closes the adoption first
-    closed = steps.close_step(ring, LATER)
-    assert next_step.decide(closed, "retire", "retire", LATER).do == "wait"
+    closed = steps.close_step(keyring, LATER)
+    assert next_step.decide(closed, "retire", "retire", LATER).action == "wait"
 
 
 @pytest.mark.parametrize(
@@ -174,9 +176,9 @@ def test_a_step_that_is_asked_for_by_itself_and_is_done_says_so():
 
 
 def test_what_is_left_of_the_soak_is_counted_from_now():
-    ring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
-    ring = steps.close_step(opened(ring, "retire", OVER), OVER)
-    assert "in 9d" in next_step.decide(ring, "retire", "rollout", OVER + DAY).text
+    keyring = rolled(at("promoted"), CLOSED["promote"] + 10 * DAY, 3)
+    keyring = steps.close_step(opened(keyring, "retire", OVER), OVER)
+    assert "in 9d" in next_step.decide(keyring, "retire", "rollout", OVER + DAY).text
 
 
 @pytest.mark.parametrize(
@@ -186,8 +188,8 @@ def test_what_is_left_of_the_soak_is_counted_from_now():
         ("prepared", SOON, "promote is next"),
         ("promoted", SOON, "retire is due in 13d, at 2023-11-29T00:23:20Z: run phased.keys.rollout again then"),
         ("promoted", OVER, "the soak is over"),
-        ("retired", LATER, "nothing is in flight"),
-        ("adopted", SOON, "nothing is in flight"),
+        ("retired", LATER, "no rollout is in progress"),
+        ("adopted", SOON, "no rollout is in progress"),
     ],
 )
 def test_what_comes_next_is_said_in_one_line(name, now, said):
@@ -204,9 +206,9 @@ def test_10_the_soak_is_over_its_length_after_promotes_closing_count(name, momen
 
 def test_a_step_that_is_open_is_not_said_to_be_done():
     """A leaked key that is on its way to the hosts is neither brought further nor taken for being there."""
-    ring = steps.mark_compromised(at("prepare"), NEW, LATER)
-    decision = next_step.decide(ring, "prepare", "prepare", LATER)
-    assert (decision.do, decision.text.endswith("The last step is prepare, still open")) == ("refuse", True)
+    keyring = steps.mark_compromised(at("prepare"), NEW, LATER)
+    decision = next_step.decide(keyring, "prepare", "prepare", LATER)
+    assert (decision.action, decision.text.endswith("The last step is prepare, still open")) == ("refuse", True)
 
 
 @pytest.mark.parametrize("name, now, step", [("promote", SOON, "retire"), ("promoted", OVER, "retire")])
@@ -219,14 +221,14 @@ def test_what_soaks_or_will_is_retired_and_what_was_rolled_back_is_withdrawn(nam
 @pytest.mark.parametrize(
     "name, now, max_age, said",
     [
-        ("retired", LATER, None, "nothing is in flight"),
-        ("adopted", SOON, DAY, "nothing is in flight"),
-        ("retired", LATER, DAY, "nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z, in 23h"),
+        ("retired", LATER, None, "no rollout is in progress"),
+        ("adopted", SOON, DAY, "no rollout is in progress"),
+        ("retired", LATER, DAY, "no rollout is in progress; the next rollout is due at 2023-11-30T22:23:20Z, in 23h"),
         (
             "retired",
             CLOSED["retire"] + DAY,
             DAY,
-            "nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z",
+            "no rollout is in progress; the next rollout is due at 2023-11-30T22:23:20Z",
         ),
     ],
 )
@@ -246,18 +248,18 @@ def recovered(now):
 
 
 def test_5_a_keyring_that_was_recovered_is_no_reason_to_roll_before_max_age():
-    ring = steps.close_step(recovered(SOON), SOON)
-    done = {**ring, "keys": [key for key in ring["keys"] if key["state"] == "primary"]}
-    assert next_step.decide(done, "prepare", "rollout", SOON + DAY, DAY).do == "skip"
-    assert next_step.decide(done, "prepare", "rollout", SOON + DAY + 1, DAY).do == "open"
+    keyring = steps.close_step(recovered(SOON), SOON)
+    done = {**keyring, "keys": [key for key in keyring["keys"] if key["state"] == "primary"]}
+    assert next_step.decide(done, "prepare", "rollout", SOON + DAY, DAY).action == "skip"
+    assert next_step.decide(done, "prepare", "rollout", SOON + DAY + 1, DAY).action == "open"
     still_open = {**recovered(SOON), "keys": done["keys"]}
-    assert next_step.decide(still_open, "prepare", "rollout", SOON + HOUR, DAY).do == "skip"
+    assert next_step.decide(still_open, "prepare", "rollout", SOON + HOUR, DAY).action == "skip"
 
 
 @pytest.mark.parametrize("name, state", [("retire", "still open"), ("retired", "closed at 2023-11-29T22:23:20Z")])
 def test_a_rollback_that_comes_too_late_says_how_far_the_rollout_is(name, state):
     decision = next_step.decide(at(name), "rollback", "rollback", LATER)
-    assert decision.do == "refuse"
+    assert decision.action == "refuse"
     assert decision.text.startswith(f"retire has opened for {OLD} at ")
     assert decision.text.endswith(f"The last step is retire, {state}")
 
@@ -267,6 +269,6 @@ def test_a_clock_that_was_set_back_is_not_told_as_an_age():
 
 
 def test_of_a_leak_that_is_on_its_way_a_rollout_says_nothing_before_it_is_taken_back():
-    ring = steps.mark_compromised(at("prepare"), NEW, LATER)
-    texts = [next_step.decide(ring, phase, "rollout", LATER).text for phase in ("prepare", "promote")]
+    keyring = steps.mark_compromised(at("prepare"), NEW, LATER)
+    texts = [next_step.decide(keyring, phase, "rollout", LATER).text for phase in ("prepare", "promote")]
     assert texts == ["", ""]

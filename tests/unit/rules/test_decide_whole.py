@@ -107,23 +107,23 @@ TABLE: Dict[str, Any] = {
 
 @pytest.mark.parametrize("name", TABLE)
 def test_every_phase_at_every_moment(name: str) -> None:
-    ring = RINGS[name]
+    keyring = RINGS[name]
     asked = [(phase, goal) for goal in ("rollout", "") for phase in ("prepare", "promote", "retire")] + [
         ("rollback", "")
     ]
-    assert [next_step.decide(ring, phase, goal or phase, NOW) for phase, goal in asked] == list(TABLE[name])
-    assert next_step.decide(ring, "adopt", "adopt", NOW) == (resume("adopt") if name == "adopt" else ADOPTED)
-    assert next_step.decide(ring, "adopt", "rollout", NOW) == (resume("adopt") if name == "adopt" else ADOPTED)
+    assert [next_step.decide(keyring, phase, goal or phase, NOW) for phase, goal in asked] == list(TABLE[name])
+    assert next_step.decide(keyring, "adopt", "adopt", NOW) == (resume("adopt") if name == "adopt" else ADOPTED)
+    assert next_step.decide(keyring, "adopt", "rollout", NOW) == (resume("adopt") if name == "adopt" else ADOPTED)
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("adopt", f"adopt is open since {OPENED_AT['adopt']}: run phased.keys.rollout to finish it"),
-        ("adopted", "nothing is in flight"),
+        ("adopted", "no rollout is in progress"),
         ("prepared", "promote is next: run phased.keys.rollout, or phased.keys.promote"),
         ("promoted", f"{RETIRE_DUE}: {AGAIN}"),
-        ("retired", "nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z, in 14d 22h"),
+        ("retired", "no rollout is in progress; the next rollout is due at 2023-11-30T22:23:20Z, in 14d 22h"),
         ("rolled back", f"{WITHDRAW_DUE}: {AGAIN}"),
     ],
 )
@@ -140,13 +140,13 @@ def test_what_is_next_when_its_time_has_come() -> None:
         True,
     ]
     begin = CLOSED["retire"] + DAY
-    rest = "nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z"
+    rest = "no rollout is in progress; the next rollout is due at 2023-11-30T22:23:20Z"
     assert [next_step.next_text(at("retired"), begin + late, DAY) for late in (-1, 0, 1)] == [
         f"{rest}, in 1s",
         rest,
         rest,
     ]
-    assert next_step.next_text(at("retired"), begin) == "nothing is in flight"
+    assert next_step.next_text(at("retired"), begin) == "no rollout is in progress"
 
 
 def leaked(name: str, key: str) -> Dict[str, Any]:
@@ -166,27 +166,27 @@ def test_a_leak_is_what_is_next() -> None:
 
 
 def test_what_a_leak_decides() -> None:
-    ring = leaked("prepare", NEW)
-    assert next_step.decide(ring, "retire", "rollout", NOW) == Decision(
+    keyring = leaked("prepare", NEW)
+    assert next_step.decide(keyring, "retire", "rollout", NOW) == Decision(
         "open", "the staged key is compromised", "withdraw"
     )
-    assert next_step.decide(ring, "promote", "promote", NOW) == refuse(
+    assert next_step.decide(keyring, "promote", "promote", NOW) == refuse(
         "prepare", f"{NEW} is marked as compromised and never signs: run phased.keys.rollback"
     )
-    ring = leaked("promoted", NEW)
-    assert next_step.decide(ring, "prepare", "rollout", NOW) == Decision(
+    keyring = leaked("promoted", NEW)
+    assert next_step.decide(keyring, "prepare", "rollout", NOW) == Decision(
         "open", f"the key that signs, {NEW}, is marked as compromised", "prepare"
     )
-    ring = leaked("promoted", OLD)
-    assert next_step.decide(ring, "rollback", "rollback", NOW) == refuse(
+    keyring = leaked("promoted", OLD)
+    assert next_step.decide(keyring, "rollback", "rollback", NOW) == refuse(
         "promoted", f"the key before, {OLD}, is marked as compromised and never signs again"
     )
-    assert next_step.decide(ring, "retire", "rollout", NOW) == next_is("retire")
+    assert next_step.decide(keyring, "retire", "rollout", NOW) == next_is("retire")
 
 
 def test_prepare_by_its_own_playbook_waits_for_the_key_that_is_on_its_way() -> None:
-    ring = opened(opened(at("adopted"), "prepare", NOW), "withdraw", NOW)
-    assert next_step.decide(ring, "prepare", "prepare", NOW) == next_is("prepare")
+    keyring = opened(opened(at("adopted"), "prepare", NOW), "withdraw", NOW)
+    assert next_step.decide(keyring, "prepare", "prepare", NOW) == next_is("prepare")
     assert next_step.why_no_prepare(at("prepare")) == STAGED
 
 
@@ -199,40 +199,40 @@ def test_prepare_by_its_own_playbook_waits_for_the_key_that_is_on_its_way() -> N
 )  # fmt: skip
 def test_when_a_rollout_begins_anew(age: float, decision: Any) -> None:
     found = next_step.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] + age, DAY)
-    assert found.do == decision[0] and decision[1] in found.text
-    assert found.step == ("prepare" if found.do == "open" else "")
+    assert found.action == decision[0] and decision[1] in found.text
+    assert found.step == ("prepare" if found.action == "open" else "")
     assert next_step.decide(at("retired"), "prepare", "rollout", CLOSED["retire"] + age, DAY, True) == Decision(
         "open", "a new rollout was asked for with app_keys_new", "prepare"
     )
 
 
 def test_a_recovered_keyring_does_not_rotate_by_itself() -> None:
-    ring = at("adopted")
-    ring["keys"][0]["origin"] = "recovered"
-    assert next_step.decide(ring, "prepare", "rollout", CLOSED["adopt"] + DAY, DAY).do == "skip"
-    assert next_step.decide(ring, "prepare", "rollout", CLOSED["adopt"] + DAY + 1, DAY).do == "open"
-    ring["step"]["closed"] = None
-    assert next_step.decide(ring, "prepare", "rollout", OPENED["adopt"] + DAY, DAY).do == "skip"
-    assert next_step.decide(ring, "prepare", "rollout", OPENED["adopt"] + DAY + 1, DAY).do == "open"
+    keyring = at("adopted")
+    keyring["keys"][0]["origin"] = "recovered"
+    assert next_step.decide(keyring, "prepare", "rollout", CLOSED["adopt"] + DAY, DAY).action == "skip"
+    assert next_step.decide(keyring, "prepare", "rollout", CLOSED["adopt"] + DAY + 1, DAY).action == "open"
+    keyring["step"]["closed"] = None
+    assert next_step.decide(keyring, "prepare", "rollout", OPENED["adopt"] + DAY, DAY).action == "skip"
+    assert next_step.decide(keyring, "prepare", "rollout", OPENED["adopt"] + DAY + 1, DAY).action == "open"
 
 
 def test_taking_back_again_only_where_asked_for() -> None:
-    ring = RINGS["rolled back"]
-    again = next_step.decide(ring, "rollback", "rollback", NOW, new=True)
+    keyring = RINGS["rolled back"]
+    again = next_step.decide(keyring, "rollback", "rollback", NOW, new=True)
     assert again == refuse("rolled back", NOTHING_TO_GO_BACK_TO)
     # After a key was staged and taken back there is the rollout before it, and how to take that back is said.
-    ring = steps.close_step(opened(opened(at("promoted"), "prepare", NOW, 3), "withdraw", NOW), NOW)
-    found = next_step.decide(ring, "rollback", "rollback", NOW)
-    assert found.do == "skip" and found.text.endswith(f"{AGAIN}. To take that back too, give -e app_keys_new=true")
-    assert next_step.decide(ring, "rollback", "rollback", NOW, new=True) == TAKE_BACK
+    keyring = steps.close_step(opened(opened(at("promoted"), "prepare", NOW, 3), "withdraw", NOW), NOW)
+    found = next_step.decide(keyring, "rollback", "rollback", NOW)
+    assert found.action == "skip" and found.text.endswith(f"{AGAIN}. To take that back too, give -e app_keys_new=true")
+    assert next_step.decide(keyring, "rollback", "rollback", NOW, new=True) == TAKE_BACK
 
 
 def test_the_key_before_must_not_have_been_taken_back_itself() -> None:
-    ring = at("promoted")
-    ring["keys"][0]["marks"] = ["rolled_back"]
-    assert next_step.why_no_rollback(ring) == f"the key before, {OLD}, was itself rolled back and never signs again"
-    ring["keys"][0].update(state="retired", marks=[], times={})
-    assert f"retire has opened for {OLD} at {OPENED_AT['promote']}" in str(next_step.why_no_rollback(ring))
+    keyring = at("promoted")
+    keyring["keys"][0]["marks"] = ["rolled_back"]
+    assert next_step.why_no_rollback(keyring) == f"the key before, {OLD}, was itself rolled back and never signs again"
+    keyring["keys"][0].update(state="retired", marks=[], times={})
+    assert f"retire has opened for {OLD} at {OPENED_AT['promote']}" in str(next_step.why_no_rollback(keyring))
 
 
 @pytest.mark.parametrize(
@@ -246,11 +246,11 @@ def test_the_key_before_must_not_have_been_taken_back_itself() -> None:
     ],
 )
 def test_what_letting_go_is_called(keys: Any, name: str) -> None:
-    assert next_step.letting_go([{"state": state, "marks": marks} for state, marks in keys]) == name
+    assert next_step.name_of_letting_go([{"state": state, "marks": marks} for state, marks in keys]) == name
 
 
 @pytest.mark.parametrize(
-    ("ring", "wait", "now", "may"),
+    ("keyring", "wait", "now", "may"),
     [
         (RINGS["adopted"], 0.0, NOW, True),
         (RINGS["withdraw"], 0.0, NOW, False),
@@ -260,8 +260,8 @@ def test_what_letting_go_is_called(keys: Any, name: str) -> None:
         ({**RINGS["prepare"], "step": {**RINGS["prepare"]["step"], "closed": "2023-11-29T22:23:20Z"}}, 0.0, NOW, False),
     ],
 )
-def test_when_a_rollout_that_is_asked_for_may_begin(ring: Any, wait: float, now: float, may: bool) -> None:
-    assert next_step.may_begin(ring, wait, now) is may
+def test_when_a_rollout_that_is_asked_for_may_begin(keyring: Any, wait: float, now: float, may: bool) -> None:
+    assert next_step.may_begin(keyring, wait, now) is may
 
 
 def test_what_opens_without_the_proof_of_all() -> None:
@@ -269,7 +269,7 @@ def test_what_opens_without_the_proof_of_all() -> None:
     assert next_step.opens_unproven(RINGS["prepared"], "withdraw")
     assert not next_step.opens_unproven(RINGS["promoted"], "withdraw")
     assert not next_step.opens_unproven(RINGS["prepared"], "promote")
-    assert [name for name, ring in RINGS.items() if next_step.takes_back(ring)] == [
+    assert [name for name, keyring in RINGS.items() if next_step.takes_back(keyring)] == [
         "rollback",
         "rolled back",
         "withdraw",

@@ -5,7 +5,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import DurationError, epoch, seconds, stamp, words
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import (
+    DurationError,
+    epoch,
+    in_words,
+    seconds,
+    stamp,
+)
 
 HOUR, DAY = 3600, 86400
 
@@ -41,17 +47,17 @@ def test_what_is_no_duration_is_an_error_that_names_the_variable(value):
     ],
 )  # fmt: skip
 def test_a_duration_is_said_in_two_units(duration, expected):
-    assert words(duration) == expected
+    assert in_words(duration) == expected
 
 
 @pytest.mark.parametrize("duration", [0.2, 59.5, 61, HOUR - 1, DAY, 14 * DAY])
 def test_a_wait_is_never_said_too_short(duration):
-    assert seconds(words(duration).replace(" ", ""), "words") >= duration
+    assert seconds(in_words(duration).replace(" ", ""), "words") >= duration
 
 
 @pytest.mark.parametrize("duration", [HOUR + 61, 14 * DAY - 1, DAY + HOUR + 1])
 def test_a_wait_of_three_units_is_never_said_too_short(duration):
-    assert seconds(words(duration).replace(" ", ""), "words") >= duration
+    assert seconds(in_words(duration).replace(" ", ""), "words") >= duration
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import emergency
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import PROFILES
+from ansible_collections.phased.keys.plugins.module_utils._rules import emergency
 from builders import ALIEN, NEW, OLD, T0, at, opened
 
 ENDS = f"ends at once when retire opens: {PROFILES['django']['ends']}"
@@ -14,7 +14,7 @@ ROLLBACK = opened(at("promoted"), "rollback", T0)
 
 
 @pytest.mark.parametrize(
-    ("ring", "leaked", "goal", "text"),
+    ("keyring", "leaked", "goal", "text"),
     [
         (
             at("promoted"), NEW, "rollout",
@@ -43,8 +43,8 @@ ROLLBACK = opened(at("promoted"), "rollback", T0)
         (at("retired"), ALIEN, "rollout", f"{ALIEN} is unknown: no host is to accept it, and nothing ends. The mark is all that changes"),
     ],
 )  # fmt: skip
-def test_14_what_is_confirmed_says_what_ends_and_when(ring, leaked, goal, text):
-    assert emergency.cost(ring, leaked, goal) == text
+def test_14_what_is_confirmed_says_what_ends_and_when(keyring, leaked, goal, text):
+    assert emergency.cost(keyring, leaked, goal) == text
 
 
 def test_14_rollout_is_what_is_meant_where_no_goal_is_named():

@@ -34,7 +34,7 @@ def errors(module: str) -> List[Type[BaseException]]:
 def test_there_are_errors_to_be_looked_at() -> None:
     found = {error.__name__ for module in MODULES for error in errors(module)}
     assert {
-        "RingError",
+        "KeyringError",
         "VariableError",
         "FleetError",
         "KeyringFileError",

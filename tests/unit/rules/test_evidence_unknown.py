@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import unusable as found_unusable
 from builders import FLEET, NEW, NONCE, OLD, T0, at, fleet_of, idle, record, seen, survey, surveyed, texts
@@ -16,19 +16,19 @@ STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retir
 NONE_YET = at("retired", members=())
 
 
-def stops_at(ring, fleet, evidence, look, lost):
+def stops_at(keyring, fleet, evidence, look, lost):
     """What keeps a batch from beginning in a run that has visited whoever has seen this step."""
     visited = [
         member
         for member, seen in evidence.items()
-        if seen["record"] and seen["record"]["counter"] == ring["step"]["counter"]
+        if seen["record"] and seen["record"]["counter"] == keyring["step"]["counter"]
     ]
-    return proofs.batch_findings(surveyed(ring, fleet, evidence, look), lost, visited, [])
+    return proofs.batch_findings(surveyed(keyring, fleet, evidence, look), lost, visited, [])
 
 
-def count(ring=None, fleet=FLEET, look=None, **odd):
-    ring = ring or RING
-    return surveyed(ring, fleet, fleet_of(ring, fleet, **odd), look or survey()).count
+def count(keyring=None, fleet=FLEET, look=None, **odd):
+    keyring = keyring or RING
+    return surveyed(keyring, fleet, fleet_of(keyring, fleet, **odd), look or survey()).count
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -53,7 +53,7 @@ UNUSABLE = [
         {"asked": 1011.0},
         "the evidence is 0s old, and 5m is the limit",
     ),
-    ("taken while a visit is in flight", {"visit": 4711}, "a visit of this host is still running (pid 4711)"),
+    ("taken while a visit is in progress", {"visit": 4711}, "a visit of this host is still running (pid 4711)"),
 ]
 unusable = pytest.mark.parametrize("changes, said", [row[1:] for row in UNUSABLE], ids=[row[0] for row in UNUSABLE])
 
@@ -61,8 +61,8 @@ unusable = pytest.mark.parametrize("changes, said", [row[1:] for row in UNUSABLE
 @unusable
 @pytest.mark.parametrize("name", STEPS)
 def test_1_evidence_that_cannot_be_used_proves_nothing(name, changes, said):
-    ring = at(name)
-    result = count(ring, web_2=None if changes is None else seen(ring, **changes))
+    keyring = at(name)
+    result = count(keyring, web_2=None if changes is None else seen(keyring, **changes))
     assert not result.complete
     assert result.proven == ["web-1", "web-3"]
     assert texts(result.findings) == [said]
@@ -111,7 +111,7 @@ def test_1_a_member_that_has_vanished_from_the_inventory_refuses(fleet):
     result = count(fleet=fleet)
     assert not result.complete
     assert texts(result.findings, "web-3") == ["is a member by the keyring and not in the inventory"]
-    assert "put it back into the inventory" in result.findings["web-3"][0].do
+    assert "put it back into the inventory" in result.findings["web-3"][0].advice
 
 
 def test_1_not_even_good_evidence_of_a_vanished_member_counts():
@@ -139,8 +139,8 @@ def test_1_a_host_that_is_listed_twice_is_counted_once():
 
 def test_1_one_finding_is_enough_whatever_else_is_proven():
     members = [f"web-{number}" for number in range(120)]
-    ring = at("promote", members)
-    result = surveyed(ring, members, fleet_of(ring, members, web_17=None), survey()).count
+    keyring = at("promote", members)
+    result = surveyed(keyring, members, fleet_of(keyring, members, web_17=None), survey()).count
     assert (len(result.proven), list(result.findings), result.complete) == (119, ["web-17"], False)
 
 
@@ -148,10 +148,10 @@ def test_1_one_finding_is_enough_whatever_else_is_proven():
 
 FENCE = [
     ("no record", None, "has no record of a visit"),
-    ("another keyring", {"ring": "ring-2"}, "its record is of another keyring (ring-2)"),
+    ("another keyring", {"keyring": "ring-2"}, "its record is of another keyring (ring-2)"),
     (
         "another keyring that was further",
-        {"ring": "ring-2", "counter": 99},
+        {"keyring": "ring-2", "counter": 99},
         "its record is of another keyring (ring-2)",
     ),
     (
@@ -186,7 +186,7 @@ def test_4_a_host_is_proven_only_by_a_visit_of_the_open_step(changes, said):
         ({"state": "visiting"}, False),
         ({"state": "unproven"}, False),
         ({}, False),
-        ({"ring": "ring-2"}, True),
+        ({"keyring": "ring-2"}, True),
         ({"counter": 4}, True),
         ({"nonce": "x3"}, True),
     ],
@@ -207,7 +207,7 @@ def test_4_a_step_goes_on_unless_a_host_has_seen_more_than_this_keyring(changes,
         ({"state": "unproven", "nonce": "x3"}, True),
         pytest.param({"counter": 4, "nonce": "n4"}, True),
         pytest.param({"nonce": "x3"}, True),
-        pytest.param({"ring": "ring-2"}, True),
+        pytest.param({"keyring": "ring-2"}, True),
     ],
 )
 def test_1_no_batch_begins_after_a_visit_that_was_not_proven_or_behind_another_operator(changes, stops):
@@ -242,12 +242,12 @@ def test_1_evidence_is_renewed_before_it_is_too_old(age, renew):
 
 
 def test_10_the_fleet_is_ready_for_retire_when_each_host_is():
-    ring = at("promoted")
-    key = ring["keys"][0]
+    keyring = at("promoted")
+    key = keyring["keys"][0]
     evidence = {
-        "web-1": seen(ring, now=T0 + 30 * 86400, record=record(ring, stopped={OLD: T0})),
-        "web-2": seen(ring, now=T0 + 86400, record=record(ring, stopped={OLD: T0})),
-        "web-3": idle(ring, now=T0 + 86400),
+        "web-1": seen(keyring, now=T0 + 30 * 86400, record=record(keyring, stopped={OLD: T0})),
+        "web-2": seen(keyring, now=T0 + 86400, record=record(keyring, stopped={OLD: T0})),
+        "web-3": idle(keyring, now=T0 + 86400),
     }
     assert list(proofs.soak_findings(evidence, [key])) == ["web-2"]
     assert proofs.soak_findings(evidence, []) == {}
@@ -261,10 +261,10 @@ def test_the_nonce_of_these_tests_is_not_empty():
 
 
 def before_batch(*batch, visited=(), **odd):
-    ring = at("promote")
+    keyring = at("promote")
     # Hosts that were not visited yet still do what prepare left them with.
     prepared = {member: seen(at("prepared")) for member in FLEET}
-    return proofs.batch_findings(surveyed(ring, FLEET, {**prepared, **odd}, survey()), {}, visited, batch)
+    return proofs.batch_findings(surveyed(keyring, FLEET, {**prepared, **odd}, survey()), {}, visited, batch)
 
 
 def test_2_a_batch_begins_while_every_other_host_is_admissible():
@@ -276,7 +276,7 @@ def test_2_no_batch_begins_while_a_host_would_refuse_the_new_key():
     found = before_batch("web-1", **{"web-3": seen(at("prepared"), OLD)})
     assert list(found) == ["web-3"]
     assert "does not accept" in found["web-3"][0].seen
-    assert "run the role app_keys on it" in found["web-3"][0].do
+    assert "run the role app_keys on it" in found["web-3"][0].advice
 
 
 def test_2_a_host_that_was_visited_and_changed_since_stops_the_next_batch():

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import seconds
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import KEY_FORMS, MOST_KEYS, PROFILES, Keys, SettingsError, decode, encode, profile
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import (
+    KEY_FORMS,
+    MOST_KEYS,
+    PROFILES,
+    Keys,
+    SettingsError,
+    decode,
+    encode,
+    profile,
+)
 
 DJANGO = profile("django")
 ONE_LIST = {"primary": "KEYS", "fallbacks": "KEYS"}

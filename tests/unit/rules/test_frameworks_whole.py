@@ -8,7 +8,13 @@ from typing import Any, Dict
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import Keys, SettingsError, decode, encode, profile
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import (
+    Keys,
+    SettingsError,
+    decode,
+    encode,
+    profile,
+)
 
 DJANGO, FLASK, KEYGRIP, ITSDANGEROUS = (profile(name) for name in ("django", "flask", "keygrip", "itsdangerous"))
 

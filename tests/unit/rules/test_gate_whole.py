@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Sequence
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps, wording
-from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Verdict, Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest, Verdict
 from builders import (
     CLOSED,
     DAY,
@@ -44,12 +44,14 @@ LOOK = survey()._replace(clock=NOW)
 GO_ON = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{} again when this is fixed."
 
 
-def wish(phase: str, goal: str = "rollout", **changes: Any) -> Wish:
-    return Wish(**{"phase": phase, "goal": goal, "nonce": "n-new", "soak": SOAK, "new_key": SECRETS[3], **changes})
+def request(phase: str, goal: str = "rollout", **changes: Any) -> PhaseRequest:
+    return PhaseRequest(
+        **{"phase": phase, "goal": goal, "nonce": "n-new", "soak": SOAK, "new_key": SECRETS[3], **changes}
+    )
 
 
 def ask(
-    ring: Any,
+    keyring: Any,
     phase: str,
     goal: str = "rollout",
     now: float = NOW,
@@ -57,47 +59,47 @@ def ask(
     fleet: Sequence[str] = FLEET,
     **changes: Any,
 ) -> Verdict:
-    found = fleet_of(ring) if evidence is None else evidence
+    found = fleet_of(keyring) if evidence is None else evidence
     for entry in found.values():
         entry["now"] = SOAKED
-    return gate.opening(surveyed(ring, fleet, found, survey()._replace(clock=now)), wish(phase, goal, **changes))
+    return gate.opening(surveyed(keyring, fleet, found, survey()._replace(clock=now)), request(phase, goal, **changes))
 
 
-def found_by(ring: Any, evidence: Any, now: float = NOW) -> proofs.Count:
-    return surveyed(ring, FLEET, evidence, survey()._replace(clock=now)).count
+def found_by(keyring: Any, evidence: Any, now: float = NOW) -> proofs.Count:
+    return surveyed(keyring, FLEET, evidence, survey()._replace(clock=now)).count
 
 
 @pytest.mark.parametrize(("name", "playbook"), [("promote", "rollout"), ("adopt", "adopt")])
 def test_a_closing_count_that_is_not_complete(name: str, playbook: str) -> None:
-    ring = at(name)
-    evidence = fleet_of(ring, web_2=seen(ring, FP[7]), web_3=None)
-    count = found_by(ring, evidence)
-    verdict = gate.closing(surveyed(ring, FLEET, evidence, LOOK))
-    assert (verdict.do, verdict.ring, list(verdict.visit)) == ("refuse", ring, [])
+    keyring = at(name)
+    evidence = fleet_of(keyring, web_2=seen(keyring, FP[7]), web_3=None)
+    count = found_by(keyring, evidence)
+    verdict = gate.closing(surveyed(keyring, FLEET, evidence, LOOK))
+    assert (verdict.outcome, verdict.keyring, list(verdict.visit)) == ("refuse", keyring, [])
     assert verdict.text.split("\n") == [
-        f"{name} is not complete: {wording.counted(counting(ring, count))}", *wording.table(count.findings), GO_ON.format(playbook),
+        f"{name} is not complete: {wording.counted(counting(keyring, count))}", *wording.table(count.findings), GO_ON.format(playbook),
     ]  # fmt: skip
     assert list(count.findings) == ["web-2", "web-3"]
 
 
 def test_a_closing_count_that_is_complete() -> None:
-    ring = at("promote")
-    verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring), LOOK))
+    keyring = at("promote")
+    verdict = gate.closing(surveyed(keyring, FLEET, fleet_of(keyring), LOOK))
     assert verdict == Verdict(
-        "stay", steps.close_step(ring, NOW),
+        "stay", steps.close_step(keyring, NOW),
         f"promote: 3 of 3 hosts sign with {NEW} in every worker; retire is due in 14d, at 2023-11-30T00:23:20Z: run phased.keys.rollout again then",
     )  # fmt: skip
 
 
 def test_a_refusal_to_open() -> None:
-    ring = at("prepare")
-    evidence = fleet_of(ring, web_2=seen(ring, FP[7]))
-    count = found_by(ring, evidence)
-    verdict = ask(ring, "promote", evidence=evidence)
+    keyring = at("prepare")
+    evidence = fleet_of(keyring, web_2=seen(keyring, FP[7]))
+    count = found_by(keyring, evidence)
+    verdict = ask(keyring, "promote", evidence=evidence)
     assert verdict == Verdict(
         "refuse",
-        ring,
-        wording.refusal(counting(ring, count), "promote is not safe yet", count.findings, gate.NOTHING_CHANGED),
+        keyring,
+        wording.refusal(counting(keyring, count), "promote is not safe yet", count.findings, gate.NOTHING_CHANGED),
     )
     assert verdict.text.endswith(
         "\nNothing was changed: no step was opened, and every host keeps the keys that it has."
@@ -106,20 +108,20 @@ def test_a_refusal_to_open() -> None:
 
 @pytest.mark.parametrize(("phase", "do"), [("promote", "refuse"), ("retire", "refuse"), ("prepare", "visit")])
 def test_what_next_step_refuses_is_said_with_the_phase(phase: str, do: str) -> None:
-    ring = at("adopted")
-    verdict = ask(ring, phase, phase)
-    assert verdict.do == do
+    keyring = at("adopted")
+    verdict = ask(keyring, phase, phase)
+    assert verdict.outcome == do
     if do == "refuse":
-        assert verdict.text == f"{phase}: {next_step.decide(ring, phase, phase, NOW).text}"
+        assert verdict.text == f"{phase}: {next_step.decide(keyring, phase, phase, NOW).text}"
 
 
 def test_what_there_is_nothing_to_do_about_stays() -> None:
-    ring = at("promoted")
-    assert ask(ring, "promote", "promote") == Verdict(
-        "stay", ring, f"promote: done, every member was proven at {ring['step']['closed']}"
+    keyring = at("promoted")
+    assert ask(keyring, "promote", "promote") == Verdict(
+        "stay", keyring, f"promote: done, every member was proven at {keyring['step']['closed']}"
     )
-    assert ask(ring, "retire") == Verdict(
-        "stay", ring, f"retire: {next_step.decide(ring, 'retire', 'rollout', NOW).text}"
+    assert ask(keyring, "retire") == Verdict(
+        "stay", keyring, f"retire: {next_step.decide(keyring, 'retire', 'rollout', NOW).text}"
     )
 
 
@@ -128,30 +130,30 @@ def test_what_there_is_nothing_to_do_about_stays() -> None:
 
 def half() -> Any:
     """Promote is open, and one host was not visited yet."""
-    ring = at("promote")
-    return ring, fleet_of(ring, web_2=seen(at("prepared")))
+    keyring = at("promote")
+    return keyring, fleet_of(keyring, web_2=seen(at("prepared")))
 
 
 def test_going_on_with_those_that_are_left() -> None:
-    ring, evidence = half()
-    assert ask(ring, "current", evidence=evidence) == Verdict(
-        "visit", ring, f"promote: 2 of 3 hosts sign with {NEW} in every worker; 1 to go", ["web-2"]
+    keyring, evidence = half()
+    assert ask(keyring, "current", evidence=evidence) == Verdict(
+        "visit", keyring, f"promote: 2 of 3 hosts sign with {NEW} in every worker; 1 to go", ["web-2"]
     )
 
 
 def test_going_on_registers_whoever_is_new() -> None:
-    ring = at("promote")
-    evidence = {**fleet_of(ring), "web-9": seen(ring, record=None)}
-    verdict = ask(ring, "current", evidence=evidence, fleet=[*FLEET, "web-9"])
-    assert (verdict.do, list(verdict.visit)) == ("visit", ["web-9"])
-    assert verdict.ring == membership.register(ring, ["web-9"], NOW)
+    keyring = at("promote")
+    evidence = {**fleet_of(keyring), "web-9": seen(keyring, record=None)}
+    verdict = ask(keyring, "current", evidence=evidence, fleet=[*FLEET, "web-9"])
+    assert (verdict.outcome, list(verdict.visit)) == ("visit", ["web-9"])
+    assert verdict.keyring == membership.register(keyring, ["web-9"], NOW)
 
 
 def test_what_going_on_would_do() -> None:
-    ring, evidence = half()
-    count = found_by(ring, evidence)
-    verdict = ask(ring, "current", evidence=evidence, checking=True)
-    assert (verdict.do, verdict.ring, list(verdict.visit)) == ("stay", ring, [])
+    keyring, evidence = half()
+    count = found_by(keyring, evidence)
+    verdict = ask(keyring, "current", evidence=evidence, checking=True)
+    assert (verdict.outcome, verdict.keyring, list(verdict.visit)) == ("stay", keyring, [])
     assert verdict.text.split("\n") == [
         f"promote: 2 of 3 hosts sign with {NEW} in every worker; 1 to go. They would be visited:",
         *wording.table(count.findings),
@@ -161,32 +163,34 @@ def test_what_going_on_would_do() -> None:
 
 
 def test_what_keeps_it_from_going_on() -> None:
-    ring, evidence = half()
-    evidence["web-3"]["record"] = record(ring, counter=9)
-    count = found_by(ring, evidence)
-    verdict = ask(ring, "current", evidence=evidence)
-    assert (verdict.do, verdict.ring) == ("refuse", ring)
+    keyring, evidence = half()
+    evidence["web-3"]["record"] = record(keyring, counter=9)
+    count = found_by(keyring, evidence)
+    verdict = ask(keyring, "current", evidence=evidence)
+    assert (verdict.outcome, verdict.keyring) == ("refuse", keyring)
     # Those alone that hold up the others: a visit would put web-2 right.
     blocked = {"web-3": count.findings["web-3"]}
-    assert verdict.text == wording.refusal(counting(ring, count), "promote cannot go on", blocked, gate.NOTHING_CHANGED)
+    assert verdict.text == wording.refusal(
+        counting(keyring, count), "promote cannot go on", blocked, gate.NOTHING_CHANGED
+    )
 
 
 def test_going_on_where_all_is_well_closes() -> None:
-    ring = at("promote")
-    verdict = ask(ring, "current")
-    assert verdict == gate.closing(surveyed(ring, FLEET, fleet_of(ring), LOOK), goes_on=True)
-    assert verdict.ring["step"]["closed"]
+    keyring = at("promote")
+    verdict = ask(keyring, "current")
+    assert verdict == gate.closing(surveyed(keyring, FLEET, fleet_of(keyring), LOOK), goes_on=True)
+    assert verdict.keyring["step"]["closed"]
 
 
 def test_a_rollback_that_waits_for_a_host_that_is_down() -> None:
-    ring = opened(at("promoted"), "rollback", NOW)
-    evidence = fleet_of(ring, web_2=None)
-    count = found_by(ring, evidence)
-    verdict = ask(ring, "current", evidence=evidence)
+    keyring = opened(at("promoted"), "rollback", NOW)
+    evidence = fleet_of(keyring, web_2=None)
+    count = found_by(keyring, evidence)
+    verdict = ask(keyring, "current", evidence=evidence)
     assert verdict == Verdict(
         "refuse",
-        ring,
-        wording.refusal(counting(ring, count), "rollback is not complete", count.findings, gate.NOTHING_CHANGED),
+        keyring,
+        wording.refusal(counting(keyring, count), "rollback is not complete", count.findings, gate.NOTHING_CHANGED),
     )
 
 
@@ -194,9 +198,9 @@ def test_a_rollback_that_waits_for_a_host_that_is_down() -> None:
 
 
 def test_a_step_that_opens() -> None:
-    ring = at("prepare")
-    verdict = ask(ring, "promote", "promote", fleet=[*FLEET])
-    closed = steps.close_step(ring, NOW)
+    keyring = at("prepare")
+    verdict = ask(keyring, "promote", "promote", fleet=[*FLEET])
+    closed = steps.close_step(keyring, NOW)
     expected = steps.open_step(closed, "promote", NOW, "n-new", None, SOAK)
     assert verdict == Verdict(
         "visit", expected,
@@ -215,66 +219,66 @@ def test_a_step_that_opens() -> None:
 )
 def test_the_soak_is_said_where_one_will_begin(name: str, phase: str, soak: str) -> None:
     verdict = ask(at(name), phase, phase, now=OVER)
-    assert verdict.do == "visit"
+    assert verdict.outcome == "visit"
     assert verdict.text.partition("; key ")[2][16:] == soak
 
 
 def test_a_key_that_leaked_has_no_soak_and_that_is_said() -> None:
-    ring = steps.mark_compromised(at("prepared"), OLD, NOW)
-    assert ask(ring, "promote").text.endswith(f"; key {NEW}; {OLD} is compromised and has no soak")
+    keyring = steps.mark_compromised(at("prepared"), OLD, NOW)
+    assert ask(keyring, "promote").text.endswith(f"; key {NEW}; {OLD} is compromised and has no soak")
 
 
 def test_the_soak_that_is_said_is_that_of_the_key_that_signs_no_more() -> None:
     """Not that of one that soaks since the rollout before."""
-    ring = rolled(at("promoted"), NOW, 3)
-    ring["keys"][0]["soak"] = {"seconds": 7 * DAY, "source": "an older rollout"}
-    ring["keys"][1]["soak"] = {"seconds": 9 * DAY, "source": "the rollout before"}
-    ring = steps.close_step(opened(ring, "prepare", NOW, 4), NOW)
-    verdict = ask(ring, "promote", soak={"seconds": HOUR, "source": "app_keys_soak"})
+    keyring = rolled(at("promoted"), NOW, 3)
+    keyring["keys"][0]["soak"] = {"seconds": 7 * DAY, "source": "an older rollout"}
+    keyring["keys"][1]["soak"] = {"seconds": 9 * DAY, "source": "the rollout before"}
+    keyring = steps.close_step(opened(keyring, "prepare", NOW, 4), NOW)
+    verdict = ask(keyring, "promote", soak={"seconds": HOUR, "source": "app_keys_soak"})
     assert verdict.text.endswith("; the soak will be 1h (app_keys_soak)")
 
 
 def test_what_a_rollback_says_of_those_that_it_leaves_for_later() -> None:
-    ring = at("promoted")
-    verdict = ask(ring, "rollback", "rollback", evidence=fleet_of(ring, web_2=None, web_1=None))
+    keyring = at("promoted")
+    verdict = ask(keyring, "rollback", "rollback", evidence=fleet_of(keyring, web_2=None, web_1=None))
     assert verdict.text == (
         "rollback is open: 1 of 3 hosts can be visited now; left out, and to be visited by a later run: web-1, web-2; "
         f"key {OLD}; the soak will be 14d (the default of django)"
     )
-    assert verdict.ring == steps.open_step(ring, "rollback", NOW, "n-new", None, SOAK)
+    assert verdict.keyring == steps.open_step(keyring, "rollback", NOW, "n-new", None, SOAK)
 
 
 def test_what_keeps_a_rollback_from_opening() -> None:
-    ring = at("promoted")
-    evidence = fleet_of(ring, web_2=seen(ring, record=record(ring, counter=9)))
-    verdict = ask(ring, "rollback", "rollback", evidence=evidence)
-    blocked = proofs.not_visitable(surveyed(opened(ring, "rollback", NOW), FLEET, evidence, LOOK))
+    keyring = at("promoted")
+    evidence = fleet_of(keyring, web_2=seen(keyring, record=record(keyring, counter=9)))
+    verdict = ask(keyring, "rollback", "rollback", evidence=evidence)
+    blocked = proofs.not_visitable(surveyed(opened(keyring, "rollback", NOW), FLEET, evidence, LOOK))
     assert list(blocked) == ["web-2"]
     assert verdict == Verdict(
         "refuse",
-        ring,
+        keyring,
         wording.refusal(
-            counting(ring, found_by(ring, evidence)), "rollback is not safe yet", blocked, gate.NOTHING_CHANGED
+            counting(keyring, found_by(keyring, evidence)), "rollback is not safe yet", blocked, gate.NOTHING_CHANGED
         ),
     )
 
 
 def test_a_rollback_without_a_host_in_reach() -> None:
-    ring = at("promoted")
-    count = found_by(ring, {})
-    assert ask(ring, "rollback", "rollback", evidence={}) == Verdict(
+    keyring = at("promoted")
+    count = found_by(keyring, {})
+    assert ask(keyring, "rollback", "rollback", evidence={}) == Verdict(
         "refuse",
-        ring,
+        keyring,
         wording.refusal(
-            counting(ring, count), "rollback: no host can be visited", count.findings, gate.NOTHING_CHANGED
+            counting(keyring, count), "rollback: no host can be visited", count.findings, gate.NOTHING_CHANGED
         ),
     )
 
 
 def test_what_would_open() -> None:
-    ring = at("prepared")
-    verdict = ask(ring, "promote", checking=True)
-    assert (verdict.do, verdict.ring, list(verdict.visit)) == ("stay", ring, [])
+    keyring = at("prepared")
+    verdict = ask(keyring, "promote", checking=True)
+    assert (verdict.outcome, verdict.keyring, list(verdict.visit)) == ("stay", keyring, [])
     assert verdict.text.split("\n") == [
         f"promote would open: 3 of 3 hosts accept {NEW} in every worker, and 3 hosts would be visited",
         *[f"  {host}  write {PATH}: signs with {NEW} instead of {OLD}; restart shop.service" for host in FLEET],
@@ -285,80 +289,84 @@ def test_what_would_open() -> None:
 
 
 def test_what_a_check_of_a_rollout_says_of_what_comes_after_visits() -> None:
-    ring, evidence = half()
-    assert ask(ring, "retire", evidence=evidence, checking=True) == Verdict("stay", ring, "retire: after these visits")
-    assert ask(ring, "retire", "retire", evidence=evidence, checking=True).do == "refuse"
+    keyring, evidence = half()
+    assert ask(keyring, "retire", evidence=evidence, checking=True) == Verdict(
+        "stay", keyring, "retire: after these visits"
+    )
+    assert ask(keyring, "retire", "retire", evidence=evidence, checking=True).action == "refuse"
 
 
 # --- letting go -----------------------------------------------------------------------
 
 
-def short(ring: Any, *hosts: str, key: str = OLD) -> Dict[str, Any]:
+def short(keyring: Any, *hosts: str, key: str = OLD) -> Dict[str, Any]:
     """Evidence of a fleet on some hosts of which a key has not soaked, by their own clocks."""
-    evidence = fleet_of(ring)
+    evidence = fleet_of(keyring)
     for host in hosts:
         evidence[host]["record"]["stopped"] = {key: SOAKED - DAY}
     return evidence
 
 
 def test_a_soak_that_some_hosts_clocks_have_not_seen() -> None:
-    ring = at("promoted")
-    evidence = short(ring, "web-1", "web-3")
-    verdict = ask(ring, "retire", now=OVER, evidence=evidence)
-    assert (verdict.do, verdict.ring) == ("stay", ring)
-    missing = proofs.soak_findings(evidence, [ring["keys"][0]])
+    keyring = at("promoted")
+    evidence = short(keyring, "web-1", "web-3")
+    verdict = ask(keyring, "retire", now=OVER, evidence=evidence)
+    assert (verdict.outcome, verdict.keyring) == ("stay", keyring)
+    missing = proofs.soak_findings(evidence, [keyring["keys"][0]])
     assert verdict.text.split("\n") == ["retire: waiting for the soak on 2 of 3 hosts", *wording.table(missing)]
     assert list(missing) == ["web-1", "web-3"]
 
 
 def test_of_two_keys_the_one_that_has_soaked_everywhere_goes() -> None:
-    ring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 3)
+    keyring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 3)
     for keeps, goes in ((OLD, NEW), (NEW, OLD)):
-        verdict = ask(ring, "retire", now=OVER + DAY, evidence=short(ring, "web-2", key=keeps))
-        assert (verdict.do, verdict.ring["step"]["name"]) == ("visit", "retire")
-        assert (states(verdict.ring)[goes], states(verdict.ring)[keeps]) == ("dropping", "retiring")
-    both = ask(ring, "retire", now=OVER + DAY)
-    assert (states(both.ring)[OLD], states(both.ring)[NEW]) == ("dropping", "dropping")
+        verdict = ask(keyring, "retire", now=OVER + DAY, evidence=short(keyring, "web-2", key=keeps))
+        assert (verdict.outcome, verdict.keyring["step"]["name"]) == ("visit", "retire")
+        assert (states(verdict.keyring)[goes], states(verdict.keyring)[keeps]) == ("dropping", "retiring")
+    both = ask(keyring, "retire", now=OVER + DAY)
+    assert (states(both.keyring)[OLD], states(both.keyring)[NEW]) == ("dropping", "dropping")
     # What was rolled back goes by another name, and not together with what was not.
-    next(key for key in ring["keys"] if key["fingerprint"] == NEW)["marks"].append("rolled_back")
-    assert ask(ring, "retire", now=OVER + DAY, evidence=short(ring, "web-2")).ring["step"]["name"] == "withdraw"
-    assert ask(ring, "retire", now=OVER + DAY).ring["step"]["name"] == "retire"
+    next(key for key in keyring["keys"] if key["fingerprint"] == NEW)["marks"].append("rolled_back")
+    assert (
+        ask(keyring, "retire", now=OVER + DAY, evidence=short(keyring, "web-2")).keyring["step"]["name"] == "withdraw"
+    )
+    assert ask(keyring, "retire", now=OVER + DAY).keyring["step"]["name"] == "retire"
 
 
 # --- what a count writes ----------------------------------------------------------------
 
 
 def test_a_count_that_changes_nothing_writes_nothing() -> None:
-    ring = at("promoted")
-    assert gate.closed_ring(counting(ring, found_by(ring, fleet_of(ring)), now=NOW)) is ring
+    keyring = at("promoted")
+    assert gate.closed_keyring(counting(keyring, found_by(keyring, fleet_of(keyring)), now=NOW)) is keyring
 
 
 @pytest.mark.parametrize("proven", [2, None])
 def test_a_member_that_was_not_counted_before_is_written(proven: Optional[int]) -> None:
-    ring = at("promoted")
-    ring["members"]["web-3"]["proven"] = proven
-    closed = gate.closed_ring(counting(ring, found_by(ring, fleet_of(ring)), now=NOW))
+    keyring = at("promoted")
+    keyring["members"]["web-3"]["proven"] = proven
+    closed = gate.closed_keyring(counting(keyring, found_by(keyring, fleet_of(keyring)), now=NOW))
     assert closed["members"]["web-3"]["proven"] == 3
 
 
 def test_members_that_are_only_in_the_inventory_are_no_reason_to_write() -> None:
-    ring = at("promoted")
-    joined = {**fleet_of(ring), "web-9": seen(ring)}
-    count = surveyed(ring, [*FLEET, "web-9"], joined, LOOK).count
-    assert gate.closed_ring(counting(ring, count, now=NOW)) is ring
+    keyring = at("promoted")
+    joined = {**fleet_of(keyring), "web-9": seen(keyring)}
+    count = surveyed(keyring, [*FLEET, "web-9"], joined, LOOK).count
+    assert gate.closed_keyring(counting(keyring, count, now=NOW)) is keyring
 
 
 def test_a_sealed_secret_is_a_reason_to_write_once_nobody_is_set_aside() -> None:
-    ring = at("retired")
-    ring["keys"][0]["secret"] = SECRETS[1]
-    count = found_by(ring, fleet_of(ring))
-    assert gate.closed_ring(counting(ring, count, now=NOW))["keys"][0]["secret"] is None
-    assert gate.closed_ring(counting(ring, count._replace(waived=["web-3"]), now=NOW)) is ring
+    keyring = at("retired")
+    keyring["keys"][0]["secret"] = SECRETS[1]
+    count = found_by(keyring, fleet_of(keyring))
+    assert gate.closed_keyring(counting(keyring, count, now=NOW))["keys"][0]["secret"] is None
+    assert gate.closed_keyring(counting(keyring, count._replace(waived=["web-3"]), now=NOW)) is keyring
 
 
 def test_what_the_hosts_that_do_not_run_are_worth_is_said() -> None:
-    ring = at("promote")
-    verdict = gate.closing(surveyed(ring, FLEET, fleet_of(ring, web_2=idle(ring)), LOOK))
+    keyring = at("promote")
+    verdict = gate.closing(surveyed(keyring, FLEET, fleet_of(keyring, web_2=idle(keyring)), LOOK))
     assert (
         f"3 of 3 hosts sign with {NEW} in every worker (1 of them on disk alone: nothing runs there); retire"
         in verdict.text
@@ -366,9 +374,9 @@ def test_what_the_hosts_that_do_not_run_are_worth_is_said() -> None:
 
 
 def test_the_current_step_is_gone_on_with_unless_it_spreads_a_leak() -> None:
-    assert gate.ask(at("promote"), wish("current"), NOW).do == "resume"
-    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), wish("current"), NOW).do == "skip"
+    assert gate.ask(at("promote"), request("current"), NOW).action == "resume"
+    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), request("current"), NOW).action == "skip"
     later = CLOSED["retire"] + 10 * MINUTE
-    assert gate.ask(at("retired"), wish("prepare", max_age=MINUTE), later).do == "open"
-    assert gate.ask(at("retired"), wish("prepare"), later).do == "skip"
-    assert gate.ask(at("retired"), wish("prepare", new=True), later).do == "open"
+    assert gate.ask(at("retired"), request("prepare", max_age=MINUTE), later).action == "open"
+    assert gate.ask(at("retired"), request("prepare"), later).action == "skip"
+    assert gate.ask(at("retired"), request("prepare", new=True), later).action == "open"

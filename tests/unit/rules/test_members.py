@@ -6,28 +6,28 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from builders import DAY, FLEET, HOUR, OLD, T0, adopt, at, fleet_of, opened, record, seen, survey, surveyed, texts
 
 NOW = T0 + 20 * DAY
 WHY = "its disk is dead"
 
 
-def waived(ring=None, names=("web-2",), length=DAY, now=NOW):
-    return membership.waive(ring or at("promoted"), names, WHY, length, now)
+def waived(keyring=None, names=("web-2",), length=DAY, now=NOW):
+    return membership.waive(keyring or at("promoted"), names, WHY, length, now)
 
 
 # --- leaving --------------------------------------------------------------------
 
 
 def test_1_a_member_that_is_gone_is_released_by_name_and_the_journal_tells():
-    ring = membership.release(at("promoted"), ["web-3"], FLEET[:2], NOW)
-    assert list(ring["members"]) == ["web-1", "web-2"]
-    assert (ring["journal"][-1]["event"], ring["journal"][-1]["members"]) == ("released", ["web-3"])
+    keyring = membership.release(at("promoted"), ["web-3"], FLEET[:2], NOW)
+    assert list(keyring["members"]) == ["web-1", "web-2"]
+    assert (keyring["journal"][-1]["event"], keyring["journal"][-1]["members"]) == ("released", ["web-3"])
     # The same command again finds nothing to do.
-    assert membership.release(ring, ["web-3"], FLEET[:2], NOW) is ring
+    assert membership.release(keyring, ["web-3"], FLEET[:2], NOW) is keyring
 
 
 @pytest.mark.parametrize(
@@ -35,29 +35,29 @@ def test_1_a_member_that_is_gone_is_released_by_name_and_the_journal_tells():
     [("web-1", "is in the inventory: take it out"), ("web-33", "is no member; members are web-1, web-2, web-3")],
 )
 def test_1_whoever_is_in_the_inventory_or_misspelt_is_not_released(name, said):
-    with pytest.raises(RingError, match=said):
+    with pytest.raises(KeyringError, match=said):
         membership.release(at("promoted"), [name], FLEET[:2], NOW)
 
 
 def test_1_only_who_was_released_before_may_be_named_again():
-    ring = at("promoted")
-    ring["journal"].append({"at": "2023-11-14T22:13:20Z", "event": "something else", "members": ["web-33"]})
-    with pytest.raises(RingError, match="is no member"):
-        membership.release(ring, ["web-33"], FLEET[:2], NOW)
+    keyring = at("promoted")
+    keyring["journal"].append({"at": "2023-11-14T22:13:20Z", "event": "something else", "members": ["web-33"]})
+    with pytest.raises(KeyringError, match="is no member"):
+        membership.release(keyring, ["web-33"], FLEET[:2], NOW)
 
 
 def test_1_the_last_members_are_not_released_since_nobody_could_vouch_for_the_keyring_then():
-    ring = membership.release(at("promoted"), ["web-3", "web-2"], [], NOW)
+    keyring = membership.release(at("promoted"), ["web-3", "web-2"], [], NOW)
     for gone in (["web-1"], ["web-2", "web-1"]):
-        with pytest.raises(RingError, match="names all members that there are"):
-            membership.release(ring, gone, ["web-9"], NOW)
+        with pytest.raises(KeyringError, match="names all members that there are"):
+            membership.release(keyring, gone, ["web-9"], NOW)
 
 
 # --- set aside ------------------------------------------------------------------
 
 
-def count(ring, now=NOW, **odd):
-    return surveyed(ring, FLEET, fleet_of(ring, **odd), survey()._replace(clock=now)).count
+def count(keyring, now=NOW, **odd):
+    return surveyed(keyring, FLEET, fleet_of(keyring, **odd), survey()._replace(clock=now)).count
 
 
 def test_a_waiver_stands_in_for_evidence_that_is_not_there():
@@ -66,8 +66,8 @@ def test_a_waiver_stands_in_for_evidence_that_is_not_there():
 
 
 def test_a_waiver_hides_nothing_that_is_seen():
-    ring = waived()
-    found = count(ring, web_2=seen(ring, OLD))
+    keyring = waived()
+    found = count(keyring, web_2=seen(keyring, OLD))
     assert (list(found.findings), found.waived) == (["web-2"], [])
 
 
@@ -78,14 +78,14 @@ def test_a_waiver_that_has_run_out_blocks_again_and_says_so():
 
 
 def test_a_fleet_that_is_set_aside_as_a_whole_is_not_proven():
-    ring = waived(names=FLEET)
-    assert not count(ring, web_1=None, web_2=None, web_3=None).complete
+    keyring = waived(names=FLEET)
+    assert not count(keyring, web_1=None, web_2=None, web_3=None).complete
 
 
 def test_the_same_command_again_does_not_prolong_a_waiver_and_another_reason_does():
-    ring = waived()
-    assert waived(ring, now=NOW + HOUR) is ring
-    again = membership.waive(ring, ["web-2"], "a new disk is on its way", DAY, NOW + HOUR)
+    keyring = waived()
+    assert waived(keyring, now=NOW + HOUR) is keyring
+    again = membership.waive(keyring, ["web-2"], "a new disk is on its way", DAY, NOW + HOUR)
     assert [waiver["reason"] for waiver in again["waivers"]] == ["a new disk is on its way"]
 
 
@@ -99,11 +99,11 @@ def test_how_to_set_a_host_aside_is_said_where_it_is_unreachable():
     found = surveyed(
         at("promoted"), FLEET, fleet_of(at("promoted"), web_2=None), survey()._replace(cut_off=["web-2"])
     ).count
-    assert "set it aside with -e app_keys_waive=web-2" in found.findings["web-2"][0].do
+    assert "set it aside with -e app_keys_waive=web-2" in found.findings["web-2"][0].advice
 
 
 def test_whoever_is_no_member_cannot_be_set_aside():
-    with pytest.raises(RingError, match="app_keys_waive names web-33, which is no member"):
+    with pytest.raises(KeyringError, match="app_keys_waive names web-33, which is no member"):
         waived(names=["web-33"])
 
 
@@ -118,60 +118,63 @@ def test_the_journal_tells_what_was_asserted():
 
 
 def test_7_secrets_stay_sealed_while_a_waiver_is_open_and_are_destroyed_at_the_next_count_without():
-    ring = opened(at("promoted"), "retire", NOW)
-    closed = steps.close_step(waived(ring), NOW)
-    old = rings.find(closed, OLD)
+    keyring = opened(at("promoted"), "retire", NOW)
+    closed = steps.close_step(waived(keyring), NOW)
+    old = keyrings.find(closed, OLD)
     assert (old["state"], old["secret"] is None) == ("retired", False)
     assert closed["members"]["web-2"]["proven"] == 3, "it has to be visited before it counts again"
     ended = membership.end_waivers(closed, ["web-1", "web-2"], NOW)
     assert ended["waivers"] == []
-    assert rings.find(steps.close_step(ended, NOW), OLD)["secret"] is None
+    assert keyrings.find(steps.close_step(ended, NOW), OLD)["secret"] is None
 
 
 def test_a_host_that_is_set_aside_does_not_hold_up_the_visits_of_others():
-    ring = waived()
+    keyring = waived()
     look = survey()._replace(clock=NOW)
-    assert proofs.not_visitable(surveyed(ring, FLEET, fleet_of(ring, web_2=None), look)) == {}
-    assert proofs.batch_findings(surveyed(ring, FLEET, fleet_of(ring, web_2=None), look), {}, [], ["web-1"]) == {}
-    assert proofs.visits(surveyed(opened(ring, "retire", NOW), FLEET, fleet_of(ring, web_2=None), look)) == [
+    assert proofs.not_visitable(surveyed(keyring, FLEET, fleet_of(keyring, web_2=None), look)) == {}
+    assert proofs.batch_findings(surveyed(keyring, FLEET, fleet_of(keyring, web_2=None), look), {}, [], ["web-1"]) == {}
+    assert proofs.visits(surveyed(opened(keyring, "retire", NOW), FLEET, fleet_of(keyring, web_2=None), look)) == [
         "web-1",
         "web-3",
     ]
 
 
 def test_whoever_is_released_takes_only_its_own_waiver_along():
-    ring = membership.release(waived(names=["web-2", "web-3"]), ["web-3"], FLEET[:2], NOW)
-    assert [waiver["member"] for waiver in ring["waivers"]] == ["web-2"]
+    keyring = membership.release(waived(names=["web-2", "web-3"]), ["web-3"], FLEET[:2], NOW)
+    assert [waiver["member"] for waiver in keyring["waivers"]] == ["web-2"]
 
 
 def test_whoever_answers_ends_only_its_own_waiver():
-    ring = waived(names=["web-2", "web-3"])
-    ended = membership.end_waivers(ring, ["web-1", "web-2"], NOW)
+    keyring = waived(names=["web-2", "web-3"])
+    ended = membership.end_waivers(keyring, ["web-1", "web-2"], NOW)
     assert [waiver["member"] for waiver in ended["waivers"]] == ["web-3"]
     assert ended["journal"][-1]["members"] == ["web-2"]
-    assert membership.end_waivers(ring, ["web-1"], NOW) is ring
+    assert membership.end_waivers(keyring, ["web-1"], NOW) is keyring
 
 
 def test_only_a_waiver_of_before_keeps_the_same_reason_from_opening_one():
-    ring = at("promoted")
-    ring["journal"].append(
+    keyring = at("promoted")
+    keyring["journal"].append(
         {"at": "2023-11-14T22:13:20Z", "event": "something else", "members": ["web-2"], "reason": WHY}
     )
-    assert [waiver["member"] for waiver in waived(ring)["waivers"]] == ["web-2"]
+    assert [waiver["member"] for waiver in waived(keyring)["waivers"]] == ["web-2"]
 
 
 def test_the_members_are_listed_in_the_order_of_their_names():
-    ring = at("promoted", ["web-3", "web-1", "web-2"])
-    for refused in (lambda: membership.release(ring, ["web-33"], [], NOW), lambda: waived(ring, names=["web-33"])):
-        with pytest.raises(RingError, match="which is no member; members are web-1, web-2, web-3"):
+    keyring = at("promoted", ["web-3", "web-1", "web-2"])
+    for refused in (
+        lambda: membership.release(keyring, ["web-33"], [], NOW),
+        lambda: waived(keyring, names=["web-33"]),
+    ):
+        with pytest.raises(KeyringError, match="which is no member; members are web-1, web-2, web-3"):
             refused()
 
 
 # --- joining --------------------------------------------------------------------
 
 
-def vouch(records, ring=None, host="web-9", **more):
-    return membership.vouched(ring or at("promoted"), host, records, **more)
+def vouch(records, keyring=None, host="web-9", **more):
+    return membership.vouched(keyring or at("promoted"), host, records, **more)
 
 
 def test_11_a_host_without_a_record_needs_another_that_has_one():
@@ -182,7 +185,7 @@ def test_11_a_host_without_a_record_needs_another_that_has_one():
     assert vouch({"web-1": record(at("prepared"))}) == (True, None), "a host that lags behind shows no later step"
 
 
-@pytest.mark.parametrize("changes", [{"counter": 9}, {"nonce": "another"}, {"ring": "ring-2"}])
+@pytest.mark.parametrize("changes", [{"counter": 9}, {"nonce": "another"}, {"keyring": "ring-2"}])
 def test_11_a_record_that_knows_more_than_the_keyring_refuses_the_joiner(changes):
     ok, refuse = vouch({"web-1": record(at("promoted")), "web-2": record(at("promoted"), **changes)})
     assert not ok
@@ -214,40 +217,40 @@ def test_11_a_copy_from_when_the_keyring_began_is_told_from_a_keyring_that_begin
 
 @pytest.mark.parametrize("step", ["adopt", "adopted", "prepare", "promote", "promoted", "retire"])
 def test_an_excerpt_says_what_the_keyring_says(step):
-    ring = at(step, [f"web-{number}" for number in range(30, 0, -1)])
-    small = membership.excerpt(ring)
-    assert (rings.order(small), rings.token(small)) == (rings.order(ring), rings.token(ring))
-    known = rings.order(ring).may_accept
-    assert rings.secrets(small, known) == rings.secrets(ring, known)
-    others = [{}, {"web-7": record(ring)}, {"web-7": record(ring, counter=9)}]
+    keyring = at(step, [f"web-{number}" for number in range(30, 0, -1)])
+    small = membership.without_members(keyring)
+    assert (keyrings.order(small), keyrings.token(small)) == (keyrings.order(keyring), keyrings.token(keyring))
+    known = keyrings.order(keyring).may_accept
+    assert keyrings.secrets(small, known) == keyrings.secrets(keyring, known)
+    others = [{}, {"web-7": record(keyring)}, {"web-7": record(keyring, counter=9)}]
     for host in ("web-1", "web-2", "web-30", "web-31"):
         for records in others:
-            assert membership.vouched(small, host, records) == membership.vouched(ring, host, records)
+            assert membership.vouched(small, host, records) == membership.vouched(keyring, host, records)
     assert len(small["members"]) <= 2
-    with pytest.raises(RingError, match="no usable journal"):
-        rings.check(small)
+    with pytest.raises(KeyringError, match="no usable journal"):
+        keyrings.check(small)
 
 
 def test_an_excerpt_keeps_one_that_was_proven_wherever_it_stands():
-    ring = at("adopted", [f"web-{number}" for number in range(9)])
-    for member, entry in ring["members"].items():
+    keyring = at("adopted", [f"web-{number}" for number in range(9)])
+    for member, entry in keyring["members"].items():
         entry["proven"] = 1 if member == "web-7" else None
-    small = membership.excerpt(ring)
+    small = membership.without_members(keyring)
     assert sorted(small["members"]) == ["web-0", "web-7"]
-    assert membership.vouched(small, "web-0", {}) == membership.vouched(ring, "web-0", {}) == (False, None)
+    assert membership.vouched(small, "web-0", {}) == membership.vouched(keyring, "web-0", {}) == (False, None)
 
 
 def test_11_those_that_were_proven_last_are_asked_first():
-    ring = at("promoted")
-    ring["members"]["web-1"]["proven"] = 2
-    ring["members"]["web-4"] = {"since": "2023-11-14T22:13:20Z", "proven": None}
-    assert membership.vouchers(ring, "web-9", ["web-9", *FLEET, "web-4"]) == ["web-2", "web-3", "web-1"]
-    assert membership.vouchers(ring, "web-2", FLEET[:2]) == ["web-1"]
+    keyring = at("promoted")
+    keyring["members"]["web-1"]["proven"] = 2
+    keyring["members"]["web-4"] = {"since": "2023-11-14T22:13:20Z", "proven": None}
+    assert membership.vouchers(keyring, "web-9", ["web-9", *FLEET, "web-4"]) == ["web-2", "web-3", "web-1"]
+    assert membership.vouchers(keyring, "web-2", FLEET[:2]) == ["web-1"]
 
 
 def test_the_first_member_is_visited_first_and_alone():
-    ring = opened(at("promoted"), "retire", NOW)
-    assert proofs.visiting_order(surveyed(ring, ["web-3", "web-1", "web-2"], fleet_of(ring))) == [
+    keyring = opened(at("promoted"), "retire", NOW)
+    assert proofs.visiting_order(surveyed(keyring, ["web-3", "web-1", "web-2"], fleet_of(keyring))) == [
         "web-1",
         "web-3",
         "web-2",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools, proof
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from builders import T0, at, record, seen, worker
 
 
@@ -164,10 +164,10 @@ def test_2_parents_that_cannot_be_are_no_reason_to_hang():
 
 def alone(had, **changes):
     """What the gate finds of a host whose main process has no workers just now, and by its record `had` some."""
-    ring = at("promoted")
-    main = {**worker(101, *seen(ring)["files"][0]["accepts"]), **changes}
-    entry = seen(ring, workers=[main], record=record(ring, **had))
-    return proof.judge(ring, rings.order(ring), entry, set())
+    keyring = at("promoted")
+    main = {**worker(101, *seen(keyring)["files"][0]["accepts"]), **changes}
+    entry = seen(keyring, workers=[main], record=record(keyring, **had))
+    return proof.judge(keyring, keyrings.order(keyring), entry, set())
 
 
 def test_9_the_gate_counts_no_host_whose_pool_is_gone():
@@ -175,6 +175,6 @@ def test_9_the_gate_counts_no_host_whose_pool_is_gone():
     assert finding.seen == (
         "no worker runs below pid 101 (gunicorn: worker) in two looks, and at the last proof there were some"
     )
-    assert "say so in app_keys_processes: idle: true" in finding.do
+    assert "say so in app_keys_processes: idle: true" in finding.advice
     assert alone({"pools": [0]}) == alone({"pools": None}) == alone({}) == []
     assert alone({"pools": [1]}, idle=True) == []

@@ -13,12 +13,20 @@ import pytest
 import yaml
 from ansible_collections.phased.keys.plugins.doc_fragments.application import ModuleDocFragment
 from ansible_collections.phased.keys.plugins.module_utils._host import arguments
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text, process_sources, proof, proofs, variables
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import (
+    env_text,
+    process_sources,
+    proof,
+    proofs,
+    variables,
+)
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.env_formats import FORMATS
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import KEY_FORMS, PROFILES
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.process_sources import SOURCES
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proofs import PROOFS
-from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_store as keyring_store, _new_key as new_key, _stores as stores
+from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_store as keyring_store
+from ansible_collections.phased.keys.plugins.plugin_utils import _new_key as new_key
+from ansible_collections.phased.keys.plugins.plugin_utils import _stores as stores
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 README = (CHECKOUT / "README.md").read_text()
@@ -133,7 +141,7 @@ def test_a_proof_that_is_not_known_is_refused_with_those_that_are(value: Any) ->
 
 
 def test_a_visit_judges_by_no_proof_that_is_not_known() -> None:
-    with pytest.raises(ValueError, match=f"app_keys_proof is 'hope'; it is one of {', '.join(PROOFS)}"):
+    with pytest.raises(proofs.ProofError, match=f"app_keys_proof is 'hope'; it is one of {', '.join(PROOFS)}"):
         proofs.named("hope")
 
 

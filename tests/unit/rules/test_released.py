@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Set
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host import record as records
-from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
 from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._host import record as records
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as visits
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch, stamp
-from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from ansible_collections.phased.keys.plugins.plugin_utils import _door as door
 from builders import DAY, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, surveyed, worker
 from kept import KEYRINGS, RECORDS, fields, load, values
@@ -36,18 +36,18 @@ def life() -> List[Dict[str, Any]]:
     """Keyrings of a fleet to which everything happens that a keyring tells of."""
     later = T0 + 20 * DAY
     # How the application was asked is said by whoever adopts (plugins/action/keyring.py).
-    ring = {**adopt(), "app_check": {"how": "checked", "at": stamp(T0)}}
-    ring = rolled(membership.register(ring, ["web-8", "web-9"], T0), T0 + HOUR, 2)
-    ring = membership.waive(membership.release(ring, ["web-8"], [], T0), ["web-9"], "gone", 9 * DAY, T0)
-    back = steps.close_step(opened(ring, "rollback", T0 + DAY), T0 + DAY)
+    keyring = {**adopt(), "app_check": {"how": "checked", "at": stamp(T0)}}
+    keyring = rolled(membership.register(keyring, ["web-8", "web-9"], T0), T0 + HOUR, 2)
+    keyring = membership.waive(membership.release(keyring, ["web-8"], [], T0), ["web-9"], "gone", 9 * DAY, T0)
+    back = steps.close_step(opened(keyring, "rollback", T0 + DAY), T0 + DAY)
     found = [back, opened(back, "withdraw", later), steps.close_step(opened(back, "withdraw", later), later)]
-    leaked = steps.mark_compromised(ring, OLD, T0)
+    leaked = steps.mark_compromised(keyring, OLD, T0)
     return [*found, steps.close_step(opened(leaked, "retire", T0 + DAY), T0 + DAY)]
 
 
 @pytest.fixture
 def keyring() -> Dict[str, Any]:
-    return rings.check(load(KEYRINGS[0]), "shop")
+    return keyrings.check(load(KEYRINGS[0]), "shop")
 
 
 @pytest.fixture
@@ -59,14 +59,14 @@ def record(tmp_path: Path) -> Dict[str, Any]:
 
 
 def test_there_is_one_of_each_schema() -> None:
-    for schema, files, kind in ((rings.SCHEMA, KEYRINGS, "keyring"), (records.SCHEMA, RECORDS, "record")):
+    for schema, files, kind in ((keyrings.SCHEMA, KEYRINGS, "keyring"), (records.SCHEMA, RECORDS, "record")):
         assert [path.stem for path in files] == [f"{kind}-{number}" for number in range(1, schema + 1)]
         assert [load(path)["schema"] for path in files] == list(range(1, schema + 1))
 
 
 @pytest.mark.parametrize("path", KEYRINGS, ids=lambda path: path.name)
 def test_a_keyring_of_each_is_read(path: Path) -> None:
-    assert rings.check(load(path), "shop")["schema"] <= rings.SCHEMA
+    assert keyrings.check(load(path), "shop")["schema"] <= keyrings.SCHEMA
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
@@ -80,14 +80,14 @@ def test_a_record_of_each_is_read_by_its_host_and_let_in_by_the_door(path: Path,
 
 def test_what_is_written_today_has_the_fields_of_the_last() -> None:
     written: Set[str] = set()
-    for ring in life():
-        written.update(fields(ring))
+    for keyring in life():
+        written.update(fields(keyring))
     assert sorted(written) == sorted(set(fields(load(KEYRINGS[-1]))))
 
 
 def test_what_a_visit_writes_today_has_the_fields_of_the_last(tmp_path: Path) -> None:
     last = load(RECORDS[-1])
-    token = rings.token(load(KEYRINGS[-1]))
+    token = keyrings.token(load(KEYRINGS[-1]))
     written = records.save(str(tmp_path), "shop", token, "retire", "proven", last, last["leaked"], "web1")
     assert written == {**last, "at": written["at"]}
     assert set(fields(written)) == set(fields(last))
@@ -102,30 +102,30 @@ def test_each_says_something_of_every_field(path: Path) -> None:
         for place in set(fields(document))
         if any(value not in (None, [], {}) for value in values(document, place))
     }
-    assert set(fields(document)) - said <= {"step.spreading", "step.excuses", "step.closed"}
+    assert set(fields(document)) - said <= {"step.partly_accepted", "step.skippable_since", "step.closed"}
 
 
 def test_the_keyring_says_what_it_said(keyring: Dict[str, Any]) -> None:
-    asked = rings.order(keyring)
+    asked = keyrings.order(keyring)
     assert (asked.signs, asked.accepts, asked.leaked) == (SIGNS, [SIGNS, BEFORE], [LEAKED])
     assert set(asked.may_accept) == {SIGNS, BEFORE, LEAKED} and asked.may_sign == [SIGNS]
     assert set(asked.known) == {FIRST, LEAKED, TAKEN_BACK, BEFORE, SIGNS}
-    assert rings.token(keyring) == ("5ca1ab1e0ddba11f", 13, "000000005eed000d")
-    assert rings.is_open(keyring) and rings.let_go(keyring) == [LEAKED]
-    assert sorted(rings.secrets(keyring, asked.may_accept)) == sorted(asked.may_accept)
+    assert keyrings.token(keyring) == ("5ca1ab1e0ddba11f", 13, "000000005eed000d")
+    assert keyrings.is_open(keyring) and keyrings.let_go(keyring) == [LEAKED]
+    assert sorted(keyrings.secrets(keyring, asked.may_accept)) == sorted(asked.may_accept)
     assert [entry["member"] for entry in membership.open_waivers(keyring, epoch("2026-10-25T00:00:00Z"))] == ["web3"]
     assert membership.vouchers(keyring, "web4", ["web1", "web2", "web3", "web4"]) == ["web1", "web2", "web3"]
     assert next_step.next_text(keyring, 0.0).startswith("retire is open since 2026-10-24T15:19:20Z")
 
 
 def test_the_record_says_what_it_said(keyring: Dict[str, Any], record: Dict[str, Any]) -> None:
-    token = rings.token(keyring)
+    token = keyrings.token(keyring)
     assert visits.fence(token, record) is None
     assert visits.fence(token._replace(counter=14, nonce="next"), record) is None
     late = visits.fence(token._replace(counter=12), record)
     assert late is not None and late.startswith("this host has seen step 13 (retire, 2026-10-24T15:20:00Z)")
     assert "opened twice" in str(visits.fence(token._replace(nonce="another"), record))
-    assert "another keyring (5ca1ab1e0ddba11f" in str(visits.fence(token._replace(ring="another"), record))
+    assert "another keyring (5ca1ab1e0ddba11f" in str(visits.fence(token._replace(keyring="another"), record))
     evidence = seen(keyring, record=record, files=[], workers=[])
     assert history.stopped(evidence, BEFORE) == 1792854970.25
     assert history.stopped(evidence, FIRST) == 1790262800.0, "of any other key"
@@ -151,34 +151,35 @@ def test_the_gate_goes_on_from_both(keyring: Dict[str, Any], record: Dict[str, A
     }
     asked = survey(web3="unreachable")._replace(clock=now)
     verdict = gate.closing(surveyed(keyring, fleet, evidence, asked))
-    assert verdict.do == "stay" and "3 of 4 hosts" in verdict.text, verdict.text
-    closed = rings.check(json.loads(json.dumps(verdict.ring)), "shop")
+    assert verdict.outcome == "stay" and "3 of 4 hosts" in verdict.text, verdict.text
+    closed = keyrings.check(json.loads(json.dumps(verdict.keyring)), "shop")
     assert {name: entry["proven"] for name, entry in closed["members"].items()} == dict.fromkeys(fleet, 13) | {
         "web3": 10
     }
     assert {key["fingerprint"]: key["state"] for key in closed["keys"]} == {
         FIRST: "retired", LEAKED: "retired", TAKEN_BACK: "withdrawn", BEFORE: "retiring", SIGNS: "primary",
     }  # fmt: skip
-    assert rings.secrets(closed, [LEAKED])[LEAKED], "it stays sealed while a member is set aside"
-    wish = Wish("prepare", "rollout", nonce="next", new=True, new_key=SECRETS[5], soak=SOAK)
+    assert keyrings.secrets(closed, [LEAKED])[LEAKED], "it stays sealed while a member is set aside"
+    wish = PhaseRequest("prepare", "rollout", nonce="next", new=True, new_key=SECRETS[5], soak=SOAK)
     verdict = gate.opening(surveyed(closed, fleet, evidence, asked), wish)
-    assert (verdict.do, verdict.ring["step"]["counter"]) == ("visit", 14)
-    rings.check(json.loads(json.dumps(verdict.ring)), "shop")
+    assert (verdict.outcome, verdict.keyring["step"]["counter"]) == ("visit", 14)
+    keyrings.check(json.loads(json.dumps(verdict.keyring)), "shop")
     # What the record says of the last proof still counts: there was a pool then.
     alone = {
         **evidence,
         "web2": {**evidence["web2"], "pools": [{**evidence["web2"]["pools"][0], "depth": 0, "lasting": 0}]},
     }
     verdict = gate.closing(surveyed(keyring, fleet, alone, asked))
-    assert verdict.do == "refuse" and "web2  no worker runs below pid 101" in verdict.text
+    assert verdict.outcome == "refuse" and "web2  no worker runs below pid 101" in verdict.text
 
 
 def test_one_of_a_later_schema_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
-    later = {**load(KEYRINGS[-1]), "schema": rings.SCHEMA + 1}
+    later = {**load(KEYRINGS[-1]), "schema": keyrings.SCHEMA + 1}
     with pytest.raises(
-        rings.RingError, match=f"has schema {rings.SCHEMA + 1}, and this release .* knows up to {rings.SCHEMA}: use"
+        keyrings.KeyringError,
+        match=f"has schema {keyrings.SCHEMA + 1}, and this release .* knows up to {keyrings.SCHEMA}: use",
     ):
-        rings.check(later, "shop")
+        keyrings.check(later, "shop")
     (tmp_path / "shop.json").write_text(json.dumps({**load(RECORDS[-1]), "schema": records.SCHEMA + 1}))
     with pytest.raises(records.RecordError, match=re.escape(str(tmp_path / "shop.json")) + ".* newer release"):
         records.load(str(tmp_path), "shop")

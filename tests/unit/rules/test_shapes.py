@@ -9,10 +9,10 @@ import typing
 from typing import Any, Iterator, List, Literal, Tuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership
 from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from builders import DAY, FLEET, SECRETS, T0, at, opened
 
 Path = Tuple[Any, ...]
@@ -21,9 +21,9 @@ WRONG: List[Any] = [None, True, 7, -1, 7.5, "a text", ["a text"], [7], [None], {
 
 def whole() -> Any:
     """A keyring in which every field that there may be is there, and nothing is empty."""
-    ring = membership.waive(at("retired"), ["web-2"], "its disk is dead", DAY, T0)
-    ring = opened(opened_and_closed(ring), "promote", T0 + 20 * DAY)
-    ring["settings"] = {
+    keyring = membership.waive(at("retired"), ["web-2"], "its disk is dead", DAY, T0)
+    keyring = opened(opened_and_closed(keyring), "promote", T0 + 20 * DAY)
+    keyring["settings"] = {
         "primary": "A",
         "fallbacks": "B",
         "separator": ";",
@@ -31,22 +31,26 @@ def whole() -> Any:
         "key": "hex32",
         "soak": "3d",
     }
-    ring["app_check"] = {"how": "checked", "at": "2026-01-01T00:00:00Z"}
-    ring["step"].update(lets_go=[ring["keys"][0]["fingerprint"]], spreading=[ring["keys"][1]["fingerprint"]], excuses=1)
-    ring["keys"][0]["marks"] = ["rolled_back"]
-    ring["journal"].append(
+    keyring["app_check"] = {"how": "checked", "at": "2026-01-01T00:00:00Z"}
+    keyring["step"].update(
+        lets_go=[keyring["keys"][0]["fingerprint"]],
+        partly_accepted=[keyring["keys"][1]["fingerprint"]],
+        skippable_since=1,
+    )
+    keyring["keys"][0]["marks"] = ["rolled_back"]
+    keyring["journal"].append(
         {
             "at": "2026-01-01T00:00:00Z", "event": "x", "counter": 1, "key": "k", "lets_go": ["k"], "members": ["m"], "reason": "r",
             "until": "2026-01-01T00:00:00Z", "waived": ["m"],
         }
     )  # fmt: skip
-    return ring
+    return keyring
 
 
-def opened_and_closed(ring: Any) -> Any:
+def opened_and_closed(keyring: Any) -> Any:
     from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 
-    return steps.close_step(opened(ring, "prepare", T0 + 19 * DAY, number=3), T0 + 19 * DAY + 60)
+    return steps.close_step(opened(keyring, "prepare", T0 + 19 * DAY, number=3), T0 + 19 * DAY + 60)
 
 
 def fields(shape: Any, value: Any, path: Path = ()) -> Iterator[Tuple[Path, Any, bool]]:
@@ -71,7 +75,7 @@ def fields(shape: Any, value: Any, path: Path = ()) -> Iterator[Tuple[Path, Any,
 def fits(hint: Any, value: Any, name: str) -> bool:
     """Whether a value is what a hint says; a number counts something, and some texts are moments."""
     if hint is str:
-        return isinstance(value, str) and (name not in rings.MOMENTS or value.endswith("Z"))
+        return isinstance(value, str) and (name not in keyrings.MOMENTS or value.endswith("Z"))
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if hint is float:
@@ -100,21 +104,21 @@ FIELDS = list(fields(shapes.Keyring, WHOLE))
 
 
 def changed(path: Path, value: Any) -> Any:
-    ring = copy.deepcopy(WHOLE)
-    place = ring
+    keyring = copy.deepcopy(WHOLE)
+    place = keyring
     for step in path[:-1]:
         place = place[step]
     if value is ...:
         del place[path[-1]]
     else:
         place[path[-1]] = value
-    return ring
+    return keyring
 
 
-def refused(ring: Any) -> bool:
+def refused(keyring: Any) -> bool:
     try:
-        rings.check(ring)
-    except RingError as error:
+        keyrings.check(keyring)
+    except KeyringError as error:
         assert not [secret for secret in SECRETS if secret in str(error)]
         return True
     return False
@@ -122,7 +126,7 @@ def refused(ring: Any) -> bool:
 
 def test_the_keyring_has_every_field_of_every_shape() -> None:
     """Else what follows would look at less than there is."""
-    assert rings.check(WHOLE) == WHOLE
+    assert keyrings.check(WHOLE) == WHOLE
     named = {path[-1] for path, _hint, _needed in FIELDS}
     for shape in (
         shapes.Keyring,

@@ -8,10 +8,10 @@ import math
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
-from ansible_collections.phased.keys.plugins.module_utils._rules import soak
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import DurationError, epoch
-from ansible_collections.phased.keys.plugins.module_utils._rules.evidence import soak_findings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.history import ANY
+from ansible_collections.phased.keys.plugins.module_utils._rules import soak
+from ansible_collections.phased.keys.plugins.module_utils._rules.evidence import soak_findings
 from ansible_collections.phased.keys.plugins.module_utils._rules.soak import due
 from builders import (
     ALIEN,
@@ -70,10 +70,10 @@ def test_10_a_host_soaks_by_its_own_clock(days, short):
 def test_10_a_soak_of_no_length_is_over_as_it_begins():
     """The very evidence that closed promote shows it: the key is let go of without another look, and without a pause."""
     none = {**KEY, "soak": {"seconds": 0.0, "source": "app_keys_soak"}}
-    ring = {**RING, "keys": [none if key["fingerprint"] == OLD else key for key in RING["keys"]]}
+    keyring = {**RING, "keys": [none if key["fingerprint"] == OLD else key for key in RING["keys"]]}
     began = epoch(none["times"]["soaking"])
-    assert due(ring, began - 0.99) and not due(RING, began)
-    assert not due(ring, began - 1.01), (
+    assert due(keyring, began - 0.99) and not due(RING, began)
+    assert not due(keyring, began - 1.01), (
         "times are written in whole seconds, rounded up: no more than one is made up for"
     )
     assert soak.shortfall(host(STOPPED), none) is None
@@ -82,10 +82,10 @@ def test_10_a_soak_of_no_length_is_over_as_it_begins():
 def test_14_a_leaked_key_waits_neither_for_the_controllers_clock_nor_for_a_hosts():
     """The very evidence that closed promote is enough, also from a host whose own time was broken a moment ago."""
     leaked = {**KEY, "marks": ["compromised"]}
-    ring = {**RING, "keys": [leaked if key["fingerprint"] == OLD else key for key in RING["keys"]]}
+    keyring = {**RING, "keys": [leaked if key["fingerprint"] == OLD else key for key in RING["keys"]]}
     assert soak.over_at(leaked) < STOPPED
-    assert [key["fingerprint"] for key in due(ring, STOPPED)] == [OLD]
-    assert soak.next_due(ring) < STOPPED
+    assert [key["fingerprint"] for key in due(keyring, STOPPED)] == [OLD]
+    assert soak.next_due(keyring) < STOPPED
     for seen_then in (
         host(STOPPED),
         host(STOPPED + 1, stopped={OLD: STOPPED + 1}),
@@ -257,7 +257,8 @@ def test_10_what_the_operator_says_comes_before_what_the_framework_says():
     assert soak.length(0, "django", "14d") == {"seconds": 0.0, "source": "app_keys_soak"}
     assert soak.length(None, "django", "14d") == {"seconds": 14 * DAY, "source": "the default of django"}
     with pytest.raises(
-        soak.RingError, match="^app_keys_soak is not set, and flask has no default for it: set it to the longest life"
+        soak.KeyringError,
+        match="^app_keys_soak is not set, and flask has no default for it: set it to the longest life",
     ):
         soak.length(None, "flask", None)
 
@@ -290,11 +291,11 @@ def test_10_when_a_soak_is_over(key, over):
 
 def test_10_what_is_due_is_every_retiring_key_whose_soak_is_over():
     first, second = one(soaking="2023-11-14T22:13:20Z"), one(soaking="2023-11-14T22:14:20Z")
-    ring = {"keys": [second, first, one(), one("staged", soaking="2023-11-14T22:13:20Z")]}
-    assert soak.due(ring, T0 + 59) == []
-    assert soak.due(ring, T0 + 60) == [first]
-    assert soak.due(ring, T0 + 120) == [first, second]
-    assert soak.next_due(ring) == T0 + 60
+    keyring = {"keys": [second, first, one(), one("staged", soaking="2023-11-14T22:13:20Z")]}
+    assert soak.due(keyring, T0 + 59) == []
+    assert soak.due(keyring, T0 + 60) == [first]
+    assert soak.due(keyring, T0 + 120) == [first, second]
+    assert soak.next_due(keyring) == T0 + 60
     assert soak.next_due({"keys": [one()]}) is None
 
 

@@ -93,7 +93,7 @@ def test_20_what_restarted_is_said_there_and_in_the_closing_count(what, after, s
         "web-1": "; ".join(said)
     }
     (finding, *_more) = steady.unsteady(host(), after)
-    assert finding.do == steady.UNSTEADY
+    assert finding.advice == steady.UNSTEADY
 
 
 @pytest.mark.parametrize(

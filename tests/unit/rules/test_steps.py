@@ -7,11 +7,11 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, soak, steps
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import stamp
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, soak, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from builders import (
     CLOSED,
     DAY,
@@ -63,49 +63,49 @@ def test_7_a_secret_is_destroyed_only_at_retires_closing_count(name, secret):
 
 
 def test_7_the_record_of_a_retired_key_stays():
-    ring = steps.close_step(at("retire"), CLOSED["retire"])
-    key = ring["keys"][0]
+    keyring = steps.close_step(at("retire"), CLOSED["retire"])
+    key = keyring["keys"][0]
     assert (key["id"], key["fingerprint"], key["state"]) == ("k1", OLD, "retired")
     assert key["times"]["ended"] == stamp(CLOSED["retire"])
-    assert rings.check(ring) == ring
+    assert keyrings.check(keyring) == keyring
 
 
 @pytest.mark.parametrize("step", ["adopt", "prepare", "promote", "promoted"])
 def test_7_closing_any_other_step_destroys_nothing(step):
-    ring = at(step)
-    kept = [key["secret"] for key in ring["keys"]]
-    assert [key["secret"] for key in steps.close_step(ring, T0 + 20 * DAY)["keys"]] == kept
+    keyring = at(step)
+    kept = [key["secret"] for key in keyring["keys"]]
+    assert [key["secret"] for key in steps.close_step(keyring, T0 + 20 * DAY)["keys"]] == kept
 
 
 def test_4_the_counter_only_grows_by_one_with_each_step_and_each_has_a_nonce_of_its_own():
-    tokens = [rings.token(at(step)) for step in next_step.ROLLOUT]
-    ring = at("retired")
+    tokens = [keyrings.token(at(step)) for step in next_step.ROLLOUT]
+    keyring = at("retired")
     for number in (3, 4, 5):
-        ring = steps.close_step(opened(ring, "prepare", OVER + DAY, number), OVER + DAY)
-        tokens.append(rings.token(ring))
-        ring = steps.close_step(opened(ring, "promote", OVER + DAY), OVER + DAY)
-        tokens.append(rings.token(ring))
+        keyring = steps.close_step(opened(keyring, "prepare", OVER + DAY, number), OVER + DAY)
+        tokens.append(keyrings.token(keyring))
+        keyring = steps.close_step(opened(keyring, "promote", OVER + DAY), OVER + DAY)
+        tokens.append(keyrings.token(keyring))
     assert [token.counter for token in tokens] == list(range(1, 11))
     assert len({token.nonce for token in tokens}) == len(tokens)
-    assert {token.ring for token in tokens} == {"ring-1"}
+    assert {token.keyring for token in tokens} == {"ring-1"}
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promote", "retire"])
 def test_4_closing_and_registering_leave_the_token_as_it_is(name):
-    ring = at(name)
-    assert rings.token(steps.close_step(ring, T0 + DAY)) == rings.token(ring)
-    assert rings.token(membership.register(ring, ["web-9"], T0 + DAY)) == rings.token(ring)
+    keyring = at(name)
+    assert keyrings.token(steps.close_step(keyring, T0 + DAY)) == keyrings.token(keyring)
+    assert keyrings.token(membership.register(keyring, ["web-9"], T0 + DAY)) == keyrings.token(keyring)
 
 
 @pytest.mark.parametrize("name", ["adopted", "prepared", "promoted", "retire"])
 def test_7_the_keyring_that_was_given_stays_as_it_was(name):
-    ring = at(name)
-    before = copy.deepcopy(ring)
-    steps.close_step(ring, OVER)
-    membership.register(ring, ["web-9"], OVER)
+    keyring = at(name)
+    before = copy.deepcopy(keyring)
+    steps.close_step(keyring, OVER)
+    membership.register(keyring, ["web-9"], OVER)
     step = {"adopted": "prepare", "prepared": "promote", "promoted": "retire", "retire": "prepare"}[name]
-    opened(ring, step, OVER, 3)
-    assert ring == before
+    opened(keyring, step, OVER, 3)
+    assert keyring == before
 
 
 def test_10_the_soak_begins_with_promotes_closing_count_and_not_with_its_opening():
@@ -114,16 +114,16 @@ def test_10_the_soak_begins_with_promotes_closing_count_and_not_with_its_opening
 
 
 def test_10_a_second_count_of_a_closed_promote_neither_shortens_nor_lengthens_the_soak():
-    ring = steps.close_step(at("promoted"), CLOSED["promote"] + 3 * DAY)
-    assert soak.next_due(ring) == OVER
+    keyring = steps.close_step(at("promoted"), CLOSED["promote"] + 3 * DAY)
+    assert soak.next_due(keyring) == OVER
 
 
 def test_10_each_retiring_key_has_a_clock_of_its_own():
-    ring = rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3)
-    assert [soak.over_at(key) for key in rings.in_state(ring, "retiring")] == [OVER + 5 * DAY, OVER]
-    assert soak.due(ring, OVER - 1) == []
-    assert [key["fingerprint"] for key in soak.due(ring, OVER)] == [OLD]
-    assert [key["fingerprint"] for key in soak.due(ring, OVER + 5 * DAY)] == [NEW, OLD]
+    keyring = rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3)
+    assert [soak.over_at(key) for key in keyrings.in_state(keyring, "retiring")] == [OVER + 5 * DAY, OVER]
+    assert soak.due(keyring, OVER - 1) == []
+    assert [key["fingerprint"] for key in soak.due(keyring, OVER)] == [OLD]
+    assert [key["fingerprint"] for key in soak.due(keyring, OVER + 5 * DAY)] == [NEW, OLD]
 
 
 @pytest.mark.parametrize(
@@ -131,17 +131,17 @@ def test_10_each_retiring_key_has_a_clock_of_its_own():
     [(OVER, {OLD}), (OVER + 5 * DAY - 1, {OLD}), (OVER + 5 * DAY, {OLD, NEW})],
 )
 def test_10_retire_drops_only_keys_whose_soak_is_over(now, dropped):
-    ring = opened(rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3), "retire", now)
-    assert {key for key, state in states(ring).items() if state == "dropping"} == dropped
-    assert set(rings.order(ring).accepts) == {OLD, NEW, NEXT} - dropped
-    closed = steps.close_step(ring, now + HOUR)
+    keyring = opened(rolled(at("promoted"), CLOSED["promote"] + 5 * DAY, 3), "retire", now)
+    assert {key for key, state in states(keyring).items() if state == "dropping"} == dropped
+    assert set(keyrings.order(keyring).accepts) == {OLD, NEW, NEXT} - dropped
+    closed = steps.close_step(keyring, now + HOUR)
     assert {key["fingerprint"] for key in closed["keys"] if key["secret"] is None} == dropped
 
 
 def test_10_a_key_whose_promote_is_not_closed_is_never_due():
-    ring = at("promote")
-    assert soak.due(ring, 9e9) == []
-    assert soak.next_due(ring) is None
+    keyring = at("promote")
+    assert soak.due(keyring, 9e9) == []
+    assert soak.next_due(keyring) is None
 
 
 def test_10_the_length_of_a_soak_is_that_of_its_promote_with_its_source():
@@ -149,23 +149,23 @@ def test_10_the_length_of_a_soak_is_that_of_its_promote_with_its_source():
 
 
 def test_promote_without_a_soak_is_refused():
-    with pytest.raises(RingError):
+    with pytest.raises(KeyringError):
         steps.open_step(at("prepared"), "promote", OPENED["promote"], "n", soak=None)
 
 
 def test_promote_without_a_staged_key_is_refused():
-    with pytest.raises(RingError):
+    with pytest.raises(KeyringError):
         steps.open_step(at("adopted"), "promote", OPENED["promote"], "n", soak=SOAK)
 
 
 def test_prepare_without_a_new_key_is_refused():
-    with pytest.raises(RingError, match="prepare needs a new key"):
+    with pytest.raises(KeyringError, match="prepare needs a new key"):
         steps.open_step(at("adopted"), "prepare", T0 + HOUR, "n")
 
 
 @pytest.mark.parametrize("step", ["adopt", "rotate", ""])
 def test_3_what_is_no_step_does_not_open(step):
-    with pytest.raises(RingError, match="is not a step that opens"):
+    with pytest.raises(KeyringError, match="is not a step that opens"):
         steps.open_step(at("adopted"), step, T0 + HOUR, "n")
 
 
@@ -176,11 +176,11 @@ def test_a_key_that_cannot_be_written_as_a_fallback_is_refused_when_it_is_adopte
 
 
 @pytest.mark.parametrize(
-    "name, signing, spreading",
+    "name, signing, partly_accepted",
     [("adopt", [OLD], []), ("prepare", [OLD], [NEW]), ("promote", sorted([OLD, NEW]), []), ("retire", [NEW], [])],
 )
-def test_a_step_remembers_which_keys_may_sign_and_which_are_on_their_way(name, signing, spreading):
-    assert (at(name)["step"]["signing"], at(name)["step"]["spreading"]) == (signing, spreading)
+def test_a_step_remembers_which_keys_may_sign_and_which_are_on_their_way(name, signing, partly_accepted):
+    assert (at(name)["step"]["signing"], at(name)["step"]["partly_accepted"]) == (signing, partly_accepted)
 
 
 @pytest.mark.parametrize("name, key", [("adopt", OLD), ("prepare", NEW), ("promote", NEW), ("retire", OLD)])
@@ -190,27 +190,27 @@ def test_the_open_step_names_its_key(name, key):
 
 
 def test_closing_writes_down_which_members_were_proven_at_which_step():
-    ring = membership.register(at("promoted"), ["web-9"], T0 + DAY)
-    assert [entry["proven"] for entry in ring["members"].values()] == [3, 3, 3, None]
-    assert [entry["proven"] for entry in steps.close_step(ring, T0 + DAY)["members"].values()] == [3] * 4
+    keyring = membership.register(at("promoted"), ["web-9"], T0 + DAY)
+    assert [entry["proven"] for entry in keyring["members"].values()] == [3, 3, 3, None]
+    assert [entry["proven"] for entry in steps.close_step(keyring, T0 + DAY)["members"].values()] == [3] * 4
 
 
 def test_5_a_joiner_that_is_counted_later_does_not_make_the_last_rollout_younger():
-    ring = membership.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
-    again = steps.close_step(ring, CLOSED["retire"] + DAY)
-    assert again["step"]["closed"] == ring["step"]["closed"]
+    keyring = membership.register(at("retired"), ["web-9"], CLOSED["retire"] + DAY)
+    again = steps.close_step(keyring, CLOSED["retire"] + DAY)
+    assert again["step"]["closed"] == keyring["step"]["closed"]
 
 
 @pytest.mark.parametrize(
     "joining, joined", [(FLEET, []), (["web-9"], ["web-9"]), ([*FLEET, "web-8", "web-9"], ["web-8", "web-9"]), ([], [])]
 )
 def test_11_joiners_are_registered_and_members_stay_as_they_are(joining, joined):
-    ring = at("promoted")
-    new = membership.register(ring, joining, T0 + DAY)
+    keyring = at("promoted")
+    new = membership.register(keyring, joining, T0 + DAY)
     assert list(new["members"]) == [*FLEET, *joined]
-    assert {member: new["members"][member] for member in FLEET} == ring["members"]
+    assert {member: new["members"][member] for member in FLEET} == keyring["members"]
     assert all(new["members"][member] == {"since": stamp(T0 + DAY), "proven": None} for member in joined)
-    assert (new is ring) is not bool(joined)
+    assert (new is keyring) is not bool(joined)
 
 
 def test_the_journal_tells_what_happened_in_its_order():
@@ -229,19 +229,19 @@ def test_the_journal_tells_what_happened_in_its_order():
 
 
 def test_adopt_starts_with_the_fleets_keys_and_its_members():
-    ring = adopt(secrets=SECRETS[1:4])
-    assert states(ring) == {OLD: "primary", NEW: "retiring", NEXT: "retiring"}
-    assert rings.primary(ring)["id"] == "k1"
-    assert len({key["id"] for key in ring["keys"]}) == 3
-    assert steps.next_id(ring) == "k4"
-    assert list(ring["members"]) == list(FLEET)
-    assert rings.check(ring) == ring
+    keyring = adopt(secrets=SECRETS[1:4])
+    assert states(keyring) == {OLD: "primary", NEW: "retiring", NEXT: "retiring"}
+    assert keyrings.primary(keyring)["id"] == "k1"
+    assert len({key["id"] for key in keyring["keys"]}) == 3
+    assert steps.next_id(keyring) == "k4"
+    assert list(keyring["members"]) == list(FLEET)
+    assert keyrings.check(keyring) == keyring
 
 
 def test_10_keys_that_an_adopted_fleet_accepts_besides_soak_from_the_closing_count_on():
-    ring = adopt(secrets=SECRETS[1:3])
-    assert soak.next_due(ring) is None
-    assert soak.next_due(steps.close_step(ring, CLOSED["adopt"])) == CLOSED["adopt"] + SOAK["seconds"]
+    keyring = adopt(secrets=SECRETS[1:3])
+    assert soak.next_due(keyring) is None
+    assert soak.next_due(steps.close_step(keyring, CLOSED["adopt"])) == CLOSED["adopt"] + SOAK["seconds"]
 
 
 @pytest.mark.parametrize(
@@ -259,14 +259,14 @@ def test_the_soak_is_what_the_operator_says_or_else_the_frameworks(value, framew
 
 
 def test_a_soak_that_nobody_has_said_is_asked_for():
-    with pytest.raises(RingError, match="app_keys_soak is not set, and airflow has no default for it"):
+    with pytest.raises(KeyringError, match="app_keys_soak is not set, and airflow has no default for it"):
         soak.length(None, "airflow", None)
 
 
 def test_a_new_key_is_staged_beside_those_that_are_there():
-    ring = opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", CLOSED["promote"] + 2 * DAY, 4)
-    assert states(ring) == {OLD: "retiring", NEW: "retiring", NEXT: "primary", FP[4]: "staged"}
-    assert [key["id"] for key in ring["keys"]] == ["k1", "k2", "k3", "k4"]
+    keyring = opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", CLOSED["promote"] + 2 * DAY, 4)
+    assert states(keyring) == {OLD: "retiring", NEW: "retiring", NEXT: "primary", FP[4]: "staged"}
+    assert [key["id"] for key in keyring["keys"]] == ["k1", "k2", "k3", "k4"]
 
 
 # --- a step that lets go of several keys ----------------------------------------
@@ -274,61 +274,61 @@ def test_a_new_key_is_staged_beside_those_that_are_there():
 
 def both_due(leaked=None):
     """Two keys soak, both are due, and the older one may have leaked."""
-    ring = rolled(at("promoted"), CLOSED["promote"] + DAY, 3)
-    return steps.mark_compromised(ring, leaked, OVER) if leaked else ring
+    keyring = rolled(at("promoted"), CLOSED["promote"] + DAY, 3)
+    return steps.mark_compromised(keyring, leaked, OVER) if leaked else keyring
 
 
 @pytest.mark.parametrize("leaked, named", [(None, [NEW, OLD]), (NEW, [NEW, OLD]), (OLD, [OLD, NEW])])
 def test_14_a_step_names_every_key_that_it_lets_go_of_the_leaked_one_first(leaked, named):
-    ring = opened(both_due(leaked), "retire", OVER + 2 * DAY)
-    assert (ring["step"]["key"], ring["step"]["lets_go"]) == (named[0], named)
-    assert rings.step_keys(ring) == named
-    assert rings.check(ring) == ring
-    closed = steps.close_step(ring, OVER + 3 * DAY)
+    keyring = opened(both_due(leaked), "retire", OVER + 2 * DAY)
+    assert (keyring["step"]["key"], keyring["step"]["lets_go"]) == (named[0], named)
+    assert keyrings.step_keys(keyring) == named
+    assert keyrings.check(keyring) == keyring
+    closed = steps.close_step(keyring, OVER + 3 * DAY)
     told = [(entry["event"], entry["key"], entry["lets_go"]) for entry in closed["journal"][-2:]]
     assert told == [("retire opened", named[0], named), ("retire closed: all 3 members are proven", named[0], named)]
-    assert rings.step_keys(closed) == named
+    assert keyrings.step_keys(closed) == named
 
 
 def test_14_a_key_that_is_found_to_have_leaked_while_it_is_let_go_of_is_named_first_from_then_on():
-    ring = opened(both_due(), "retire", OVER + 2 * DAY)
-    marked = steps.mark_compromised(ring, OLD, OVER + 2 * DAY)
-    assert rings.step_keys(marked) == [OLD, NEW]
+    keyring = opened(both_due(), "retire", OVER + 2 * DAY)
+    marked = steps.mark_compromised(keyring, OLD, OVER + 2 * DAY)
+    assert keyrings.step_keys(marked) == [OLD, NEW]
     assert steps.close_step(marked, OVER + 3 * DAY)["journal"][-1]["lets_go"] == [OLD, NEW]
 
 
 @pytest.mark.parametrize("name, key", [("prepare", NEW), ("promote", NEW), ("adopt", OLD)])
 def test_a_step_that_lets_go_of_nothing_names_its_key(name, key):
-    ring = at(name)
-    assert (ring["step"]["lets_go"], rings.step_keys(ring)) == ([], [key])
-    assert "lets_go" not in ring["journal"][-1]
+    keyring = at(name)
+    assert (keyring["step"]["lets_go"], keyrings.step_keys(keyring)) == ([], [key])
+    assert "lets_go" not in keyring["journal"][-1]
 
 
 def test_a_keyring_that_is_begun_without_a_key_that_some_hosts_accept_says_so():
     start = steps.Start(SECRETS[1:2], "recovered", gone=SECRETS[2:4], leaked=[NEXT])
-    ring = steps.adopt(
+    keyring = steps.adopt(
         "shop", "r", "n", start, FLEET, {"framework": "django", "settings": {}}, SOAK, {"how": "trust"}, T0
     )
-    assert (ring["step"]["key"], ring["step"]["lets_go"]) == (OLD, [NEXT, NEW])
-    assert ring["journal"][0]["lets_go"] == [NEXT, NEW]
+    assert (keyring["step"]["key"], keyring["step"]["lets_go"]) == (OLD, [NEXT, NEW])
+    assert keyring["journal"][0]["lets_go"] == [NEXT, NEW]
 
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_of_a_keyring_that_does_not_say_which_keys_its_step_lets_go_of_the_states_tell(closed):
     """As those of before this field was there."""
-    ring = opened(both_due(OLD), "retire", OVER + 2 * DAY)
-    ring = steps.close_step(ring, OVER + 3 * DAY) if closed else ring
-    del ring["step"]["lets_go"]
-    assert rings.check(ring) == ring
-    assert rings.step_keys(ring) == [OLD, NEW]
-    for key in ring["keys"]:
+    keyring = opened(both_due(OLD), "retire", OVER + 2 * DAY)
+    keyring = steps.close_step(keyring, OVER + 3 * DAY) if closed else keyring
+    del keyring["step"]["lets_go"]
+    assert keyrings.check(keyring) == keyring
+    assert keyrings.step_keys(keyring) == [OLD, NEW]
+    for key in keyring["keys"]:
         key["times"].pop("dropping", None)
-    assert rings.step_keys({**ring, "step": {**ring["step"], "key": NEXT}}) == [NEXT]
+    assert keyrings.step_keys({**keyring, "step": {**keyring["step"], "key": NEXT}}) == [NEXT]
 
 
 @pytest.mark.parametrize("name", ["adopted", "prepared", "promoted"])
 def test_of_a_keyring_without_that_field_any_other_step_names_its_key_still(name):
-    ring = at(name)
-    key = ring["step"]["key"]
-    del ring["step"]["lets_go"]
-    assert rings.step_keys(rings.check(ring)) == [key]
+    keyring = at(name)
+    key = keyring["step"]["key"]
+    del keyring["step"]["lets_go"]
+    assert keyrings.step_keys(keyrings.check(keyring)) == [key]

@@ -9,7 +9,7 @@ from typing import Any, Callable, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._rules import folders, gate, survey, wording
-from ansible_collections.phased.keys.plugins.module_utils._rules.gate import Wish
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from builders import FLEET, SECRETS, SOAK, T0, at, fleet_of, seen, surveyed
 from builders import survey as conditions
 
@@ -32,7 +32,7 @@ def asked(monkeypatch: Any) -> List[str]:
 
     count(survey, "judge")
     count(folders, "sharing")
-    count(survey.rings, "order")
+    count(survey.keyrings, "order")
     return found
 
 
@@ -40,31 +40,31 @@ def test_a_count_is_worked_out_once_however_often_it_is_asked_for(asked: List[st
     one = surveyed(at("promote"), FLEET, fleet_of(at("promote"), web_2=None), NOW)
     asked.clear()
     first = one.count
-    assert gate.closing(one).do == "refuse" and proofs.visits(one) == [] and wording.status(one)
+    assert gate.closing(one).advice == "refuse" and proofs.visits(one) == [] and wording.status(one)
     assert one.count is first and list(first.findings) == ["web-2"]
     assert asked.count("judge") == 2 and asked.count("sharing") == 1 and asked.count("order") == 1
 
 
 def test_another_keyring_is_another_count_of_the_same_looks(asked: List[str]) -> None:
     before = surveyed(at("prepared"), FLEET, fleet_of(at("prepared")), NOW)
-    assert before.with_keyring(before.ring) is before
+    assert before.with_keyring(before.keyring) is before
     after = before.with_keyring(at("promote"))
     assert before.count.complete and not after.count.complete, "each host has still to be visited"
     assert after.looks is before.looks and asked.count("sharing") == 1
-    assert (before.ring["step"]["name"], after.ring["step"]["name"]) == ("prepare", "promote")
+    assert (before.keyring["step"]["name"], after.keyring["step"]["name"]) == ("prepare", "promote")
 
 
 def test_a_step_that_opens_counts_the_fleet_before_and_after_and_not_more(asked: List[str]) -> None:
-    ring = at("prepared")
-    one = surveyed(ring, FLEET, fleet_of(ring), NOW)
-    verdict = gate.opening(one, Wish("promote", "promote", nonce="n", soak=SOAK, new_key=SECRETS[4]))
-    assert verdict.do == "visit" and sorted(verdict.visit) == list(FLEET)
+    keyring = at("prepared")
+    one = surveyed(keyring, FLEET, fleet_of(keyring), NOW)
+    verdict = gate.opening(one, PhaseRequest("promote", "promote", nonce="n", soak=SOAK, new_key=SECRETS[4]))
+    assert verdict.outcome == "visit" and sorted(verdict.visit) == list(FLEET)
     assert asked.count("judge") == 2 * len(FLEET) and asked.count("sharing") == 1
 
 
 def test_a_fleet_without_a_keyring_has_looks() -> None:
-    ring = at("adopted")
-    looks = survey.Looks(FLEET, {"web-1": seen(ring, state="a/1:2"), "web-2": seen(ring, state="a/1:2")}, NOW)
+    keyring = at("adopted")
+    looks = survey.Looks(FLEET, {"web-1": seen(keyring, state="a/1:2"), "web-2": seen(keyring, state="a/1:2")}, NOW)
     assert set(looks.sharing) == {"web-1", "web-2"} and looks.unusable("web-1") == []
     assert looks.unusable("web-3")[0].seen == "was not looked at"
     assert len(looks.claimed) == 2, "each process once"

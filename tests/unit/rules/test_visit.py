@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
-from ansible_collections.phased.keys.plugins.module_utils._rules import steps
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import PROBLEMS, Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from builders import (
     ALIEN,
     DAY,
@@ -34,12 +34,12 @@ STEPS = ["adopt", "prepare", "prepared", "promote", "promoted", "retire", "retir
 
 
 def fence(name, **changes):
-    ring = at(name)
-    return visit.fence(rings.token(ring), record(ring, **changes))
+    keyring = at(name)
+    return visit.fence(keyrings.token(keyring), record(keyring, **changes))
 
 
 def plan(name, look, converge=CONVERGE, replace=()):
-    return visit.plan(rings.order(at(name)), look, converge, replace)
+    return visit.plan(keyrings.order(at(name)), look, converge, replace)
 
 
 def does(name, look, converge=CONVERGE):
@@ -61,17 +61,17 @@ def does(name, look, converge=CONVERGE):
         ({"counter": 99, "nonce": "n3"}, "has seen step 99"),
         ({"nonce": "x3"}, "step 3 was opened twice, from two copies of the keyring"),
         (
-            {"ring": "ring-2"},
+            {"keyring": "ring-2"},
             "was rolled with another keyring (ring-2, last visit 2023-11-14T22:13:20Z), and this is ring-1",
         ),
-        ({"ring": "ring-2", "counter": 1, "nonce": "n1"}, "was rolled with another keyring"),
+        ({"keyring": "ring-2", "counter": 1, "nonce": "n1"}, "was rolled with another keyring"),
     ],
     ids=[
         "lower counter",
         "much lower counter",
         "equal counter, other nonce",
         "other ring",
-        "other ring with a lower counter",
+        "other keyring with a lower counter",
     ],
 )
 def test_4_a_visit_that_is_late_or_of_another_keyring_is_told_so(changes, said):
@@ -87,7 +87,7 @@ def test_4_a_visit_of_this_step_or_a_later_one_is_let_in(changes):
 
 
 def test_4_the_first_visit_of_a_host_is_let_in():
-    assert visit.fence(rings.token(at("adopt")), None) is None
+    assert visit.fence(keyrings.token(at("adopt")), None) is None
 
 
 # --- what a visit does -------------------------------------------------------
@@ -254,7 +254,7 @@ def test_9_a_deploy_does_not_turn_a_host_that_lost_its_workers_into_an_idle_one(
     """It may write the file of a host that is down; with `workers: 0` in its record the gate would count that host."""
     look = seen(at("promoted"), OLD, workers=[], units=[unit("inactive")])
     after = seen(at("promoted"), workers=[], units=[unit("inactive")])
-    assert visit.plan(rings.order(at("promoted")), look, DEPLOY).write
+    assert visit.plan(keyrings.order(at("promoted")), look, DEPLOY).write
     look["record"]["pools"] = [1]
     assert visit.remembered(look, after) == {"workers": 2, "pools": [1]}
     assert visit.remembered({**look, "record": None}, after) == {"workers": 0, "pools": None}
@@ -276,7 +276,7 @@ def unproven(name, look, before=2, converge=CONVERGE, restarted=False):
     earlier = found_before(
         *([worker(number) for number in range(1, before + 1)] if isinstance(before, int) else before)
     )
-    return [finding.seen for finding in visit.unproven(rings.order(at(name)), look, converge, earlier, restarted)]
+    return [finding.seen for finding in visit.unproven(keyrings.order(at(name)), look, converge, earlier, restarted)]
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -338,7 +338,7 @@ def test_5_a_deploy_is_content_with_what_is_admissible(keys, converge, proven):
 )  # fmt: skip
 def test_8_settings_of_before_come_back_only_where_the_step_admits_them(name, keys, allowed):
     signs = keys[0] if keys else None
-    assert rings.order(at(name)).may_restore(signs, keys) is allowed
+    assert keyrings.order(at(name)).may_restore(signs, keys) is allowed
 
 
 def test_a_visit_is_not_about_processes_that_nobody_named():
@@ -348,35 +348,35 @@ def test_a_visit_is_not_about_processes_that_nobody_named():
 # --- a rollout is taken back where the application is down ---------------------
 
 
-def fallen(ring, *keys):
+def fallen(keyring, *keys):
     """A host whose application died with these keys in its file."""
-    return seen(ring, *keys, workers=[], units=[unit("failed", sub="failed")])
+    return seen(keyring, *keys, workers=[], units=[unit("failed", sub="failed")])
 
 
 def test_12_a_host_that_is_down_is_written_and_started_when_a_rollout_is_taken_back():
-    ring = opened(at("promoted"), "rollback", T0)
-    assert visit.plan(rings.order(ring), fallen(at("promoted"), NEW, OLD), True) == (True, True, None)
-    assert visit.plan(rings.order(ring), fallen(at("promoted"), NEW, OLD), False).restart is False, (
+    keyring = opened(at("promoted"), "rollback", T0)
+    assert visit.plan(keyrings.order(keyring), fallen(at("promoted"), NEW, OLD), True) == (True, True, None)
+    assert visit.plan(keyrings.order(keyring), fallen(at("promoted"), NEW, OLD), False).restart is False, (
         "a deploy starts nothing"
     )
-    refused = visit.plan(rings.order(at("retire")), fallen(at("promoted"), NEW, OLD), True).refuse
+    refused = visit.plan(keyrings.order(at("retire")), fallen(at("promoted"), NEW, OLD), True).refuse
     assert "a host is not changed while it is down" in refused
 
 
 def test_14_so_it_is_while_a_leaked_key_is_in_use():
-    order = rings.order(opened(steps.mark_compromised(at("prepared"), OLD, T0), "promote", T0))
+    order = keyrings.order(opened(steps.mark_compromised(at("prepared"), OLD, T0), "promote", T0))
     assert visit.plan(order, fallen(at("prepared"), OLD, NEW), True).refuse is None
 
 
 def test_12_a_host_that_stays_down_is_not_proven():
-    ring = opened(at("promoted"), "rollback", T0)
-    before, after = fallen(at("promoted"), NEW, OLD), fallen(ring)
-    found = visit.unproven(rings.order(ring), after, True, before)
-    assert [finding.do for finding in found if finding.seen == "shop.service is failed (failed)"] == [
+    keyring = opened(at("promoted"), "rollback", T0)
+    before, after = fallen(at("promoted"), NEW, OLD), fallen(keyring)
+    found = visit.unproven(keyrings.order(keyring), after, True, before)
+    assert [finding.advice for finding in found if finding.seen == "shop.service is failed (failed)"] == [
         "look at: systemctl status shop.service"
     ]
-    assert visit.unproven(rings.order(ring), after, False, before) == [], "a deploy found it so"
-    assert visit.unproven(rings.order(ring), seen(ring), True, before) == []
+    assert visit.unproven(keyrings.order(keyring), after, False, before) == [], "a deploy found it so"
+    assert visit.unproven(keyrings.order(keyring), seen(keyring), True, before) == []
 
 
 def test_workers_that_nothing_restarts_are_refused_before_anything_is_written() -> None:
@@ -386,13 +386,13 @@ def test_workers_that_nothing_restarts_are_refused_before_anything_is_written() 
 
 
 def test_a_record_says_whose_the_workers_were():
-    ring = at("promote")
-    look = seen(ring, record=record(ring, uids=[33]))
-    mixed = seen(ring, workers=[{**worker(1, NEW), "uids": [0, 990]}, {**worker(2, NEW), "uids": [990]}])
+    keyring = at("promote")
+    look = seen(keyring, record=record(keyring, uids=[33]))
+    mixed = seen(keyring, workers=[{**worker(1, NEW), "uids": [0, 990]}, {**worker(2, NEW), "uids": [990]}])
     assert visit.remembered_uids(look, mixed) == [0, 990]
-    assert visit.remembered_uids(look, idle(ring)) == [33]
-    assert visit.remembered_uids(seen(ring), idle(ring)) == []
-    assert visit.remembered_uids(seen(ring, record=None), idle(ring)) == []
+    assert visit.remembered_uids(look, idle(keyring)) == [33]
+    assert visit.remembered_uids(seen(keyring), idle(keyring)) == []
+    assert visit.remembered_uids(seen(keyring, record=None), idle(keyring)) == []
 
 
 # --- rule 9: pools ------------------------------------------------------------
@@ -423,7 +423,7 @@ def test_9_a_main_process_without_workers_is_not_proven_where_it_had_some(restar
 def test_5_a_deploy_is_not_to_blame_for_a_pool_that_it_found_empty():
     look = seen(at("promote"), workers=pool(), record=record(at("promote"), pools=[1]))
     text = "no worker runs below pid 1 (gunicorn: worker) in two looks, and at the last proof there were some"
-    order = rings.order(at("promote"))
+    order = keyrings.order(at("promote"))
     assert visit.unproven(order, look, DEPLOY, look) == []
     assert [finding.seen for finding in visit.unproven(order, look, CONVERGE, look)] == [text]
     full = seen(at("promote"), workers=pool(2), record=look["record"])
@@ -432,13 +432,13 @@ def test_5_a_deploy_is_not_to_blame_for_a_pool_that_it_found_empty():
 
 def test_9_a_loss_says_what_to_do():
     (finding,) = visit.unproven(
-        rings.order(at("promote")),
+        keyrings.order(at("promote")),
         seen(at("promote"), workers=pool()),
         True,
         found_before(*pool(main=1), *pool(main=2)),
     )
-    assert finding == Finding("1 main process lasts, and before there were 2", visit.LOST)
-    assert "restart the application by hand" in finding.do and "app_keys_processes" in finding.do
+    assert finding == Finding("1 main process lasts, and before there were 2", visit.POOL_LOST)
+    assert "restart the application by hand" in finding.advice and "app_keys_processes" in finding.advice
 
 
 # --- what a failed visit says ---------------------------------------------------
@@ -447,7 +447,7 @@ def test_9_a_loss_says_what_to_do():
 def after_restart(before, *workers, **changes):
     """What is found after a restart that brought these workers."""
     look = seen(at("promote"), workers=list(workers), **changes)
-    return visit.unproven(rings.order(at("promote")), look, True, found_before(*before), restarted=True)
+    return visit.unproven(keyrings.order(at("promote")), look, True, found_before(*before), restarted=True)
 
 
 def test_2_a_restart_that_replaced_nothing_is_named_as_that():
@@ -456,8 +456,8 @@ def test_2_a_restart_that_replaced_nothing_is_named_as_that():
     assert finding.seen.startswith(
         "the restart replaced no process: pids 5, 6, started 2023-11-13T22:13:20Z, signs with"
     )
-    assert finding.do == visit.NOT_REPLACED.format("shop.service")
-    assert "a reload gives none a new environment" in finding.do
+    assert finding.advice == visit.NOT_REPLACED.format("shop.service")
+    assert "a reload gives none a new environment" in finding.advice
 
 
 def test_2_a_restart_that_left_some_is_named_as_that():
@@ -473,19 +473,19 @@ def test_16_new_workers_with_other_keys_have_them_from_elsewhere_whatever_the_cl
     old = [worker(5, OLD, NEW)]
     (finding,) = after_restart(old, worker(7, OLD, NEW, started=T0 - 9 * DAY))
     assert "though the env file that it started on says otherwise" in finding.seen
-    assert finding.do.startswith("something else gives it its keys"), "they were restarted just now"
+    assert finding.advice.startswith("something else gives it its keys"), "they were restarted just now"
     assert after_restart(old, worker(7, NEW, OLD)) == []
     (finding,) = after_restart(old, worker(7, problem="absent"))
-    assert finding.do == PROBLEMS["absent"]
+    assert finding.advice == PROBLEMS["absent"]
 
 
 def test_without_a_restart_old_workers_are_told_to_be_restarted():
     look = seen(at("promote"), workers=[worker(5, OLD, NEW, started=T0 - 9 * DAY)])
-    (finding,) = visit.unproven(rings.order(at("promote")), look, True, found_before(worker(5, OLD, NEW)))
-    assert finding.do.startswith("restart shop.service: ")
+    (finding,) = visit.unproven(keyrings.order(at("promote")), look, True, found_before(worker(5, OLD, NEW)))
+    assert finding.advice.startswith("restart shop.service: ")
     look["restart"] = None
-    (finding,) = visit.unproven(rings.order(at("promote")), look, True, found_before(worker(5, OLD, NEW)))
-    assert finding.do.startswith("restart the application: ")
+    (finding,) = visit.unproven(keyrings.order(at("promote")), look, True, found_before(worker(5, OLD, NEW)))
+    assert finding.advice.startswith("restart the application: ")
 
 
 def test_what_was_seen_is_said_with_what_to_do():
@@ -533,9 +533,9 @@ def test_5_a_deploy_that_has_nothing_to_do_is_not_stopped_by_what_wins(what, fil
 
 
 def test_12_what_wins_does_not_stop_a_visit_that_takes_a_rollout_back():
-    ring = opened(at("promoted"), "rollback", T0)
+    keyring = opened(at("promoted"), "rollback", T0)
     look = seen(at("promoted"), units=[unit(sources=OVER)])
-    assert visit.plan(rings.order(ring), look, True) == (True, True, None)
+    assert visit.plan(keyrings.order(keyring), look, True) == (True, True, None)
 
 
 @pytest.mark.parametrize(
@@ -559,7 +559,7 @@ def test_12_what_wins_does_not_stop_a_visit_that_takes_a_rollout_back():
 )  # fmt: skip
 def test_8_an_application_is_called_down_only_where_nothing_of_it_runs(what, before, changes, down, text):
     earlier = found_before(*(worker(number, OLD) for number in range(1, before + 1)))
-    found = visit.standing(earlier, seen(at("promote"), **changes))
+    found = visit.application_after(earlier, seen(at("promote"), **changes))
     assert found.down is down
     assert found.text == text
 
@@ -567,8 +567,8 @@ def test_8_an_application_is_called_down_only_where_nothing_of_it_runs(what, bef
 def test_8_a_unit_that_was_stopped_before_says_nothing_about_the_rest():
     earlier = {**found_before(worker(1, OLD)), "units": [unit(), unit("inactive", name="queue.service", sub="dead")]}
     look = seen(at("promote"), workers=[worker(1, OLD)], units=earlier["units"])
-    assert visit.standing(earlier, look).down is False
-    assert visit.unproven(rings.order(at("promote")), look, True, earlier)[0].seen.startswith("pid 1")
+    assert visit.application_after(earlier, look).down is False
+    assert visit.unproven(keyrings.order(at("promote")), look, True, earlier)[0].seen.startswith("pid 1")
 
 
 def test_a_record_counts_the_workers_that_there_were_and_not_those_that_had_lasted():

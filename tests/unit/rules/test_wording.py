@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import wording
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules import wording
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Count
 from builders import (
     CLOSED,
@@ -33,9 +33,9 @@ from builders import (
 NOTHING = Count(["web-1", "web-2"], {})
 
 
-def count_of(ring, **odd):
-    evidence = fleet_of(ring, **odd)
-    return surveyed(ring, FLEET, evidence, survey(web_2="unreachable (ssh: connection refused)")).count, evidence
+def count_of(keyring, **odd):
+    evidence = fleet_of(keyring, **odd)
+    return surveyed(keyring, FLEET, evidence, survey(web_2="unreachable (ssh: connection refused)")).count, evidence
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_a_count_says_how_many_of_how_many_do_what(name, count, said):
 
 
 def test_a_count_names_every_key_that_was_let_go_of():
-    ring = at("retire")
-    ring["step"]["lets_go"] = [OLD, NEW]
-    assert wording.counted(counting(ring, NOTHING)) == f"2 of 2 hosts have let go of {OLD}, {NEW} in every worker"
+    keyring = at("retire")
+    keyring["step"]["lets_go"] = [OLD, NEW]
+    assert wording.counted(counting(keyring, NOTHING)) == f"2 of 2 hosts have let go of {OLD}, {NEW} in every worker"
 
 
 def test_every_step_has_its_words():
@@ -62,10 +62,10 @@ def test_every_step_has_its_words():
 
 
 def test_a_refusal_names_the_step_counts_the_members_lists_the_others_and_says_what_to_do():
-    ring = at("prepare")
-    stale = seen(ring, workers=[worker(3121, OLD, started=T0)], files=[env_file(OLD, NEW, changed=T0 + 339)])
-    count, _evidence = count_of(ring, web_2=None, web_3=stale)
-    text = wording.refusal(counting(ring, count), "promote is not safe yet", count.findings, "Nothing was changed.")
+    keyring = at("prepare")
+    stale = seen(keyring, workers=[worker(3121, OLD, started=T0)], files=[env_file(OLD, NEW, changed=T0 + 339)])
+    count, _evidence = count_of(keyring, web_2=None, web_3=stale)
+    text = wording.refusal(counting(keyring, count), "promote is not safe yet", count.findings, "Nothing was changed.")
     lines = text.splitlines()
     assert lines[0] == f"promote is not safe yet: 1 of 3 hosts accept {NEW} in every worker"
     assert lines[1].startswith("  web-2  unreachable (ssh: connection refused)")
@@ -133,9 +133,9 @@ def test_a_fingerprint_is_never_broken_between_two_lines():
 
 
 def test_the_status_says_who_signs_with_what_and_what_is_next():
-    ring = at("promoted")
-    count, evidence = count_of(ring, web_2=None)
-    lines = wording.status(counting(ring, count, evidence, CLOSED["promote"] + DAY)).splitlines()
+    keyring = at("promoted")
+    count, evidence = count_of(keyring, web_2=None)
+    lines = wording.status(counting(keyring, count, evidence, CLOSED["promote"] + DAY)).splitlines()
     assert lines[0] == f"shop: promote closed at 2023-11-15T00:23:20Z; 2 of 3 hosts sign with {NEW} in every worker"
     assert f"  k2   {NEW}  primary" in lines
     assert f"  k1   {OLD}  retiring until 2023-11-29T00:23:20Z, 13d to go (soak 14d, the default of django)" in lines
@@ -161,8 +161,8 @@ def test_the_status_says_who_signs_with_what_and_what_is_next():
     ],
 )
 def test_the_status_says_the_state_of_each_key(name, now, said):
-    ring = at(name)
-    assert said in wording.status(counting(ring, NOTHING, {}, now))
+    keyring = at(name)
+    assert said in wording.status(counting(keyring, NOTHING, {}, now))
 
 
 @pytest.mark.parametrize(
@@ -179,39 +179,39 @@ def test_the_status_says_the_state_of_each_key(name, now, said):
     ],
 )
 def test_the_status_says_what_each_host_does(changes, said):
-    ring = at("promoted")
-    assert said in wording.status(counting(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + DAY))
+    keyring = at("promoted")
+    assert said in wording.status(counting(keyring, NOTHING, {"web-1": seen(keyring, **changes)}, T0 + DAY))
 
 
 def test_10_the_status_says_why_a_hosts_own_time_was_broken():
-    ring = at("promoted")
+    keyring = at("promoted")
     changes = {"files": [env_file(NEW, OLD, changed=T0 + DAY)], "workers": [worker(1, NEW, OLD, started=T0 + 2 * DAY)]}
-    text = wording.status(counting(ring, NOTHING, {"web-1": seen(ring, **changes)}, T0 + 3 * DAY))
+    text = wording.status(counting(keyring, NOTHING, {"web-1": seen(keyring, **changes)}, T0 + 3 * DAY))
     assert "/etc/shop.env was written by another tool at 2023-11-15T22:13:20Z, and workers started after" in text
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promoted", "retire", "retired"])
 def test_13_no_text_holds_a_secret(name):
-    ring = at(name)
-    count, evidence = count_of(ring, web_2=None, web_3=seen(ring, OLD))
-    text = wording.status(counting(ring, count, evidence, T0 + DAY)) + wording.refusal(
-        counting(ring, count), "no", count.findings, ""
+    keyring = at(name)
+    count, evidence = count_of(keyring, web_2=None, web_3=seen(keyring, OLD))
+    text = wording.status(counting(keyring, count, evidence, T0 + DAY)) + wording.refusal(
+        counting(keyring, count), "no", count.findings, ""
     )
     assert not [secret for secret in SECRETS if secret in text]
 
 
 def test_the_status_of_a_fleet_that_nobody_looked_at():
-    ring = adopt()
-    text = wording.status(counting(ring, surveyed(ring, FLEET, {}, survey()).count, {}, T0))
+    keyring = adopt()
+    text = wording.status(counting(keyring, surveyed(keyring, FLEET, {}, survey()).count, {}, T0))
     assert "0 of 3 hosts" in text
     assert "not proven: 3" in text
-    assert wording.status(counting(ring, NOTHING, {"web-1": idle(ring)}, T0)).count("nothing runs") == 1
+    assert wording.status(counting(keyring, NOTHING, {"web-1": idle(keyring)}, T0)).count("nothing runs") == 1
 
 
-def visit_of(ring, **changes):
+def visit_of(keyring, **changes):
     did = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
     did.update({field: changes.pop(field) for field in list(changes) if field in did})
-    evidence = changes.pop("evidence", seen(ring))
+    evidence = changes.pop("evidence", seen(keyring))
     return {"changed": False, "needed": True, "proven": True, "did": did, "evidence": evidence, **changes}
 
 
@@ -233,8 +233,8 @@ def test_a_visit_says_what_it_did_and_nothing_where_nothing_was_needed(said, cha
 
 
 def test_a_visit_of_a_host_on_which_nothing_runs_says_by_what_it_is_proven():
-    ring = at("promote")
-    answer = visit_of(ring, written=["/e"], evidence=idle(ring))
+    keyring = at("promote")
+    answer = visit_of(keyring, written=["/e"], evidence=idle(keyring))
     assert wording.visited("web2", answer) == "web2: wrote 1 file, proven by its file alone, for nothing runs"
 
 
@@ -255,8 +255,8 @@ def test_a_host_s_word_begins_no_line_of_its_own():
 
 
 def test_one_worker_is_one():
-    ring = at("promote")
-    answer = visit_of(ring, evidence=seen(ring, workers=[worker(7, NEW, OLD)]))
+    keyring = at("promote")
+    answer = visit_of(keyring, evidence=seen(keyring, workers=[worker(7, NEW, OLD)]))
     assert wording.visited("web2", answer) == "web2: 1 worker proven"
 
 

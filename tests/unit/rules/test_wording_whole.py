@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps, wording
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, steps, wording
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Count
 from builders import (
     CLOSED,
@@ -39,19 +39,19 @@ NOW = T0 + 20 * DAY
 
 def in_trouble() -> Dict[str, Any]:
     """Two soaks that overlap, one of a weak key and one of a key that leaked, and two members that were set aside."""
-    ring = steps.mark_compromised(rolled(at("promoted"), CLOSED["promote"] + HOUR, 3), OLD, T0 + DAY)
-    next(key for key in ring["keys"] if key["fingerprint"] == NEW)["marks"].append("weak")
-    ring = membership.waive(ring, ["web-3"], "its disk is dead", DAY, NOW)
-    return membership.waive(ring, ["web-2"], "it moves", HOUR, NOW - DAY)
+    keyring = steps.mark_compromised(rolled(at("promoted"), CLOSED["promote"] + HOUR, 3), OLD, T0 + DAY)
+    next(key for key in keyring["keys"] if key["fingerprint"] == NEW)["marks"].append("weak")
+    keyring = membership.waive(keyring, ["web-3"], "its disk is dead", DAY, NOW)
+    return membership.waive(keyring, ["web-2"], "it moves", HOUR, NOW - DAY)
 
 
 def test_a_status_with_all_that_it_can_have() -> None:
-    ring = in_trouble()
-    evidence = {"web-2": seen(ring, OLD, NEW), "a-host-of-long-name": idle(ring), "web-1": seen(ring)}
-    count = surveyed(ring, FLEET, evidence, survey()._replace(clock=NOW)).count
+    keyring = in_trouble()
+    evidence = {"web-2": seen(keyring, OLD, NEW), "a-host-of-long-name": idle(keyring), "web-1": seen(keyring)}
+    count = surveyed(keyring, FLEET, evidence, survey()._replace(clock=NOW)).count
     assert list(count.findings) == ["web-2"]
     well = f"signs {NEXT}, accepts {NEW} {OLD}"
-    assert wording.status(counting(ring, count, evidence, NOW), DAY).split("\n") == [
+    assert wording.status(counting(keyring, count, evidence, NOW), DAY).split("\n") == [
         f"shop: promote closed at 2023-11-15T01:23:20Z; 1 of 3 hosts sign with {NEXT} in every worker; web-3 is set aside until "
         "2023-12-05T22:13:20Z, asserted to serve no traffic (its disk is dead)",
         "",
@@ -80,8 +80,8 @@ def test_a_status_with_all_that_it_can_have() -> None:
 
 
 def test_a_status_with_nothing_to_say_but_the_keys() -> None:
-    ring = at("retired")
-    lines = wording.status(counting(ring, Count(list(FLEET), {}), {}, CLOSED["retire"]), DAY).split("\n")
+    keyring = at("retired")
+    lines = wording.status(counting(keyring, Count(list(FLEET), {}), {}, CLOSED["retire"]), DAY).split("\n")
     assert lines == [
         f"shop: retire closed at 2023-11-29T22:23:20Z; 3 of 3 hosts have let go of {OLD} in every worker",
         "",
@@ -91,16 +91,16 @@ def test_a_status_with_nothing_to_say_but_the_keys() -> None:
         "",
         "hosts",
         "",
-        "next: nothing is in flight; the next rollout is due at 2023-11-30T22:23:20Z, in 1d",
+        "next: no rollout is in progress; the next rollout is due at 2023-11-30T22:23:20Z, in 1d",
     ]
-    lines = wording.status(counting(ring, Count(list(FLEET), {}), {}, CLOSED["retire"])).split("\n")
-    assert lines[-1] == "next: nothing is in flight"
+    lines = wording.status(counting(keyring, Count(list(FLEET), {}), {}, CLOSED["retire"])).split("\n")
+    assert lines[-1] == "next: no rollout is in progress"
 
 
 def test_a_status_of_hosts_that_nobody_could_look_at_has_no_plan_for_them() -> None:
-    ring = at("promoted")
-    count = surveyed(ring, FLEET, fleet_of(ring, web_2=None), survey()).count
-    assert "would change" not in wording.status(counting(ring, count, fleet_of(ring, web_2=None), NOW))
+    keyring = at("promoted")
+    count = surveyed(keyring, FLEET, fleet_of(keyring, web_2=None), survey()).count
+    assert "would change" not in wording.status(counting(keyring, count, fleet_of(keyring, web_2=None), NOW))
 
 
 def test_a_refusal_as_a_whole() -> None:
@@ -163,32 +163,32 @@ OTHER = "/etc/other.env"
     ],
 )  # fmt: skip
 def test_what_a_visit_would_change(files: List[Any], workers: List[Any], said: str) -> None:
-    ring = at("promote")
-    entry = seen(ring, files=files, workers=workers)
-    assert wording.plan(surveyed(ring, FLEET, {"web-1": entry}), ["web-1", "nobody-looked"]) == [
+    keyring = at("promote")
+    entry = seen(keyring, files=files, workers=workers)
+    assert wording.plan(surveyed(keyring, FLEET, {"web-1": entry}), ["web-1", "nobody-looked"]) == [
         f"  {'web-1':<13}  {said}"
     ]
 
 
 def test_what_a_visit_would_change_in_words_for_a_key_that_is_not_there_yet() -> None:
-    ring = opened(at("adopted"), "prepare", NOW)
-    entry = seen(ring, OLD)
-    assert wording.plan(surveyed(ring, FLEET, {"web-1": entry}), ["web-1"], {NEW: "a new key"}) == [
+    keyring = opened(at("adopted"), "prepare", NOW)
+    entry = seen(keyring, OLD)
+    assert wording.plan(surveyed(keyring, FLEET, {"web-1": entry}), ["web-1"], {NEW: "a new key"}) == [
         f"  web-1  write {PATH}: accepts a new key; restart shop.service"
     ]
 
 
 def test_what_a_visit_would_let_go_of() -> None:
-    ring = at("retire")
+    keyring = at("retire")
     assert (
-        wording.change(rings.order(ring), seen(ring, NEW, OLD), {})
+        wording.change(keyrings.order(keyring), seen(keyring, NEW, OLD), {})
         == f"write {PATH}: accepts {OLD} no longer; restart shop.service"
     )
 
 
 def test_what_a_visit_would_refuse() -> None:
-    ring = at("promote")
-    text = wording.change(rings.order(ring), seen(ring, "f" * 16), {})
+    keyring = at("promote")
+    text = wording.change(keyrings.order(keyring), seen(keyring, "f" * 16), {})
     assert text.startswith("would refuse: ") and "f" * 16 in text and "write" not in text
 
 
@@ -201,8 +201,8 @@ def test_what_a_visit_would_refuse() -> None:
     ],
 )  # fmt: skip
 def test_a_key_with_its_marks(marks: List[str], said: str) -> None:
-    ring = at("promoted")
-    ring["keys"][0]["marks"] = marks
-    ring["keys"][1]["marks"] = ["weak", "compromised"]
-    lines = wording.status(counting(ring, Count([], {}), {}, CLOSED["promote"] + DAY)).split("\n")
+    keyring = at("promoted")
+    keyring["keys"][0]["marks"] = marks
+    keyring["keys"][1]["marks"] = ["weak", "compromised"]
+    lines = wording.status(counting(keyring, Count([], {}), {}, CLOSED["promote"] + DAY)).split("\n")
     assert lines[3:5] == [f"  k2   {NEW}  primary (weak, compromised)", said]

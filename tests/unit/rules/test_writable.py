@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, steps
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text, frameworks, writable
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
 from builders import FLEET, OLD, SOAK, T0, at, env_file, fleet_of, seen, survey, texts
 
@@ -70,20 +70,23 @@ def test_what_looks_plain_is_what_every_format_takes_as_it_is() -> None:
 
 
 def test_a_host_that_holds_such_a_key_is_named_and_nothing_is_adopted() -> None:
-    ring = at("adopted")
+    keyring = at("adopted")
     entry = {**env_file(OLD), "unusable": {OLD: "holds something"}}
     fresh = fleet_of(
-        ring, web_1=seen(ring, record=None), web_2=seen(ring, record=None, files=[entry]), web_3=seen(ring, record=None)
+        keyring,
+        web_1=seen(keyring, record=None),
+        web_2=seen(keyring, record=None, files=[entry]),
+        web_3=seen(keyring, record=None),
     )
     plan = adoption.judge(Looks(FLEET, fresh, survey()))
     assert texts(plan.findings) == [f"/etc/shop.env: the key {OLD} holds something"]
-    assert plan.findings["web-2"][0].do == adoption.UNWRITABLE and plan.accepts == ()
+    assert plan.findings["web-2"][0].advice == adoption.UNWRITABLE and plan.accepts == ()
 
 
 @pytest.mark.parametrize("key", ODD)
 def test_no_keyring_begins_with_one_whatever_a_host_said(key: str) -> None:
     odd = f"{key}-and-more-of-it"
     form = {"framework": "flask", "settings": {}}
-    with pytest.raises(rings.RingError) as caught:
+    with pytest.raises(keyrings.KeyringError) as caught:
         steps.adopt("shop", "ring-1", "n1", steps.Start([odd], "adopted"), FLEET, form, SOAK, {"how": "trust"}, T0)
     assert str(caught.value).startswith(f"the key {fingerprint(odd)} holds a character that cannot be printed")

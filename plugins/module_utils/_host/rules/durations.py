@@ -41,7 +41,7 @@ def seconds(value: Any, name: str) -> float:
     return found
 
 
-def words(duration: float) -> str:
+def in_words(duration: float) -> str:
     """Return a duration in its two largest units, rounded up: what is waited for is never said too short."""
     rest = max(0, math.ceil(duration))
     sizes = [UNITS[unit] for unit in "dhms"]

@@ -16,39 +16,39 @@ from .env_formats import FORMATS, Assignment, EnvTextError, Pattern, error, line
 __all__ = ["FORMATS", "EnvTextError", "read", "read_all", "rewrite"]
 
 
-def read(text: str, form: str, names: Sequence[str]) -> Dict[str, str]:
+def read(text: str, env_format: str, names: Sequence[str]) -> Dict[str, str]:
     """Return the values of `names` as the reader of the format sees them; an absent one is left out."""
-    return {name: found.value for name, found in _ours(text, form, names).items()}
+    return {name: found.value for name, found in _ours(text, env_format, names).items()}
 
 
-def read_all(text: str, form: str) -> Dict[str, str]:
+def read_all(text: str, env_format: str) -> Dict[str, str]:
     """Return every setting that can be read, for an environment that only has to be like the application's."""
-    return {item.name: item.value for item in _readings(text, form)[0] if not item.problem}
+    return {item.name: item.value for item in _readings(text, env_format)[0] if not item.problem}
 
 
-def rewrite(text: str, form: str, values: Mapping[str, Optional[str]]) -> str:
+def rewrite(text: str, env_format: str, values: Mapping[str, Optional[str]]) -> str:
     """Return the text with these settings in place of what they were; None removes one."""
-    found = _ours(text, form, list(values))
+    found = _ours(text, env_format, list(values))
     new = text
     for name, value in values.items():
         if (found[name].value if name in found else None) != value:
-            new = _without(new, form, name) if value is None else _with(new, form, name, value)
-    if read(new, form, list(values)) != {name: value for name, value in values.items() if value is not None}:
+            new = _without(new, env_format, name) if value is None else _with(new, env_format, name, value)
+    if read(new, env_format, list(values)) != {name: value for name, value in values.items() if value is not None}:
         raise EnvTextError("unwritable", f"{', '.join(values)} would not be read back as written")
     return new
 
 
-def _readings(text: str, form: str) -> List[List[Assignment]]:
+def _readings(text: str, env_format: str) -> List[List[Assignment]]:
     """Return every assignment of the text, once for each way in which the format's readers read it."""
-    reader = named(form)
+    reader = named(env_format)
     if "\0" in text:
         raise error("broken", text, text.index("\0"), "a NUL byte, where readers stop or fail")
     return [list(reading) for reading in reader.readings(text)]
 
 
-def _ours(text: str, form: str, names: Sequence[str]) -> Dict[str, Assignment]:
+def _ours(text: str, env_format: str, names: Sequence[str]) -> Dict[str, Assignment]:
     readings = []
-    for reading in _readings(text, form):
+    for reading in _readings(text, env_format):
         found: Dict[str, Assignment] = {}
         for item in (item for item in reading if item.name in names):
             if item.name in found:
@@ -60,7 +60,7 @@ def _ours(text: str, form: str, names: Sequence[str]) -> Dict[str, Assignment]:
         seen = [reading.get(name) for reading in readings]
         ours = next((one for one in seen if one), None)
         if ours and any(one != ours for one in seen):
-            raise error("broken", text, ours.value_start, f"{name} {named(form).disputed}")
+            raise error("broken", text, ours.value_start, f"{name} {named(env_format).disputed}")
         if ours and (ours.problem or re.search("[\ud800-\udfff]", ours.value)):
             raise error("not_literal", text, ours.value_start, f"{name} {ours.problem or 'is not UTF-8'}")
     return readings[0]
@@ -71,42 +71,44 @@ def _ours(text: str, form: str, names: Sequence[str]) -> Dict[str, Assignment]:
 _REST_OF_LINE = Pattern(r"[ \t]*;?[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
 
 
-def _with(text: str, form: str, name: str, value: str) -> str:
-    old = _ours(text, form, [name]).get(name)
+def _with(text: str, env_format: str, name: str, value: str) -> str:
+    old = _ours(text, env_format, [name]).get(name)
     if value.isprintable():
-        for spelling in named(form).spellings(value):
-            new = _appended(text, form, f"{name}={spelling}")
+        for spelling in named(env_format).spellings(value):
+            new = _appended(text, env_format, f"{name}={spelling}")
             if old:
                 new = text[: old.value_start] + spelling + text[old.value_end :]
             try:
-                if read(new, form, [name]) == {name: value} and _others(new, form, name) == _others(text, form, name):
+                if read(new, env_format, [name]) == {name: value} and _others(new, env_format, name) == _others(
+                    text, env_format, name
+                ):
                     return new
             except EnvTextError:
                 pass  # the next spelling may be better
-    what = f"{name} cannot be given its new value here so that every reader of {form} files reads it back"
+    what = f"{name} cannot be given its new value here so that every reader of {env_format} files reads it back"
     raise error("unwritable", text, old.value_start if old else len(text), what)
 
 
-def _without(text: str, form: str, name: str) -> str:
-    old = _ours(text, form, [name])[name]
+def _without(text: str, env_format: str, name: str) -> str:
+    old = _ours(text, env_format, [name])[name]
     start = max(text.rfind("\n", 0, old.start), text.rfind("\r", 0, old.start)) + 1
     rest = _REST_OF_LINE.match(text, old.value_end)
     if old.start >= 0 and rest and not text[start : old.start].strip(" \t"):
         new = text[:start] + text[rest.end() :]
-        if not read(new, form, [name]) and _others(new, form, name) == _others(text, form, name):
+        if not read(new, env_format, [name]) and _others(new, env_format, name) == _others(text, env_format, name):
             return new
     raise error("unwritable", text, old.value_start, f"{name} cannot be removed, it shares its line with more")
 
 
-def _appended(text: str, form: str, assignment: str) -> str:
-    reader = named(form)
+def _appended(text: str, env_format: str, assignment: str) -> str:
+    reader = named(env_format)
     newline = "\r\n" if reader.crlf and re.match(r"[^\n]*\r\n", text) else "\n"
-    exported = [bool(re.match("export[ \t]", text[item.start :])) for item in _readings(text, form)[0]]
+    exported = [bool(re.match("export[ \t]", text[item.start :])) for item in _readings(text, env_format)[0]]
     if reader.exports(exported):
         assignment = "export " + assignment
     return text + (newline if text and not text.endswith("\n") else "") + assignment + newline
 
 
-def _others(text: str, form: str, name: str) -> List[List[Tuple[str, str, str]]]:
+def _others(text: str, env_format: str, name: str) -> List[List[Tuple[str, str, str]]]:
     """What all other settings are read as: a change of ours must not change them."""
-    return [[item[:3] for item in reading if item.name != name] for reading in _readings(text, form)]
+    return [[item[:3] for item in reading if item.name != name] for reading in _readings(text, env_format)]

@@ -166,70 +166,70 @@ def unprintable(key: str) -> Optional[str]:
     return "holds a character that cannot be printed, like a NUL, a line break or half a character, and no env file can carry that"
 
 
-def encode(form: Profile, keys: Keys) -> Dict[str, str]:
+def encode(profile: Profile, keys: Keys) -> Dict[str, str]:
     """Return the value of each of the profile's settings, so that an application does as `keys` says."""
     others = [key for key in keys.accepts if key != keys.signs]
-    if form.primary != form.fallbacks:
-        return {form.primary: keys.signs, form.fallbacks: _join(form, others)}
-    ordered = [keys.signs] + others if form.signs == "first" else others + [keys.signs]
-    return {form.primary: _join(form, ordered)}
+    if profile.primary != profile.fallbacks:
+        return {profile.primary: keys.signs, profile.fallbacks: _join(profile, others)}
+    ordered = [keys.signs] + others if profile.signs == "first" else others + [keys.signs]
+    return {profile.primary: _join(profile, ordered)}
 
 
-def decode(form: Profile, values: Mapping[str, str]) -> Keys:
+def decode(profile: Profile, values: Mapping[str, str]) -> Keys:
     """Return what an application does that is given `values`; SettingsError where that cannot be known."""
-    if form.primary not in values:
-        raise SettingsError("absent", f"{form.primary} is not set")
-    if not values[form.primary]:
-        raise SettingsError("empty", f"{form.primary} is empty")
-    if form.primary != form.fallbacks:
-        signs = values[form.primary]
-        others = _split(form, values.get(form.fallbacks, ""))
+    if profile.primary not in values:
+        raise SettingsError("absent", f"{profile.primary} is not set")
+    if not values[profile.primary]:
+        raise SettingsError("empty", f"{profile.primary} is empty")
+    if profile.primary != profile.fallbacks:
+        signs = values[profile.primary]
+        others = _split(profile, values.get(profile.fallbacks, ""))
     else:
-        listed = _split(form, values[form.primary])
+        listed = _split(profile, values[profile.primary])
         if not listed:
-            raise SettingsError("empty", f"{form.primary} lists no key")
-        signs = listed[0] if form.signs == "first" else listed[-1]
+            raise SettingsError("empty", f"{profile.primary} lists no key")
+        signs = listed[0] if profile.signs == "first" else listed[-1]
         others = listed
     accepts = [signs] + [key for key in dict.fromkeys(others) if key != signs]
     if len(accepts) > MOST_KEYS:
         raise SettingsError(
-            "not_a_list", f"{form.fallbacks} lists {len(accepts)} keys, and at most {MOST_KEYS} are looked through"
+            "not_a_list", f"{profile.fallbacks} lists {len(accepts)} keys, and at most {MOST_KEYS} are looked through"
         )
     return Keys(signs, accepts)
 
 
-def _join(form: Profile, keys: Sequence[str]) -> str:
-    if form.separator == "json":
+def _join(profile: Profile, keys: Sequence[str]) -> str:
+    if profile.separator == "json":
         return json.dumps(list(keys))
     for key in keys:
-        if form.separator in key:
+        if profile.separator in key:
             raise SettingsError(
                 "ambiguous",
-                f"a key holds {form.separator!r}, which stands between two keys in {form.fallbacks}: "
+                f"a key holds {profile.separator!r}, which stands between two keys in {profile.fallbacks}: "
                 "let the application read a JSON list, and set app_keys_settings.separator to json",
             )
-    return form.separator.join(keys)
+    return profile.separator.join(keys)
 
 
-def _split(form: Profile, text: str) -> List[str]:
-    if form.separator != "json":
-        keys = text.split(form.separator) if text else []
+def _split(profile: Profile, text: str) -> List[str]:
+    if profile.separator != "json":
+        keys = text.split(profile.separator) if text else []
     else:
-        keys = _json_list(form, text) if text else []
+        keys = _json_list(profile, text) if text else []
     if not all(keys):
         # An empty key is accepted like any other: whoever signs with nothing would be let in.
-        raise SettingsError("empty", f"{form.fallbacks} holds an empty key")
+        raise SettingsError("empty", f"{profile.fallbacks} holds an empty key")
     return keys
 
 
-def _json_list(form: Profile, text: str) -> List[str]:
+def _json_list(profile: Profile, text: str) -> List[str]:
     try:
         keys = json.loads(text)
     except (ValueError, RecursionError):
         keys = None
     # Flask takes a plain string apart into keys of one character each.
     if not isinstance(keys, list) or not all(isinstance(key, str) and _is_text(key) for key in keys):
-        raise SettingsError("not_a_list", f"{form.fallbacks} is not a JSON list of strings")
+        raise SettingsError("not_a_list", f"{profile.fallbacks} is not a JSON list of strings")
     return keys
 
 

@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Optional, Sequence
 class Token(NamedTuple):
     """What orders the steps: a host that has seen a later one refuses an earlier one."""
 
-    ring: str
+    keyring: str
     counter: int
     nonce: str
 
@@ -23,7 +23,7 @@ class Order(NamedTuple):
                      deploy leaves them alone, and a failed visit may go back to them
     known            every key that the keyring ever held: what else a host holds is not ours to overwrite
     leaked           the known keys that are marked as compromised: no failed visit brings one back
-    urgent           a rollout is taken back, or a leaked key is in use: a host whose application is down is changed too
+    incident           a rollout is taken back, or a leaked key is in use: a host whose application is down is changed too
     """
 
     signs: str
@@ -33,7 +33,7 @@ class Order(NamedTuple):
     may_accept: List[str]
     known: List[str]
     leaked: List[str]
-    urgent: bool
+    incident: bool
 
     def wants(self, signs: Optional[str], accepts: Sequence[str]) -> bool:
         """Whether these settings are the ones that the step is to bring about."""

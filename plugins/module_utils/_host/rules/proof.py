@@ -14,14 +14,14 @@ Evidence = Mapping[str, Any]
 
 
 class Finding(NamedTuple):
-    """Why a member is not proven: what was `seen`, and what to `do`.
+    """Why a member is not proven: what was `seen`, and the `advice`, what to do.
 
     `machine` is said of what every member on that machine sees alike: a process that belongs to none of them. Such a finding is
     shown once for all of them.
     """
 
     seen: str
-    do: str
+    advice: str
     machine: str = ""
 
 
@@ -32,9 +32,9 @@ def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
         where = place(holder)
         if holder["problem"]:
             if holder["problem"]["kind"] != "absent" or evidence["workers"]:
-                found.append(Finding(f"{where}: {holder['problem']['text']}", MEND_FIRST))
+                found.append(Finding(f"{where}: {holder['problem']['text']}", FIX_FIRST))
         elif not asked.admits(holder["signs"], holder["accepts"]):
-            found.append(Finding(f"{where} {differs(asked, holder)}", MEND_FIRST))
+            found.append(Finding(f"{where} {differs(asked, holder)}", FIX_FIRST))
     return found
 
 
@@ -44,10 +44,10 @@ def place(holder: Mapping[str, Any]) -> str:
 
 
 def judge(
-    ring: Mapping[str, Any], asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]
+    keyring: Mapping[str, Any], asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]
 ) -> List[Finding]:
     """Find what keeps a member from being proven at the open step."""
-    found = fence_findings(ring, evidence)
+    found = fence_findings(keyring, evidence)
     if found:
         return found
     for file in evidence["files"]:
@@ -56,15 +56,15 @@ def judge(
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
     # Where a rollout is taken back this does not count: the host may do what is asked for all the same.
-    found += [] if asked.urgent else source_findings(evidence)
+    found += [] if asked.incident else source_findings(evidence)
     nobodys = [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
     return found + outsiders(evidence, nobodys, restart)
 
 
-def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
+def fence_findings(keyring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
     """Hold the host's record against the keyring."""
     record = evidence["record"]
-    step = ring["step"]
+    step = keyring["step"]
     if record is None:
         whose = evidence.get("record_of")
         had = f", for the one there is {whose}'s: an image brought it" if whose else ""
@@ -73,7 +73,7 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
                 f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy, which visits it"
             )
         ]
-    found = late(ring, evidence)
+    found = outdated(keyring, evidence)
     if found:
         return found
     if record["counter"] != step["counter"]:
@@ -93,16 +93,16 @@ def fence_findings(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]
     return []
 
 
-def late(ring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
+def outdated(keyring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
     """Find a host that has seen more than this keyring knows, or another keyring."""
     record = evidence["record"]
-    step = ring["step"]
+    step = keyring["step"]
     if record is None:
         return []
-    if record["ring"] != ring["ring"]:
+    if record["keyring"] != keyring["id"]:
         return [
             Finding(
-                f"its record is of another keyring ({record['ring']})",
+                f"its record is of another keyring ({record['keyring']})",
                 "use the keyring that this fleet was rolled with",
             )
         ]
@@ -122,8 +122,8 @@ def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
     path = file["path"]
     if file["problem"]:
         return [Finding(f"{path}: {file['problem']['text']}", "fix the file, and run again")]
-    if unknown(asked, file):
-        seen, todo = _unknown(asked, file)
+    if unknown_keys(asked, file):
+        seen, todo = _unknown_keys_finding(asked, file)
         return [Finding(f"{path} {seen}", todo)]
     if asked.wants(file["signs"], file["accepts"]):
         return []
@@ -151,7 +151,7 @@ def worker_findings(
             )
         elif asked.wants(worker["signs"], worker["accepts"]):
             continue
-        elif overruled(evidence, worker) and not unknown(asked, worker):
+        elif overruled(evidence, worker) and not unknown_keys(asked, worker):
             key = (
                 f"{differs(asked, worker)}: {OVERRULED.format(proof=evidence['proof'])}",
                 f"{restart}; {SET_ELSEWHERE}",
@@ -273,13 +273,13 @@ def differs(asked: Order, holder: Mapping[str, Any]) -> str:
     return " and ".join(parts)
 
 
-def unknown(asked: Order, holder: Mapping[str, Any]) -> List[str]:
+def unknown_keys(asked: Order, holder: Mapping[str, Any]) -> List[str]:
     """Return the keys of a worker or a file that the keyring does not know."""
     return [key for key in dict.fromkeys([holder["signs"], *holder["accepts"]]) if key not in asked.known]
 
 
-def _unknown(asked: Order, holder: Mapping[str, Any]) -> Tuple[str, str]:
-    keys = unknown(asked, holder)
+def _unknown_keys_finding(asked: Order, holder: Mapping[str, Any]) -> Tuple[str, str]:
+    keys = unknown_keys(asked, holder)
     does = "signs with" if holder["signs"] in keys else "accepts"
     return f"{does} {', '.join(keys)}, which is not in the keyring", UNKNOWN.format(key=keys[0])
 
@@ -288,7 +288,11 @@ def _differing(
     asked: Order, evidence: Evidence, worker: Mapping[str, Any], restart: str, fresh: bool
 ) -> Tuple[str, str]:
     """Say in what a worker's keys are wrong, and what to do: one that started on a file that says otherwise has them from elsewhere."""
-    seen, todo = _unknown(asked, worker) if unknown(asked, worker) else (differs(asked, worker), f"{restart}: {STALE}")
+    seen, todo = (
+        _unknown_keys_finding(asked, worker)
+        if unknown_keys(asked, worker)
+        else (differs(asked, worker), f"{restart}: {STALE}")
+    )
     says = [_held(file) for file in evidence["files"] if not file["problem"]]
     if not says or _held(worker) in says:
         return seen, todo
@@ -297,7 +301,7 @@ def _differing(
     known = [f"{other['setting']} from {other['source']}" for unit in evidence["units"] for other in unit["sources"]]
     where = f"take out what may give it other keys: {', '.join(known)}" if known else ELSEWHERE
     seen = f"{seen}, though the env file that it started on says otherwise"
-    if unknown(asked, worker):
+    if unknown_keys(asked, worker):
         return seen, f"{todo}. {where}"
     return seen, where if fresh else f"{restart}; if that does not help, {where}"
 
@@ -331,7 +335,7 @@ EMPTIED = (
     "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its "
     f"{process_sources.one_of(list(process_sources.SOURCES))}"
 )
-MEND_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
+FIX_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
 OUTSIDE = "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
 STALE = "it reloaded without a new environment, or was not restarted"
 ELSEWHERE = (

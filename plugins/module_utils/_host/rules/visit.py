@@ -24,7 +24,7 @@ NO_RESTART = (
 )
 
 
-LOST = (
+POOL_LOST = (
     "see in its log why it ends; if fewer are meant to run, restart the application by hand, and run again; if they are the children of one "
     "process, name that in app_keys_processes too"
 )
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     refuse: Optional[str] = None
 
 
-class Standing(NamedTuple):
+class ApplicationState(NamedTuple):
     """What of the application runs: whether it is `down` though it ran before, and the sentence that says so."""
 
     down: bool
@@ -54,9 +54,9 @@ def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
     """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None."""
     if record is None:
         return None
-    if record["ring"] != token.ring:
+    if record["keyring"] != token.keyring:
         return (
-            f"this host was rolled with another keyring ({record['ring']}, last visit {stamp(record['at'])}), and this is {token.ring}. "
+            f"this host was rolled with another keyring ({record['keyring']}, last visit {stamp(record['at'])}), and this is {token.keyring}. "
             "Use the keyring that the fleet was rolled with"
         )
     if record["counter"] > token.counter:
@@ -79,7 +79,7 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     (a deploy) it is changed only if what it does now is not admissible. `replace` names unknown
     keys that the operator gives up.
     """
-    refuse = _unknown(order, look, replace) or _blind(look)
+    refuse = _unknown_keys(order, look, replace) or _blind(look)
     if refuse:
         return Plan(False, False, refuse)
     good = order.wants if converge else order.admits
@@ -87,15 +87,15 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     restart = not all(_does(good, worker) for worker in look["workers"])
     if proofs.named(look["proof"]).renewed and look["workers"]:
         restart = restart or write
-    lost = down(look)
-    if converge and lost and not order.urgent:
-        text = f"{'. '.join(said(lost))}. Start the application: a host is not changed while it is down"
+    why_down = down(look)
+    if converge and why_down and not order.incident:
+        text = f"{'. '.join(said(why_down))}. Start the application: a host is not changed while it is down"
         return Plan(False, False, text)
     others = proof.source_findings(look)
-    if others and (converge or write or restart) and not order.urgent:
+    if others and (converge or write or restart) and not order.incident:
         return Plan(False, False, f"{'. '.join(said(others))}. Nothing was changed")
     # It may be down because of the key that is taken back: start it with the key before.
-    restart = restart or (converge and bool(lost))
+    restart = restart or (converge and bool(why_down))
     return Plan(False, False, NO_RESTART) if restart and not look["restart"] else Plan(write, restart)
 
 
@@ -128,7 +128,7 @@ def unproven(
     if pools.fewer(before, look):
         last = len(look["pools"])
         noun = "main process lasts" if last == 1 else "main processes last"
-        found.append(Finding(f"{last} {noun}, and before there were {len(before['pools'])}", LOST))
+        found.append(Finding(f"{last} {noun}, and before there were {len(before['pools'])}", POOL_LOST))
     if converge or not proof.pool_findings(before):
         # A deploy that found the pool without workers has not made it worse.
         found += proof.pool_findings(look, pools.remembered(before["pools"]))
@@ -144,20 +144,20 @@ def said(findings: Sequence[Finding]) -> List[str]:
     """Return findings as sentences: what was seen, and what to do; that only once for several that want the same."""
     by_do: Dict[str, List[str]] = {}
     for finding in findings:
-        by_do.setdefault(finding.do, []).append(finding.seen)
+        by_do.setdefault(finding.advice, []).append(finding.seen)
     return [f"{'; '.join(dict.fromkeys(seen))}. What to do: {do}" for do, seen in by_do.items()]
 
 
-def standing(before: Mapping[str, Any], seen: Mapping[str, Any]) -> Standing:
+def application_after(before: Mapping[str, Any], seen: Mapping[str, Any]) -> ApplicationState:
     """Say what of the application runs after a visit that could not prove its host, and had found it as `before`."""
     ended = [f"{unit['name']} is {unit['active']} ({unit['sub']})" for unit in _ended(before, seen)]
     if before["workers"] and (ended or not seen["lasting"]):
-        return Standing(True, f"{'; '.join(ended) or 'no worker lasts'}: {MAY_BE_DOWN}")
+        return ApplicationState(True, f"{'; '.join(ended) or 'no worker lasts'}: {MAY_BE_DOWN}")
     if not seen["workers"]:
-        return Standing(False, "nothing of the application runs, as before")
+        return ApplicationState(False, "nothing of the application runs, as before")
     old = {pools.identity(worker) for worker in before["workers"]}
     same = all(pools.identity(worker) in old for worker in seen["workers"])
-    return Standing(False, f"{'the old workers run on' if same else 'workers run'} with {_keys(seen)}")
+    return ApplicationState(False, f"{'the old workers run on' if same else 'workers run'} with {_keys(seen)}")
 
 
 def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, Any]:
@@ -220,7 +220,7 @@ def remembered_uids(look: Mapping[str, Any], seen: Mapping[str, Any]) -> List[in
     return sorted(uids) or (look["record"] or {}).get("uids", [])
 
 
-def _unknown(order: Order, look: Mapping[str, Any], replace: Collection[str]) -> Optional[str]:
+def _unknown_keys(order: Order, look: Mapping[str, Any], replace: Collection[str]) -> Optional[str]:
     """A value that the keyring does not know may be the only copy of a key."""
     for holder in [*look["files"], *look["workers"]]:
         where = holder.get("path") or f"the worker with pid {holder['pid']}"

@@ -10,8 +10,8 @@ from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps, wording
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from builders import DAY, FLEET, NEW, OLD, SECRETS, SOAK, T0, at, counting, fleet_of, opened, record, survey, surveyed
 
 NOW = T0 + 40 * DAY
@@ -38,11 +38,11 @@ def places(value: Any, path: Path = ()) -> Iterator[Path]:
             yield from places(value[number], (*path, number))
 
 
-def damaged(ring: Dict[str, Any]) -> Iterator[Tuple[Path, Any, Any]]:
+def damaged(keyring: Dict[str, Any]) -> Iterator[Tuple[Path, Any, Any]]:
     """Every place, what is put there, and the document with it."""
-    for path in places(ring):
+    for path in places(keyring):
         for odd in ODD:
-            document: Any = copy.deepcopy(ring)
+            document: Any = copy.deepcopy(keyring)
             place = document
             for part in path[:-1]:
                 place = place[part]
@@ -55,28 +55,32 @@ def damaged(ring: Dict[str, Any]) -> Iterator[Tuple[Path, Any, Any]]:
             yield path, odd, document
 
 
-def use(ring: Dict[str, Any], good: Dict[str, Any]) -> None:
+def use(keyring: Dict[str, Any], good: Dict[str, Any]) -> None:
     """Decide, count, show and write it in every way."""
     evidence, look = fleet_of(good), survey()._replace(clock=NOW)
-    rings.public(ring), rings.token(ring), rings.secrets(ring, rings.order(ring).may_accept)
-    membership.excerpt(ring), membership.vouchers(ring, "web-9", FLEET)
-    membership.vouched(ring, "web-9", {"web-1": record(good)})
-    next_step.may_begin(ring, 0, NOW)
-    wording.status(counting(ring, surveyed(ring, FLEET, evidence, look).count, evidence, NOW), DAY)
+    keyrings.public(keyring), keyrings.token(keyring), keyrings.secrets(keyring, keyrings.order(keyring).may_accept)
+    membership.without_members(keyring), membership.vouchers(keyring, "web-9", FLEET)
+    membership.vouched(keyring, "web-9", {"web-1": record(good)})
+    next_step.may_begin(keyring, 0, NOW)
+    wording.status(counting(keyring, surveyed(keyring, FLEET, evidence, look).count, evidence, NOW), DAY)
     for phase in ("current", "prepare", "retire", "rollback"):
         for goal in ("rollout", phase):
-            wish = gate.Wish(phase, goal, "nonce", new=True, soak=SOAK, new_key=SECRETS[6])
-            gate.ask(ring, wish, NOW)
+            wish = gate.PhaseRequest(phase, goal, "nonce", new=True, soak=SOAK, new_key=SECRETS[6])
+            gate.ask(keyring, wish, NOW)
             gate.closing(
-                surveyed(gate.opening(surveyed(ring, FLEET, evidence, look), wish).ring, FLEET, evidence, look)
+                surveyed(gate.opening(surveyed(keyring, FLEET, evidence, look), wish).keyring, FLEET, evidence, look)
             )
-    membership.register(ring, ["web-9"], NOW), membership.end_waivers(ring, ["web-2"], NOW), steps.close_step(ring, NOW)
+    (
+        membership.register(keyring, ["web-9"], NOW),
+        membership.end_waivers(keyring, ["web-2"], NOW),
+        steps.close_step(keyring, NOW),
+    )
     for said in (
-        lambda: membership.release(ring, ["web-3"], FLEET[:2], NOW),
-        lambda: membership.waive(ring, ["web-2"], "its disk is dead", DAY, NOW),
-        lambda: steps.mark_compromised(ring, NEW, NOW),
+        lambda: membership.release(keyring, ["web-3"], FLEET[:2], NOW),
+        lambda: membership.waive(keyring, ["web-2"], "its disk is dead", DAY, NOW),
+        lambda: steps.mark_compromised(keyring, NEW, NOW),
     ):
-        with contextlib.suppress(RingError):
+        with contextlib.suppress(KeyringError):
             said()
 
 
@@ -85,14 +89,14 @@ def test_a_damaged_keyring_is_refused_without_a_secret_or_can_be_used_without_an
     good, refused = RINGS[name], 0
     for path, odd, document in damaged(good):
         try:
-            ring = rings.check(document, "shop")
-        except RingError as error:
+            keyring = keyrings.check(document, "shop")
+        except KeyringError as error:
             refused += 1
             assert not [secret for secret in SECRETS if secret in str(error)], (path, odd)
             continue
         try:
-            use(ring, good)
-        except RingError:
+            use(keyring, good)
+        except KeyringError:
             pass
         except Exception as error:
             raise AssertionError(f"{path} = {odd!r}") from error

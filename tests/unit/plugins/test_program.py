@@ -20,7 +20,7 @@ import builders
 import pytest
 from ansible_collections.phased.keys.plugins.action import active_fingerprint
 from ansible_collections.phased.keys.plugins.module_utils._host import answers
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.plugin_utils import _program
 
 PYTHON = sys.executable
@@ -69,11 +69,11 @@ def test_what_an_honest_host_says_is_let_in_as_it_is(tmp_path: Path, module: str
     """So every field that the host's code writes has its place in the shapes."""
     given = look(tmp_path, processes=[{"pattern": str(tmp_path)}])
     if module == "env_keys":
-        ring = builders.at("prepare")
-        order, step = rings.order(ring)._asdict(), ring["step"]
-        token = rings.token(ring)._asdict()
+        keyring = builders.at("prepare")
+        order, step = keyrings.order(keyring)._asdict(), keyring["step"]
+        token = keyrings.token(keyring)._asdict()
         (tmp_path / "env").write_text(f"SECRET_KEY={builders.SECRETS[1]}\n")
-        secrets = rings.secrets(ring, order["may_accept"])
+        secrets = keyrings.secrets(keyring, order["may_accept"])
         given.update(order=order, token=token, step=step["name"], secrets=secrets, vouched=True, converge=True)
         given.update(processes=[{"pattern": "no such process anywhere"}])
     with subprocess.Popen(
@@ -87,22 +87,18 @@ def test_what_an_honest_host_says_is_let_in_as_it_is(tmp_path: Path, module: str
     assert list(dropped(told, admitted)) == []
 
 
-def test_a_host_is_sent_what_it_may_need_and_no_more() -> None:
-    """Whatever the host's modules import, at once or later, and what that imports in turn."""
-    root = Path(_program.carried.__file__).parents[1]
-    wanted = {f"host.{file.stem}" for file in (root / "host").glob("*.py")} - {"host.__init__", "host.carried"}
-    left = list(wanted)
-    while left:
-        package, name = left.pop().split(".")
-        for node in ast.walk(ast.parse((root / package / f"{name}.py").read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                where = (node.module or "").split(".") if node.level == 2 else [package, *filter(None, [node.module])]
-                names = [where[1]] if len(where) == 2 else [alias.name for alias in node.names]
-                found = {f"{where[0]}.{one}" for one in names} - wanted
-                wanted |= found
-                left += found
-    texts = _program.carried.unpack("".join(line.strip('"') for line in _program.TEXTS.splitlines()))
-    assert {name.partition(".")[2] for name, text in texts.items() if text is not None} == wanted
+def test_a_host_is_sent_the_folder_of_hosts_whole_and_that_imports_nothing_else() -> None:
+    root = Path(_program.start.__file__).parent
+    own = {path.relative_to(root).with_suffix("").as_posix().replace("/", ".") for path in root.rglob("*.py")}
+    own -= {"start", "__init__", "rules.__init__"}
+    texts = _program.start.unpack("".join(line.strip('"') for line in _program.TEXTS.splitlines()))
+    assert {name.partition(".")[2] for name, text in texts.items() if text is not None} == own
+    for path in root.rglob("*.py"):
+        depth = len(path.relative_to(root).parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level > depth:
+                # Seen by mypy alone.
+                assert node.module == "_shapes" and "if TYPE_CHECKING:" in path.read_text(), path
 
 
 def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> None:
@@ -219,7 +215,7 @@ def test_the_hosts_log_is_told_of_the_call_and_of_no_secret(monkeypatch: pytest.
     told: list[Any] = []
     monkeypatch.setattr(syslog, "openlog", lambda *given: told.append(given))
     monkeypatch.setattr(syslog, "syslog", lambda *given: told.append(given))
-    _program.carried.note(*log)
+    _program.start.note(*log)
     assert told == [("ansible-phased.keys.env_keys", 0, syslog.LOG_AUTH), (syslog.LOG_INFO, log[2])]
 
 
@@ -228,7 +224,7 @@ def test_a_log_that_takes_no_line_keeps_no_call_from_its_host(monkeypatch: pytes
         raise ValueError("embedded null character")
 
     monkeypatch.setattr(syslog, "syslog", refuses)
-    _program.carried.note("ansible-phased.keys.env_keys", "LOG_USER", "Invoked with name=shop")
+    _program.start.note("ansible-phased.keys.env_keys", "LOG_USER", "Invoked with name=shop")
     assert _program.logged("active_fingerprint", {"token": "x"}, "LOG_USER", None)[2] == "Invoked with"
 
 
@@ -251,7 +247,7 @@ def test_ansibles_settings_say_whether_and_where_a_host_logs(
 
 
 def test_17_a_reader_that_reads_no_more_does_not_hold_a_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(_program.carried.__file__).read_text()
+    source = Path(_program.start.__file__).read_text()
     assert source.count("LAST = 60") == 1
     monkeypatch.setattr(_program, "START", _program.lines(_program.pack(source.replace("LAST = 60", "LAST = 1"))))
     text = _program.text("active_fingerprint", look(tmp_path), False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from builders import ALIEN, CLOSED, DAY, FP, NEW, NEXT, OLD, SECRETS, adopt, at, opened, rolled
 
@@ -28,7 +28,7 @@ BOTH = {OLD, NEW}
     ],
 )
 def test_a_visit_writes_what_the_table_of_steps_says(name, signs, accepts):
-    order = rings.order(at(name))
+    order = keyrings.order(at(name))
     assert (order.signs, set(order.accepts)) == (signs, accepts)
     assert order.accepts[0] == signs
     assert order.wants(order.signs, order.accepts)
@@ -53,7 +53,7 @@ NEW_KNOWS_OLD, NEW_ALONE = (NEW, [NEW, OLD]), (NEW, [NEW])
 )
 @pytest.mark.parametrize("settings", [OLD_ALONE, OLD_KNOWS_NEW, NEW_KNOWS_OLD, NEW_ALONE], ids=["o", "on", "no", "n"])
 def test_5_what_a_deploy_leaves_alone_at_each_step(name, admitted, settings):
-    assert rings.order(at(name)).admits(*settings) is (settings in admitted)
+    assert keyrings.order(at(name)).admits(*settings) is (settings in admitted)
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promote", "promoted", "retire", "retired"])
@@ -61,13 +61,13 @@ def test_5_what_a_deploy_leaves_alone_at_each_step(name, admitted, settings):
     "signs, accepts", [(None, []), (ALIEN, [ALIEN]), (OLD, [OLD, NEW, ALIEN]), (NEW, [NEW, OLD, ALIEN]), (NEW, [])]
 )
 def test_no_step_admits_an_unknown_key_or_a_host_that_does_not_accept_its_own(name, signs, accepts):
-    order = rings.order(at(name))
+    order = keyrings.order(at(name))
     assert not order.admits(signs, accepts)
     assert not order.wants(signs, accepts)
 
 
 def test_wants_does_not_care_in_which_order_keys_are_accepted():
-    order = rings.order(at("promote"))
+    order = keyrings.order(at("promote"))
     assert order.wants(NEW, [OLD, NEW])
     assert not order.wants(OLD, [OLD, NEW])
     assert not order.wants(NEW, [NEW])
@@ -75,64 +75,64 @@ def test_wants_does_not_care_in_which_order_keys_are_accepted():
 
 
 def test_several_retiring_keys_are_all_accepted_while_another_is_prepared():
-    ring = opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", CLOSED["promote"] + 2 * DAY, 4)
-    order = rings.order(ring)
+    keyring = opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", CLOSED["promote"] + 2 * DAY, 4)
+    order = keyrings.order(keyring)
     assert (order.signs, set(order.accepts)) == (NEXT, {NEXT, OLD, NEW, FP[4]})
     assert set(order.must_accept) == {NEXT, OLD, NEW}
 
 
 def test_an_ended_key_is_known_and_no_longer_accepted():
-    order = rings.order(at("retired"))
+    order = keyrings.order(at("retired"))
     assert OLD in order.known
     assert OLD not in order.may_accept
 
 
 def test_a_withdrawn_key_is_known_and_no_longer_accepted():
-    ring = at("prepared")
-    ring["keys"][-1]["state"] = "withdrawn"
-    order = rings.order(ring)
+    keyring = at("prepared")
+    keyring["keys"][-1]["state"] = "withdrawn"
+    order = keyrings.order(keyring)
     assert order.accepts == [OLD]
     assert NEW in order.known
     assert not order.admits(OLD, [OLD, NEW])
 
 
 def test_keys_that_an_adopted_fleet_accepts_besides_stay_accepted():
-    order = rings.order(adopt(secrets=SECRETS[1:4]))
+    order = keyrings.order(adopt(secrets=SECRETS[1:4]))
     assert (order.signs, set(order.accepts)) == (OLD, {OLD, NEW, NEXT})
     assert set(order.must_accept) == {OLD, NEW, NEXT}
 
 
 def test_4_a_token_is_the_ring_the_counter_and_the_nonce_of_the_open_step():
-    assert rings.token(at("promote")) == ("ring-1", 3, "n3")
+    assert keyrings.token(at("promote")) == ("ring-1", 3, "n3")
 
 
 def test_7_secrets_are_those_that_were_asked_for_and_no_others():
-    ring = at("promote")
-    assert rings.secrets(ring, [NEW]) == {NEW: SECRETS[2]}
-    assert rings.secrets(ring, rings.order(ring).accepts) == {NEW: SECRETS[2], OLD: SECRETS[1]}
-    assert rings.secrets(ring, [ALIEN]) == {}
+    keyring = at("promote")
+    assert keyrings.secrets(keyring, [NEW]) == {NEW: SECRETS[2]}
+    assert keyrings.secrets(keyring, keyrings.order(keyring).accepts) == {NEW: SECRETS[2], OLD: SECRETS[1]}
+    assert keyrings.secrets(keyring, [ALIEN]) == {}
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promoted", "retire", "retired"])
 def test_13_no_secret_in_public(name):
-    ring = at(name)
-    shown = json.dumps(rings.public(ring))
+    keyring = at(name)
+    shown = json.dumps(keyrings.public(keyring))
     assert not [secret for secret in SECRETS if secret in shown]
     assert '"secret"' not in shown
-    assert all(key["secret"] for key in ring["keys"] if key["state"] not in rings.ENDED), (
+    assert all(key["secret"] for key in keyring["keys"] if key["state"] not in keyrings.ENDED), (
         "the keyring itself keeps them"
     )
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promoted", "retired"])
 def test_13_no_secret_in_the_journal_or_the_members(name):
-    ring = at(name)
-    assert not [secret for secret in SECRETS if secret in json.dumps({**ring, "keys": []})]
+    keyring = at(name)
+    assert not [secret for secret in SECRETS if secret in json.dumps({**keyring, "keys": []})]
 
 
 @pytest.mark.parametrize("name", ["promote", "retired"])
 def test_keys_are_listed_the_newest_first(name):
-    assert [key["fingerprint"] for key in rings.in_state(at(name), *rings.STATES)] == [NEW, OLD]
+    assert [key["fingerprint"] for key in keyrings.in_state(at(name), *keyrings.STATES)] == [NEW, OLD]
 
 
 @pytest.mark.parametrize(
@@ -147,18 +147,18 @@ def test_keys_are_listed_the_newest_first(name):
     ],
 )
 def test_what_makes_a_key_too_weak(secret, said):
-    weak = rings.weakness(secret)
+    weak = keyrings.weakness(secret)
     assert (said in weak) if said else weak is None
     assert secret not in (weak or "")
 
 
 @pytest.mark.parametrize("secret, marks", [(SECRETS[1], []), ("x" * 40, ["weak"])])
 def test_a_weak_key_that_was_adopted_all_the_same_is_marked(secret, marks):
-    ring = adopt(secrets=[secret])
-    assert ring["keys"][0]["marks"] == marks
-    assert rings.check(ring) == ring
+    keyring = adopt(secrets=[secret])
+    assert keyring["keys"][0]["marks"] == marks
+    assert keyrings.check(keyring) == keyring
 
 
 def test_the_key_that_signs_is_the_primary():
-    assert [rings.primary(at(name))["fingerprint"] for name in ("prepared", "promote")] == [OLD, NEW]
+    assert [keyrings.primary(at(name))["fingerprint"] for name in ("prepared", "promote")] == [OLD, NEW]
     assert steps.next_id(at("promote")) == "k3"

@@ -9,11 +9,11 @@ import math
 from typing import Any, Dict, List
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, steps
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules.membership import Voucher
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
+from ansible_collections.phased.keys.plugins.module_utils._rules.membership import Voucher
 from builders import CLOSED, DAY, FLEET, FP, HOUR, NEW, NEXT, OLD, SECRETS, SOAK, T0, adopt, at, opened, record, rolled
 
 AT = "2023-11-14T22:13:20Z"
@@ -26,12 +26,12 @@ def test_a_first_keyring_as_it_is_written() -> None:
         "recovered",
         gone=SECRETS[3:4],
         signing=[NEW],
-        spreading=[NEW, FOURTH],
+        partly_accepted=[NEW, FOURTH],
         leaked=[NEW, NEXT],
         counter=7,
     )
     form = {"framework": "django", "settings": {"separator": ";"}}
-    ring = steps.adopt("shop", "ring-1", "n1", start, ["web-2", "web-1"], form, SOAK, {"how": "trust"}, T0)
+    keyring = steps.adopt("shop", "ring-1", "n1", start, ["web-2", "web-1"], form, SOAK, {"how": "trust"}, T0)
 
     def key(number: int, state: str, marks: List[str], **more: Any) -> Dict[str, Any]:
         return {
@@ -39,14 +39,14 @@ def test_a_first_keyring_as_it_is_written() -> None:
             "times": {"created": AT, state: AT}, "marks": marks, "secret": SECRETS[number], **more,
         }  # fmt: skip
 
-    assert ring == {
-        "kind": "phased.keys/keyring", "schema": 1, "name": "shop", "ring": "ring-1", "revision": 0, "framework": "django",
+    assert keyring == {
+        "kind": "phased.keys/keyring", "schema": 1, "name": "shop", "id": "ring-1", "revision": 0, "framework": "django",
         "settings": {"separator": ";"}, "app_check": {"how": "trust"},
         # The newest last: the one that signs.
         "keys": [key(3, "dropping", ["compromised"]), key(2, "retiring", ["compromised"], soak=SOAK), key(1, "primary", [])],
         "step": {
-            "name": "adopt", "counter": 7, "nonce": "n1", "key": OLD, "signing": sorted([OLD, NEW]), "spreading": sorted([NEW, FOURTH]),
-            "excuses": None, "opened": AT, "closed": None, "lets_go": [FP[3]],
+            "name": "adopt", "counter": 7, "nonce": "n1", "key": OLD, "signing": sorted([OLD, NEW]), "partly_accepted": sorted([NEW, FOURTH]),
+            "skippable_since": None, "opened": AT, "closed": None, "lets_go": [FP[3]],
         },
         "members": {name: {"since": AT, "proven": None} for name in ("web-2", "web-1")},
         "waivers": [],
@@ -55,13 +55,13 @@ def test_a_first_keyring_as_it_is_written() -> None:
             {"at": AT, "event": "registered", "counter": 7, "members": ["web-2", "web-1"]},
         ],
     }  # fmt: skip
-    assert rings.check(ring) == ring
+    assert keyrings.check(keyring) == keyring
 
 
 def test_what_is_shown_is_all_but_the_secrets() -> None:
-    ring = at("promoted")
-    shown = rings.public(ring)
-    assert shown == {**ring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in ring["keys"]]}
+    keyring = at("promoted")
+    shown = keyrings.public(keyring)
+    assert shown == {**keyring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in keyring["keys"]]}
     assert shown["name"] == "shop" and len(shown["keys"]) == 2
 
 
@@ -70,22 +70,22 @@ def test_what_is_shown_is_all_but_the_secrets() -> None:
 
 def test_what_a_step_asks_in_full() -> None:
     """Two keys soak, one has ended, one has leaked, and a new one is on its way."""
-    ring = rolled(at("retired"), CLOSED["retire"] + DAY, 3)
-    ring = steps.mark_compromised(rolled(ring, CLOSED["retire"] + DAY, 4), NEXT, CLOSED["retire"] + DAY)
-    ring = opened(ring, "prepare", CLOSED["retire"] + 2 * DAY, 5)
-    assert rings.order(ring) == Order(
+    keyring = rolled(at("retired"), CLOSED["retire"] + DAY, 3)
+    keyring = steps.mark_compromised(rolled(keyring, CLOSED["retire"] + DAY, 4), NEXT, CLOSED["retire"] + DAY)
+    keyring = opened(keyring, "prepare", CLOSED["retire"] + 2 * DAY, 5)
+    assert keyrings.order(keyring) == Order(
         signs=FOURTH, accepts=[FOURTH, FIFTH, NEXT, NEW], may_sign=[FOURTH], must_accept=sorted([FOURTH, NEXT, NEW]),
-        may_accept=sorted([FOURTH, FIFTH, NEXT, NEW]), known=sorted([OLD, NEW, NEXT, FOURTH, FIFTH]), leaked=[NEXT], urgent=True,
+        may_accept=sorted([FOURTH, FIFTH, NEXT, NEW]), known=sorted([OLD, NEW, NEXT, FOURTH, FIFTH]), leaked=[NEXT], incident=True,
     )  # fmt: skip
-    ring = opened(ring, "promote", CLOSED["retire"] + 2 * DAY)
-    assert rings.order(ring) == Order(
+    keyring = opened(keyring, "promote", CLOSED["retire"] + 2 * DAY)
+    assert keyrings.order(keyring) == Order(
         signs=FIFTH, accepts=[FIFTH, FOURTH, NEXT, NEW], may_sign=[FIFTH, FOURTH], must_accept=sorted([FOURTH, NEXT, NEW]),
-        may_accept=sorted([FOURTH, FIFTH, NEXT, NEW]), known=sorted([OLD, NEW, NEXT, FOURTH, FIFTH]), leaked=[NEXT], urgent=True,
+        may_accept=sorted([FOURTH, FIFTH, NEXT, NEW]), known=sorted([OLD, NEW, NEXT, FOURTH, FIFTH]), leaked=[NEXT], incident=True,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("ring", "urgent"),
+    ("keyring", "incident"),
     [
         (at("promoted"), False),
         (opened(at("promoted"), "rollback", T0), True),
@@ -96,8 +96,8 @@ def test_what_a_step_asks_in_full() -> None:
         (steps.mark_compromised(at("retired"), OLD, T0), False),
     ],
 )
-def test_what_is_urgent(ring: Any, urgent: bool) -> None:
-    assert rings.order(ring).urgent is urgent
+def test_what_is_urgent(keyring: Any, incident: bool) -> None:
+    assert keyrings.order(keyring).incident is incident
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_what_a_failed_visit_may_put_back(signs: Any, accepts: List[str], may: b
     [(0, True), (0.0, True), (0.5, True), (1e9, True), (-0.5, False), (math.inf, False), (math.nan, False), (True, False), ("1", False), (None, False)],
 )  # fmt: skip
 def test_a_soak_that_can_be_counted(seconds: Any, usable: bool) -> None:
-    ring = at("promoted")
-    ring["keys"][0]["soak"] = {"seconds": seconds, "source": "x"}
+    keyring = at("promoted")
+    keyring["keys"][0]["soak"] = {"seconds": seconds, "source": "x"}
     if usable:
-        assert rings.check(ring) == ring
+        assert keyrings.check(keyring) == keyring
         return
-    with pytest.raises(RingError) as error:
-        rings.check(ring)
+    with pytest.raises(KeyringError) as error:
+        keyrings.check(keyring)
     assert str(error.value) == f"key {OLD} has no usable soak"
 
 
@@ -155,49 +155,49 @@ def test_a_soak_that_can_be_counted(seconds: Any, usable: bool) -> None:
     ],
 )
 def test_the_weakest_key_that_is_not_weak(secret: str, said: Any) -> None:
-    assert rings.weakness(secret) == said
+    assert keyrings.weakness(secret) == said
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda ring: ring["step"].pop("excuses"), "the open step has no usable excuses"),
-        (lambda ring: ring["step"].pop("closed"), "the open step has no usable closed"),
-        (lambda ring: ring.update(waivers=["web-1"]), "a waiver is not a mapping"),
+        (lambda keyring: keyring["step"].pop("skippable_since"), "the open step has no usable skippable_since"),
+        (lambda keyring: keyring["step"].pop("closed"), "the open step has no usable closed"),
+        (lambda keyring: keyring.update(waivers=["web-1"]), "a waiver is not a mapping"),
         *[
-            (lambda ring, name=name: ring["waivers"][0].pop(name), f"a waiver has no usable {name}")
+            (lambda keyring, name=name: keyring["waivers"][0].pop(name), f"a waiver has no usable {name}")
             for name in ("member", "reason", "since", "until")
         ],
-        (lambda ring: ring["waivers"][0].update(until="soon"), "a waiver has a time that cannot be read: 'soon'"),
-        (lambda ring: ring["step"].update(closed="soon"), "the open step has no usable closed"),
-        (lambda ring: ring["step"].update(closed=5), "the open step has no usable closed"),
-        (lambda ring: ring["keys"][0].update(state="retired", times={"ended": "soon"}), f"key {OLD} has a time that cannot be read: 'soon'"),
-        (lambda ring: ring["members"]["web-3"].update(since=None), "member web-3 has no usable since"),
+        (lambda keyring: keyring["waivers"][0].update(until="soon"), "a waiver has a time that cannot be read: 'soon'"),
+        (lambda keyring: keyring["step"].update(closed="soon"), "the open step has no usable closed"),
+        (lambda keyring: keyring["step"].update(closed=5), "the open step has no usable closed"),
+        (lambda keyring: keyring["keys"][0].update(state="retired", times={"ended": "soon"}), f"key {OLD} has a time that cannot be read: 'soon'"),
+        (lambda keyring: keyring["members"]["web-3"].update(since=None), "member web-3 has no usable since"),
     ],
 )  # fmt: skip
 def test_what_else_is_no_keyring(change: Any, said: str) -> None:
-    ring = copy.deepcopy(membership.waive(at("promoted"), ["web-2"], "its disk is dead", DAY, T0))
-    assert rings.check(ring) == ring
-    change(ring)
-    with pytest.raises(RingError) as error:
-        rings.check(ring)
+    keyring = copy.deepcopy(membership.waive(at("promoted"), ["web-2"], "its disk is dead", DAY, T0))
+    assert keyrings.check(keyring) == keyring
+    change(keyring)
+    with pytest.raises(KeyringError) as error:
+        keyrings.check(keyring)
     assert str(error.value) == said
 
 
 def test_the_last_schema_is_known_and_one_later_is_not() -> None:
-    ring = at("promoted")
-    assert rings.check(ring, None) == rings.check(ring, "shop") == ring
-    assert rings.check(ring) is not ring
-    ring["schema"] = rings.SCHEMA + 1
-    with pytest.raises(RingError, match="use the release that wrote it, or a newer one$"):
-        rings.check(ring)
+    keyring = at("promoted")
+    assert keyrings.check(keyring, None) == keyrings.check(keyring, "shop") == keyring
+    assert keyrings.check(keyring) is not keyring
+    keyring["schema"] = keyrings.SCHEMA + 1
+    with pytest.raises(KeyringError, match="use the release that wrote it, or a newer one$"):
+        keyrings.check(keyring)
 
 
 # --- steps that cannot open ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("ring", "step", "arguments", "said"),
+    ("keyring", "step", "arguments", "said"),
     [
         (at("adopted"), "prepare", {}, "prepare needs a new key"),
         (at("adopted"), "promote", {"soak": SOAK}, "promote needs a staged key that has not leaked"),
@@ -213,23 +213,23 @@ def test_the_last_schema_is_known_and_one_later_is_not() -> None:
         (at("adopted"), "rotate", {}, "rotate is not a step that opens"),
     ],
 )  # fmt: skip
-def test_a_step_that_cannot_open_says_why(ring: Any, step: str, arguments: Dict[str, Any], said: str) -> None:
-    with pytest.raises(RingError) as error:
-        steps.open_step(ring, step, **{"now": T0 + HOUR, "nonce": "n", **arguments})
+def test_a_step_that_cannot_open_says_why(keyring: Any, step: str, arguments: Dict[str, Any], said: str) -> None:
+    with pytest.raises(KeyringError) as error:
+        steps.open_step(keyring, step, **{"now": T0 + HOUR, "nonce": "n", **arguments})
     assert str(error.value) == said
 
 
 def test_keys_that_are_let_go_of_by_name() -> None:
-    ring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 3)
+    keyring = rolled(at("promoted"), CLOSED["promote"] + HOUR, 3)
     over = CLOSED["promote"] + HOUR + SOAK["seconds"]
     for go, dropping in (([OLD], [OLD]), ([NEW], [NEW]), ([OLD, NEW], [NEW, OLD]), (None, [NEW, OLD])):
-        gone = steps.open_step(ring, "retire", over, "n", go=go)
-        assert [key["fingerprint"] for key in rings.in_state(gone, "dropping")] == dropping
+        gone = steps.open_step(keyring, "retire", over, "n", go=go)
+        assert [key["fingerprint"] for key in keyrings.in_state(gone, "dropping")] == dropping
         assert gone["step"]["key"] == dropping[0]
 
 
 def test_a_leaked_key_that_the_keyring_never_held_is_told_what_it_holds() -> None:
-    with pytest.raises(RingError) as error:
+    with pytest.raises(KeyringError) as error:
         steps.mark_compromised(at("retired"), FP[6], T0)
     assert (
         str(error.value) == f"app_keys_compromised names {FP[6]}, which this keyring never held; it holds {NEW}, {OLD}"
@@ -237,19 +237,19 @@ def test_a_leaked_key_that_the_keyring_never_held_is_told_what_it_holds() -> Non
 
 
 def test_the_mark_of_a_leak_is_the_one_keys_alone() -> None:
-    ring = steps.mark_compromised(at("promoted"), OLD, T0)
-    assert [key["marks"] for key in ring["keys"]] == [["compromised"], []]
+    keyring = steps.mark_compromised(at("promoted"), OLD, T0)
+    assert [key["marks"] for key in keyring["keys"]] == [["compromised"], []]
 
 
 def test_what_a_rollback_excuses_is_whoever_was_proven_when_the_new_key_came() -> None:
-    assert opened(at("promoted"), "rollback", T0)["step"]["excuses"] == 2
-    assert opened(at("prepared"), "withdraw", T0)["step"]["excuses"] == 0
-    assert opened(at("promoted"), "withdraw", T0 + 30 * DAY)["step"]["excuses"] is None
+    assert opened(at("promoted"), "rollback", T0)["step"]["skippable_since"] == 2
+    assert opened(at("prepared"), "withdraw", T0)["step"]["skippable_since"] == 0
+    assert opened(at("promoted"), "withdraw", T0 + 30 * DAY)["step"]["skippable_since"] is None
 
 
 def test_a_weak_key_that_was_taken_says_so_and_is_told_by_no_other_mark() -> None:
-    ring = adopt(secrets=["x" * 40])
-    assert ring["keys"][0]["marks"] == ["weak"]
+    keyring = adopt(secrets=["x" * 40])
+    assert keyring["keys"][0]["marks"] == ["weak"]
 
 
 # --- who vouches ----------------------------------------------------------------------------------
@@ -261,24 +261,26 @@ def partly() -> Dict[str, Any]:
 
 
 def test_11_once_one_host_was_proven_the_first_one_is_asked_about_like_any_other() -> None:
-    ring = partly()
-    assert [entry["proven"] for entry in ring["members"].values()] == [None, 1, 1]
-    for known in (ring, membership.excerpt(ring)):
+    keyring = partly()
+    assert [entry["proven"] for entry in keyring["members"].values()] == [None, 1, 1]
+    for known in (keyring, membership.without_members(keyring)):
         assert membership.vouched(known, "web-1", {}) == Voucher(False, None)
-        assert membership.vouched(known, "web-1", {"web-2": record(ring)}) == Voucher(True, None)
+        assert membership.vouched(known, "web-1", {"web-2": record(keyring)}) == Voucher(True, None)
 
 
 def test_an_excerpt_is_small_and_has_whom_it_needs() -> None:
-    ring = partly()
-    small = membership.excerpt(ring)
-    assert small["members"] == {name: ring["members"][name] for name in ("web-1", "web-2")}
-    assert set(ring) - set(small) == {"journal"}
-    assert membership.excerpt(adopt())["members"] == {"web-1": adopt()["members"]["web-1"]}
+    keyring = partly()
+    small = membership.without_members(keyring)
+    assert small["members"] == {name: keyring["members"][name] for name in ("web-1", "web-2")}
+    assert set(keyring) - set(small) == {"journal"}
+    assert membership.without_members(adopt())["members"] == {"web-1": adopt()["members"]["web-1"]}
 
 
 def test_11_whoever_refuses_says_no_and_not_nothing() -> None:
-    ring = at("promoted")
-    verdict = membership.vouched(ring, "web-9", {"web-1": record(ring), "web-2": {**record(ring), "ring": "ring-2"}})
+    keyring = at("promoted")
+    verdict = membership.vouched(
+        keyring, "web-9", {"web-1": record(keyring), "web-2": {**record(keyring), "keyring": "ring-2"}}
+    )
     assert verdict == Voucher(
         False,
         "web-9 has no record, and web-2 its record is of another keyring (ring-2). Nothing was changed: use the keyring that this fleet was "
@@ -288,15 +290,15 @@ def test_11_whoever_refuses_says_no_and_not_nothing() -> None:
 
 
 def test_who_may_be_asked_is_who_was_proven_is_in_the_inventory_and_is_another() -> None:
-    ring = at("promoted")
-    ring["members"]["web-2"]["proven"] = 4
-    ring["members"]["web-8"] = {"since": AT, "proven": 9}
-    ring["members"]["web-9"] = {"since": AT, "proven": None}
+    keyring = at("promoted")
+    keyring["members"]["web-2"]["proven"] = 4
+    keyring["members"]["web-8"] = {"since": AT, "proven": 9}
+    keyring["members"]["web-9"] = {"since": AT, "proven": None}
     everybody = [*FLEET, "web-9"]
-    assert membership.vouchers(ring, "web-9", everybody) == ["web-2", "web-1", "web-3"]
-    assert membership.vouchers(ring, "web-2", everybody) == ["web-1", "web-3"]
-    assert membership.vouchers(ring, "web-9", ["web-3"]) == ["web-3"]
-    assert membership.first_member(ring) == "web-1"
+    assert membership.vouchers(keyring, "web-9", everybody) == ["web-2", "web-1", "web-3"]
+    assert membership.vouchers(keyring, "web-2", everybody) == ["web-1", "web-3"]
+    assert membership.vouchers(keyring, "web-9", ["web-3"]) == ["web-3"]
+    assert membership.first_member(keyring) == "web-1"
 
 
 @pytest.mark.parametrize(
@@ -309,27 +311,27 @@ def test_who_may_be_asked_is_who_was_proven_is_in_the_inventory_and_is_another()
     ],
 )  # fmt: skip
 def test_who_is_not_released(names: List[str], inventory: List[str], said: str) -> None:
-    with pytest.raises(RingError) as error:
+    with pytest.raises(KeyringError) as error:
         membership.release(at("promoted"), names, inventory, T0)
     assert str(error.value) == said
 
 
 def test_whoever_was_released_before_may_be_named_again_beside_others() -> None:
-    ring = membership.release(at("promoted"), ["web-3"], ["web-1"], T0)
-    again = membership.release(ring, ["web-3", "web-2"], ["web-1"], T0)
+    keyring = membership.release(at("promoted"), ["web-3"], ["web-1"], T0)
+    again = membership.release(keyring, ["web-3", "web-2"], ["web-1"], T0)
     assert list(again["members"]) == ["web-1"]
     assert again["journal"][-1]["members"] == ["web-2"]
 
 
 def test_who_is_not_set_aside() -> None:
-    with pytest.raises(RingError) as error:
+    with pytest.raises(KeyringError) as error:
         membership.waive(at("promoted"), ["web-2", "web-7"], "x", HOUR, T0)
     assert str(error.value) == "app_keys_waive names web-7, which is no member; members are web-1, web-2, web-3"
 
 
 def test_only_those_that_were_not_set_aside_for_this_reason_are_now() -> None:
-    ring = membership.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
-    more = membership.waive(ring, ["web-2", "web-3", "web-3"], "x", HOUR, T0 + 60)
+    keyring = membership.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
+    more = membership.waive(keyring, ["web-2", "web-3", "web-3"], "x", HOUR, T0 + 60)
     assert [(waiver["member"], waiver["since"]) for waiver in more["waivers"]] == [
         ("web-2", AT),
         ("web-3", "2023-11-14T22:14:20Z"),
@@ -339,12 +341,12 @@ def test_only_those_that_were_not_set_aside_for_this_reason_are_now() -> None:
 
 @pytest.mark.parametrize(("late", "left"), [(HOUR - 1, ["web-2"]), (HOUR, []), (HOUR + 1, [])])
 def test_when_a_waiver_runs_out(late: float, left: List[str]) -> None:
-    ring = membership.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
-    assert [waiver["member"] for waiver in membership.open_waivers(ring, T0 + late)] == left
+    keyring = membership.waive(at("promoted"), ["web-2"], "x", HOUR, T0)
+    assert [waiver["member"] for waiver in membership.open_waivers(keyring, T0 + late)] == left
 
 
 def test_next_step_takes_the_rings_own_word_for_what_is_open() -> None:
-    assert [rings.is_open(at(name)) for name in ("promote", "promoted")] == [True, False]
+    assert [keyrings.is_open(at(name)) for name in ("promote", "promoted")] == [True, False]
     assert next_step.leaked_staged(steps.mark_compromised(at("prepare"), NEW, T0))[0]["fingerprint"] == NEW
     assert next_step.spreads_a_leak(steps.mark_compromised(at("prepare"), NEW, T0))
     assert not next_step.spreads_a_leak(steps.mark_compromised(opened(at("prepare"), "withdraw", T0), NEW, T0))

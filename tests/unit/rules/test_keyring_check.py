@@ -7,46 +7,47 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as rings
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import RingError
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from builders import ALIEN, CLOSED, DAY, FP, NEW, OLD, SECRETS, adopt, at, opened, rolled
 
 
-def changed(ring, path, value):
+def changed(keyring, path, value):
     """The keyring with the entry at `path` ("keys.0.state") in place of its own; `...` removes it."""
-    ring = copy.deepcopy(ring)
+    keyring = copy.deepcopy(keyring)
     *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    place = ring
+    place = keyring
     for part in way:
         place = place[part]
     if value is ...:
         del place[last]
     else:
         place[last] = value
-    return ring
+    return keyring
 
 
 @pytest.mark.parametrize(
     "name", ["adopt", "adopted", "prepare", "prepared", "promote", "promoted", "retire", "retired"]
 )
 def test_every_keyring_that_the_rules_make_is_one(name):
-    ring = at(name)
-    assert rings.check(ring, "shop") == ring
+    keyring = at(name)
+    assert keyrings.check(keyring, "shop") == keyring
 
 
 @pytest.mark.parametrize(
-    "ring", [adopt(secrets=SECRETS[1:4]), opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", 2e9, 4)]
+    "keyring",
+    [adopt(secrets=SECRETS[1:4]), opened(rolled(at("promoted"), CLOSED["promote"] + DAY, 3), "prepare", 2e9, 4)],
 )
-def test_a_keyring_with_several_retiring_keys_is_one(ring):
-    assert rings.check(ring) == ring
+def test_a_keyring_with_several_retiring_keys_is_one(keyring):
+    assert keyrings.check(keyring) == keyring
 
 
 @pytest.mark.parametrize(
     "document", [None, "", "text", 5, [], {}, {"kind": "other"}, {"kind": None, "schema": 1}, ["phased.keys/keyring"]]
 )
 def test_what_is_no_keyring_at_all(document):
-    with pytest.raises(RingError, match="this is not a keyring of phased.keys"):
-        rings.check(document)
+    with pytest.raises(KeyringError, match="this is not a keyring of phased.keys"):
+        keyrings.check(document)
 
 
 BAD = [
@@ -58,22 +59,22 @@ BAD = [
         2,
         "the keyring has schema 2, and this release of phased.keys knows up to 1: use the release that wrote it",
     ),
-    *[(field, ..., f"the keyring has no usable {field}") for field in rings.FIELDS],
+    *[(field, ..., f"the keyring has no usable {field}") for field in keyrings.FIELDS],
     ("name", 5, "the keyring has no usable name"),
-    ("ring", None, "the keyring has no usable ring"),
+    ("id", None, "the keyring has no usable id"),
     ("revision", "3", "the keyring has no usable revision"),
     ("revision", True, "the keyring has no usable revision"),
     ("keys", {}, "the keyring has no usable keys"),
     ("step", None, "the keyring has no usable step"),
     ("members", ["web-1"], "the keyring has no usable members"),
-    *[(f"step.{field}", ..., f"the open step has no usable {field}") for field in rings.STEP_FIELDS],
+    *[(f"step.{field}", ..., f"the open step has no usable {field}") for field in keyrings.STEP_FIELDS],
     ("step.counter", "3", "the open step has no usable counter"),
     ("step.counter", True, "the open step has no usable counter"),
     ("step.name", "rotate", "the open step is 'rotate'; known are adopt, prepare"),
     ("step.opened", "yesterday", "the open step has a time that cannot be read: 'yesterday'"),
     ("keys.0", "text", "key number 1 is not a mapping"),
     ("keys.1", None, "key number 2 is not a mapping"),
-    *[(f"keys.1.{field}", ..., f"key number 2 has no usable {field}") for field in rings.KEY_FIELDS],
+    *[(f"keys.1.{field}", ..., f"key number 2 has no usable {field}") for field in keyrings.KEY_FIELDS],
     ("keys.0.state", "active", "key number 1 has the state 'active'; known are staged, primary"),
     ("keys.0.fingerprint", "xyz", "key number 1 has no usable fingerprint"),
     ("keys.1.fingerprint", OLD, f"key {OLD} stands in the keyring twice"),
@@ -105,8 +106,8 @@ BAD = [
     "path, value, said", BAD, ids=[f"{path}={'gone' if value is ... else value}"[:60] for path, value, _said in BAD]
 )
 def test_13_every_bad_keyring_has_its_message_and_never_a_secret(path, value, said):
-    with pytest.raises(RingError) as error:
-        rings.check(changed(at("promoted"), path, value))
+    with pytest.raises(KeyringError) as error:
+        keyrings.check(changed(at("promoted"), path, value))
     assert said in str(error.value)
     assert not [secret for secret in SECRETS if secret in str(error.value)]
 
@@ -129,40 +130,40 @@ def test_13_every_bad_keyring_has_its_message_and_never_a_secret(path, value, sa
     ],
 )
 def test_a_keyring_on_which_the_next_decision_would_fail_is_refused_when_it_is_read(path, value):
-    with pytest.raises(RingError):
-        rings.check(changed(at("promoted"), path, value))
+    with pytest.raises(KeyringError):
+        keyrings.check(changed(at("promoted"), path, value))
 
 
 def test_two_staged_keys_are_one_too_many():
-    ring = opened(at("promoted"), "prepare", CLOSED["promote"] + DAY, 3)
-    ring = changed(ring, "keys.0.state", "staged")
-    with pytest.raises(RingError, match=f"2 keys that are staged \\({OLD}, {FP[3]}\\)"):
-        rings.check(ring)
+    keyring = opened(at("promoted"), "prepare", CLOSED["promote"] + DAY, 3)
+    keyring = changed(keyring, "keys.0.state", "staged")
+    with pytest.raises(KeyringError, match=f"2 keys that are staged \\({OLD}, {FP[3]}\\)"):
+        keyrings.check(keyring)
 
 
 def test_6_the_keyring_of_another_application_is_refused():
-    with pytest.raises(RingError, match="belongs to the application 'shop', not to 'blog'"):
-        rings.check(at("promote"), "blog")
+    with pytest.raises(KeyringError, match="belongs to the application 'shop', not to 'blog'"):
+        keyrings.check(at("promote"), "blog")
 
 
-@pytest.mark.parametrize("state", rings.ENDED)
+@pytest.mark.parametrize("state", keyrings.ENDED)
 def test_an_ended_key_needs_no_secret(state):
-    ring = changed(changed(at("promoted"), "keys.0.state", state), "keys.0.secret", None)
-    assert rings.check(ring) == ring
+    keyring = changed(changed(at("promoted"), "keys.0.state", state), "keys.0.secret", None)
+    assert keyrings.check(keyring) == keyring
 
 
 @pytest.mark.parametrize("marks, refused", [([], True), (["weak"], False)])
 def test_a_weak_key_is_refused_unless_it_was_taken_as_one(marks, refused):
-    ring = changed(adopt(secrets=["x" * 40]), "keys.0.marks", marks)
+    keyring = changed(adopt(secrets=["x" * 40]), "keys.0.marks", marks)
     if not refused:
-        assert rings.check(ring) == ring
+        assert keyrings.check(keyring) == keyring
         return
-    with pytest.raises(RingError, match="is too weak: it has 1 different") as error:
-        rings.check(ring)
+    with pytest.raises(KeyringError, match="is too weak: it has 1 different") as error:
+        keyrings.check(keyring)
     assert "xxx" not in str(error.value)
 
 
 def test_a_dropping_key_still_has_its_secret_since_its_retire_may_not_close():
-    ring = changed(at("retire"), "keys.0.secret", None)
-    with pytest.raises(RingError, match="is dropping and has no secret"):
-        rings.check(ring)
+    keyring = changed(at("retire"), "keys.0.secret", None)
+    with pytest.raises(KeyringError, match="is dropping and has no secret"):
+        keyrings.check(keyring)
