@@ -41,7 +41,7 @@ def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]
         elif not is_claimed(evidence, other, claimed):
             harmless.setdefault(_listed(other), []).append(other)
     noted = [
-        found._replace(seen=f"{found.seen}; uid {uids}, and that key has ended", do=IGNORED)
+        found._replace(seen=f"{found.seen}; uid {uids}, and that key has ended", advice=IGNORED)
         for uids, alike in harmless.items()
         for found in outsiders(evidence, alike, "")
     ]

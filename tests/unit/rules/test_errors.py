@@ -22,7 +22,7 @@ MODULES = sorted(
     if path.stem != "__init__"
 )
 # What is raised when something is called wrongly, which is a bug, or what the one who calls a parser turns into an answer of ours.
-PYTHONS = [("door", "_no_number"), ("fingerprint", "fingerprint")]
+PYTHONS = [("_door", "_no_number"), ("fingerprint", "fingerprint")]
 
 
 def errors(module: str) -> List[Type[BaseException]]:

@@ -112,7 +112,7 @@ def test_12_with_no_host_in_reach_no_rollback_opens():
 
 
 def test_a_rollout_waits_for_the_soak_and_opens_retire_after_it():
-    assert ask(at("promoted"), "retire").action == "stay"
+    assert ask(at("promoted"), "retire").outcome == "stay"
     assert ask(at("promoted"), "retire", now=OVER).keyring["step"]["name"] == "retire"
 
 
@@ -314,7 +314,7 @@ def test_where_the_keyring_cannot_be_written_it_is_said_what_holds():
 def test_a_new_rollout_that_is_asked_for_does_not_wait_for_a_soak_to_end():
     verdict = ask(at("promoted"), "prepare", new=True)
     assert (verdict.outcome, states(verdict.keyring)) == ("visit", {OLD: "retiring", NEW: "primary", NEXT: "staged"})
-    assert ask(at("promoted"), "prepare").action == "stay"
+    assert ask(at("promoted"), "prepare").outcome == "stay"
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_14_a_leaked_key_does_not_wait_for_another_that_has_not_soaked_on_some_h
 def test_14_a_leaked_key_that_is_on_its_way_is_not_brought_to_the_other_hosts_first():
     keyring = leaked(at("prepare"), NEW)
     evidence = fleet_of(keyring, web_2=seen(at("adopted")), web_3=None)
-    assert [gate.ask(keyring, request(phase), NOW).action for phase in ("current", "prepare", "promote")] == [
+    assert [gate.ask(keyring, request(phase), NOW).outcome for phase in ("current", "prepare", "promote")] == [
         "skip"
     ] * 3
     verdict = ask(keyring, "retire", evidence=evidence)
@@ -376,10 +376,10 @@ def test_a_check_of_a_rollout_goes_on_where_visits_are_all_that_is_missing():
     joined = [*FLEET, "web-9"]
     evidence = {**fleet_of(keyring), "web-9": seen(keyring, record=None)}
     later = CLOSED["retire"] + 2 * DAY
-    assert ask(keyring, "prepare", now=later, evidence=evidence, fleet=joined, checking=True).action == "stay"
-    assert ask(keyring, "prepare", now=later, evidence=evidence, fleet=joined).action == "refuse"
+    assert ask(keyring, "prepare", now=later, evidence=evidence, fleet=joined, checking=True).outcome == "stay"
+    assert ask(keyring, "prepare", now=later, evidence=evidence, fleet=joined).outcome == "refuse"
     del evidence["web-9"]
-    assert ask(keyring, "prepare", now=later, evidence=evidence, fleet=joined, checking=True).action == "refuse"
+    assert ask(keyring, "prepare", now=later, evidence=evidence, fleet=joined, checking=True).outcome == "refuse"
 
 
 def test_what_is_next_in_an_emergency_is_said_first():

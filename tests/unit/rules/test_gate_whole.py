@@ -293,7 +293,7 @@ def test_what_a_check_of_a_rollout_says_of_what_comes_after_visits() -> None:
     assert ask(keyring, "retire", evidence=evidence, checking=True) == Verdict(
         "stay", keyring, "retire: after these visits"
     )
-    assert ask(keyring, "retire", "retire", evidence=evidence, checking=True).action == "refuse"
+    assert ask(keyring, "retire", "retire", evidence=evidence, checking=True).outcome == "refuse"
 
 
 # --- letting go -----------------------------------------------------------------------
@@ -374,9 +374,9 @@ def test_what_the_hosts_that_do_not_run_are_worth_is_said() -> None:
 
 
 def test_the_current_step_is_gone_on_with_unless_it_spreads_a_leak() -> None:
-    assert gate.ask(at("promote"), request("current"), NOW).action == "resume"
-    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), request("current"), NOW).action == "skip"
+    assert gate.ask(at("promote"), request("current"), NOW).outcome == "resume"
+    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), request("current"), NOW).outcome == "skip"
     later = CLOSED["retire"] + 10 * MINUTE
-    assert gate.ask(at("retired"), request("prepare", max_age=MINUTE), later).action == "open"
-    assert gate.ask(at("retired"), request("prepare"), later).action == "skip"
-    assert gate.ask(at("retired"), request("prepare", new=True), later).action == "open"
+    assert gate.ask(at("retired"), request("prepare", max_age=MINUTE), later).outcome == "open"
+    assert gate.ask(at("retired"), request("prepare"), later).outcome == "skip"
+    assert gate.ask(at("retired"), request("prepare", new=True), later).outcome == "open"

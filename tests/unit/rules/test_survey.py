@@ -40,7 +40,7 @@ def test_a_count_is_worked_out_once_however_often_it_is_asked_for(asked: List[st
     one = surveyed(at("promote"), FLEET, fleet_of(at("promote"), web_2=None), NOW)
     asked.clear()
     first = one.count
-    assert gate.closing(one).advice == "refuse" and proofs.visits(one) == [] and wording.status(one)
+    assert gate.closing(one).outcome == "refuse" and proofs.visits(one) == [] and wording.status(one)
     assert one.count is first and list(first.findings) == ["web-2"]
     assert asked.count("judge") == 2 and asked.count("sharing") == 1 and asked.count("order") == 1
 
