@@ -116,22 +116,29 @@ demo: $(VENV)/.runtime ## Roll a key under load: the naive way, then ours
 	$(BIN)/python tests/demo/demo.py
 
 .PHONY: test
-test: units molecule ## Unit tests, then the Molecule scenario `default`
+test: units molecule ## Unit tests and whole playbooks, then the Molecule scenario `default`
 
-# Whole playbooks wait for processes most of the time, and so do hosts in folders: the two go side by side.
-PLAYBOOKS := tests/unit/plugins
+# Whole playbooks wait for processes most of the time: one test more than there are cores. A few tests alone (ARGS) are done
+# sooner without. ARGS with a path in it says where the tests are; without one it chooses among those of the target.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+PYTEST = $(BIN)/python -m pytest $(if $(ARGS),,-n $(WORKERS) --dist worksteal)
+WHICH = $(if $(filter tests/% ./% /%,$(ARGS)),,$(1)) $(ARGS)
+
 .PHONY: units
 units: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow and not hosts" tests/unit --ignore=$(PLAYBOOKS) & others=$$!; \
-	$(BIN)/python -m pytest -m "not slow and not hosts" $(PLAYBOOKS) || { wait $$others; exit 1; }; wait $$others
+	$(PYTEST) -m "not slow and not hosts" $(call WHICH,tests/unit tests/playbooks)
 
 .PHONY: unit
-unit: $(VENV)/.test ## Unit tests alone (ARGS="-k name" goes to pytest)
-	$(BIN)/python -m pytest -m "not slow and not hosts" tests/unit $(ARGS)
+unit: $(VENV)/.test ## Unit tests alone (ARGS=tests/unit/rules/test_gate.py, ARGS="-k name")
+	$(PYTEST) -m "not slow and not hosts" $(call WHICH,tests/unit)
+
+.PHONY: playbooks
+playbooks: $(VENV)/.test ## Whole playbooks on light hosts alone (ARGS=tests/playbooks/test_plan.py, ARGS="-k name")
+	$(PYTEST) -m "not slow and not hosts" $(call WHICH,tests/playbooks)
 
 .PHONY: slow
 slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
-	$(BIN)/python -m pytest -m slow tests/unit $(ARGS)
+	$(PYTEST) -m slow $(call WHICH,tests/playbooks)
 
 .PHONY: model
 model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
@@ -150,7 +157,7 @@ mutants: .venv-mutants/.made ## Change the code, and see whether the fast tests 
 hostile: $(VENV)/.test ## Hosts that lie, and users of a host who try everything (these need root)
 	$(BIN)/python -m pytest tests/hostile $(ARGS)
 
-# Other versions of ansible-core than that of .venv: `make core-2.16 ARGS=tests/unit/plugins/test_visit.py`.
+# Other versions of ansible-core than that of .venv: `make core-2.16 ARGS=tests/playbooks/test_visit.py`.
 core-%: .venv-%/.made
 	PATH="$(CURDIR)/$(<D)/bin:$$PATH" $(<D)/bin/python -m pytest $(or $(ARGS),tests/hostile/lying)
 
@@ -254,9 +261,8 @@ format: $(VENV)/.lint ## Format the Python files, and fix what can be fixed safe
 	$(BIN)/ruff check --fix .
 
 .PHONY: build
-build: $(VENV)/.runtime ## Build the collection's tarball into build/
-	rm -f build/phased-keys-*.tar.gz
-	$(BIN)/ansible-galaxy collection build --output-path build
+build: $(VENV)/.runtime ## Build the collection's tarball into build/, of what is committed and nothing else
+	$(BIN)/python tests/tools/build.py
 
 .PHONY: clean
 clean: ## Remove .venv, .cache and build

@@ -19,6 +19,7 @@ from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
 from ..module_utils._rules.keyring import Keyring
+from ..module_utils._shapes import DatedEvidence, Record
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile
@@ -186,9 +187,9 @@ class ActionModule(HostAction):
         record = evidence and evidence["record"]
         return bool(record) and rules.fence(keyrings.token(keyring), record) is None
 
-    def records(self, keyring: Keyring) -> Dict[str, Optional[Mapping[str, Any]]]:
+    def records(self, keyring: Keyring) -> Dict[str, Optional[Record]]:
         """Return the records of other members, None for one that has none: of this run's looks, and of those that the role had taken."""
-        found: Dict[str, Optional[Mapping[str, Any]]] = {}
+        found: Dict[str, Optional[Record]] = {}
         first = membership.first_member(keyring)
         for nonce in filter(None, (self.nonce, run_folder.NO_RUN)):
             # Those too who are not in this play, since they need no visit. The first member is visited first: where its record is,
@@ -205,11 +206,11 @@ class ActionModule(HostAction):
         """Whether no other member is in the inventory."""
         return not any(host in self.members for host in self.task_vars["groups"]["all"] if host != self.host)
 
-    def evidence(self, nonce: str, host: str) -> Optional[Dict[str, Any]]:
+    def evidence(self, nonce: str, host: str) -> Optional[DatedEvidence]:
         """Return the newest evidence of a host; None where there is none that is young enough."""
         said = [run_folder.one(nonce, kind, host) for kind in (run_folder.LOOK, run_folder.VISIT)]
         newest = max((one for one in said if one), key=lambda one: float(one["asked"]), default={})
-        seen: Optional[Dict[str, Any]] = newest.get("evidence")
+        seen: Optional[DatedEvidence] = newest.get("evidence")
         young = seen is not None and 0 <= boot_time() - seen["asked"] <= self.values["evidence_max_age"]
         return seen if young else None
 

@@ -267,7 +267,7 @@ class ActionModule(FleetAction):
         self.run_has(looks={})
         # Nothing may come between this and the visits only if every host has its record, for one without needs the word of another host
         # first, and if no host has task files around its visit, which drain it.
-        known = all((evidence.get(member) or {}).get("record") for member in batch)
+        known = all(member in evidence and evidence[member]["record"] for member in batch)
         # In the inventory, or where a task sees them too: a play's own variables, say.
         around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
         return {**ANSWER, "visits_only": known and not around}

@@ -9,7 +9,7 @@ texts that `durations.stamp` wrote. Keys are named by their fingerprints. Nothin
 
 from __future__ import annotations
 
-from typing import Dict, List, Literal, Optional, TypedDict, Union
+from typing import Dict, List, Literal, Optional, TypedDict, Union, final
 
 StepName = Literal["adopt", "prepare", "promote", "retire", "rollback", "withdraw"]
 # staged     accepted, has never signed
@@ -24,6 +24,9 @@ State = Literal["staged", "primary", "retiring", "dropping", "retired", "withdra
 # rolled_back   taken back before it had signed, or by a rollback: it never signs again
 # compromised   it has leaked: it never signs again, and its soak is waived
 Mark = Literal["weak", "rolled_back", "compromised"]
+
+# How a host's last visit ended, if it has.
+Ended = Literal["visiting", "proven", "unproven"]
 
 # --- a host's evidence ---
 
@@ -44,7 +47,16 @@ class Identity(TypedDict):
     size: int
 
 
-class EnvFile(TypedDict):
+class Holder(TypedDict):
+    """What has keys, or a problem with them: a worker or an env file."""
+
+    signs: Optional[str]
+    accepts: List[str]
+    problem: Optional[Problem]
+
+
+@final
+class EnvFile(Holder):
     """An env file as it is on disk; `identity` is null where there is none. `links`: how many names it has;
     `unusable`: the keys in it that no rollout could write, each with the reason."""
 
@@ -52,12 +64,10 @@ class EnvFile(TypedDict):
     identity: Optional[Identity]
     links: int
     unusable: Dict[str, str]
-    signs: Optional[str]
-    accepts: List[str]
-    problem: Optional[Problem]
 
 
-class Worker(TypedDict):
+@final
+class Worker(Holder):
     """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
     file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool."""
 
@@ -69,9 +79,6 @@ class Worker(TypedDict):
     uids: List[int]
     by: str
     idle: bool
-    signs: Optional[str]
-    accepts: List[str]
-    problem: Optional[Problem]
 
 
 class Outsider(TypedDict):
@@ -137,7 +144,7 @@ class _Record(TypedDict):
     counter: int
     nonce: str
     step: str
-    state: Literal["visiting", "proven", "unproven"]
+    state: Ended
     at: float
     signs: Optional[str]
     workers: int
@@ -154,6 +161,13 @@ class Record(_Record, total=False):
     stamps: Dict[str, Stamp]
     pools: Optional[List[int]]
     uids: List[int]
+
+
+class Remembered(TypedDict):
+    """What the record of a proof says of the workers."""
+
+    workers: int
+    pools: Optional[List[int]]
 
 
 class Evidence(TypedDict):

@@ -6,31 +6,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import machine
 import pytest
+from backends import BACKENDS
+from field import Fields
+from table import table
 
-HERE = Path(__file__).resolve().parent
-for folder in (
-    HERE,
-    HERE.parent / "tools",
-    HERE.parent / "hosts",
-    HERE.parent / "fleet",
-    HERE.parent / "fleet" / "app",
-    HERE.parent / "demo",
-):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-import machine  # noqa: E402
-from backends import BACKENDS  # noqa: E402
-from field import Field  # noqa: E402
-from table import table  # noqa: E402
-
-CHECKOUT = HERE.parents[1]
-FOLDER = CHECKOUT / ".cache" / "faults"
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -38,30 +23,11 @@ def seed() -> int:
     return int(os.environ.get("PHASED_SEED", "1"))
 
 
-class Fields:
-    """The one fleet; after a fault that failed it is of no use any more, and the next one gets another."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.now: Field | None = None
-
-    def field(self) -> Field:
-        if self.now is None:
-            self.now = Field(FOLDER, self.seed)
-            self.now.up()
-        return self.now
-
-    def give_up(self) -> None:
-        if self.now is not None:
-            self.now.down()
-        self.now = None
-
-
 @pytest.fixture(scope="session")
 def fields(seed: int) -> Iterator[Fields]:
     # Without root or the packages the suite fails here, and says why: whoever asks for it is not told that all is well.
     machine.provide((*BACKENDS["unshare"].commands, "nsenter"))
-    fields = Fields(seed)
+    fields = Fields(CHECKOUT / ".cache" / "faults", seed)
     yield fields
     fields.give_up()
 

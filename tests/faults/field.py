@@ -229,3 +229,23 @@ class Field:
         self.note.update(lost=self.load.lost(), keys_lost=0, between=0)
         self.note["errors"] = len(errors)
         self.note["requests"] = self.load.total("requests") - self.requests
+
+
+class Fields:
+    """The one fleet; after a fault that failed it is of no use any more, and the next one gets another."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.now: Field | None = None
+
+    def field(self) -> Field:
+        if self.now is None:
+            self.now = Field(self.folder, self.seed)
+            self.now.up()
+        return self.now
+
+    def give_up(self) -> None:
+        if self.now is not None:
+            self.now.down()
+        self.now = None

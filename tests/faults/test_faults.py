@@ -10,8 +10,8 @@ import time
 
 import envfile
 import pytest
-from conftest import Fields
 from faults import FAULTS, Fault, in_order
+from field import Fields
 from fleet import new_key
 from host_seen import ENV
 from runs import until

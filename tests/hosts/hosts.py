@@ -258,7 +258,7 @@ class Hosts:
         if watched is None:
             raise HostsError(f"no process {pid}, whose end was to end the fleet")
         subprocess.Popen(
-            [sys.executable, "-B", str(HERE / "keeper.py"), str(self.folder), str(pid), str(watched.start)],
+            [sys.executable, "-B", str(HERE / "hosts_keeper.py"), str(self.folder), str(pid), str(watched.start)],
             env={"PATH": os.environ["PATH"], procs.FLEET_MARK: str(self.folder)}, cwd="/", start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ).wait()  # it forks, and the parent returns  # fmt: skip

@@ -4,17 +4,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import libcst as cst
-import pytest
-
-# No conftest of its own: the unit tests find this folder too, and have one of that name.
-sys.path.append(str(Path(__file__).resolve().parent))
-
 import operators
+import pytest
 import run
 from judge import NO_TESTS, TOO_LONG, Mutant
 from mutmut.mutation import mutators

@@ -1,19 +1,17 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check that the collection's tarball holds what belongs in it, and nothing else.
-
-``ansible-galaxy collection build`` packs whatever lies in the checkout, files
-that git does not know included, except for ``build_ignore`` in galaxy.yml.
-"""
+"""Check that the collection's tarball holds what git tracks and galaxy.yml does not leave out, and nothing else."""
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import sys
 import tarfile
 from pathlib import Path
 
 import tracked
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,9 +32,23 @@ SUFFIXES = {".json", ".md", ".py", ".rst", ".svg", ".yaml", ".yml"}
 HIDDEN = re.compile(r"(^|/)[.]|__pycache__|~$")
 
 
-def problems(names: list[str], known: set[str]) -> list[str]:
+# What Ansible puts into the tarball in place of galaxy.yml.
+MADE = {"FILES.json", "MANIFEST.json"}
+
+
+def belonging(known: list[str], ignored: list[str]) -> set[str]:
+    """Return what of the files that git tracks belongs in the tarball: neither it nor its folder is in `build_ignore`."""
+    found = set(MADE)
+    for name in known:
+        places = [name, *(str(place) for place in Path(name).parents if place.name)]
+        if name != "galaxy.yml" and not any(fnmatch.fnmatch(place, one) for place in places for one in ignored):
+            found.add(name)
+    return found
+
+
+def problems(names: list[str], belong: set[str]) -> list[str]:
     """Say what is wrong with a tarball that holds the named files."""
-    found = [f"{name}: missing" for name in sorted(REQUIRED - set(names))]
+    found = [f"{name}: missing" for name in sorted((REQUIRED | belong) - set(names))]
     for name in names:
         top, slash, _rest = name.partition("/")
         if not slash and name not in FILES:
@@ -47,18 +59,19 @@ def problems(names: list[str], known: set[str]) -> list[str]:
             found.append(f"{name}: a kind of file that does not belong in the tarball")
         elif HIDDEN.search(name):
             found.append(f"{name}: hidden or left over")
-        elif name not in known and name not in {"FILES.json", "MANIFEST.json"}:
-            found.append(f"{name}: git ignores it")
+        elif name not in belong:
+            found.append(f"{name}: git does not track it")
     return found
 
 
-def main() -> int:
-    """Check the one tarball in build/."""
-    (tarball,) = (ROOT / "build").glob("phased-keys-*.tar.gz")
+def check(root: Path) -> int:
+    """Check the one tarball in build/ of a checkout; 0 when it is as it has to be."""
+    (tarball,) = (root / "build").glob("phased-keys-*.tar.gz")
+    ignored = yaml.safe_load((root / "galaxy.yml").read_text())["build_ignore"]
     with tarfile.open(tarball) as archive:
         members = archive.getmembers()
     names = [member.name for member in members if not member.isdir()]
-    found = problems(names, set(tracked.names(ROOT)))
+    found = problems(names, belonging(tracked.committed(root), ignored))
     found += [
         f"{member.name}: neither a file nor a folder" for member in members if not (member.isfile() or member.isdir())
     ]
@@ -69,4 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(check(ROOT))

@@ -11,12 +11,16 @@ from pathlib import Path
 
 def names(root: Path) -> list[str]:
     """Return what git tracks, or would track, below `root`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout.decode()
+    return _listed(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+
+
+def committed(root: Path) -> list[str]:
+    """Return what the commit holds that is checked out in `root`."""
+    return _listed(root, "ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD")
+
+
+def _listed(root: Path, *arguments: str) -> list[str]:
+    listed = subprocess.run(["git", *arguments], cwd=root, check=True, stdout=subprocess.PIPE).stdout.decode()
     return [name for name in listed.split("\0") if name]
 
 

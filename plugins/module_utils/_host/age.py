@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Sequence, Union
 
 from . import files, processes
 from .processes import Process
 from .rules import age
+
+if TYPE_CHECKING:
+    from .._shapes import EnvFile, Stamp
 
 Entry = Dict[str, Any]
 _TRIES, _PAUSE = 3, 0.01
 ORPHAN = "was forked by a process that is gone or runs another program by now, and so its age does not say how old its settings are"
 
 
-def stamps(paths: Sequence[str], before: Mapping[str, Any]) -> Dict[str, Any]:
+def stamps(paths: Sequence[str], before: Mapping[str, Stamp]) -> Dict[str, Stamp]:
     """Note since when (boot clock) these files are as they are. What starts after this returns is younger than they are.
 
     What was noted `before` of a file that has not changed since stays.
@@ -43,21 +46,21 @@ class Ages:
     stamps   the record's, by path
     """
 
-    def __init__(self, table: Mapping[int, Process], named: Collection[int], stamps: Mapping[str, Any]) -> None:
+    def __init__(self, table: Mapping[int, Process], named: Collection[int], stamps: Mapping[str, Stamp]) -> None:
         self.table = table
         self.named = frozenset(named)
         self.stamps = stamps
         self.boot = processes.boot_id()
         self.namespace = os.stat("/proc/self/ns/pid").st_ino
 
-    def read(self, process: Process, env_files: Sequence[Mapping[str, Any]]) -> Entry:
+    def read(self, process: Process, env_files: Sequence[EnvFile]) -> Entry:
         """Return what a worker signs with and accepts by its age, or the problem that keeps it from being told."""
         problem = self._problem(process, env_files)
         if problem:
             return {"signs": None, "accepts": [], "problem": problem}
         return {"signs": env_files[0]["signs"], "accepts": env_files[0]["accepts"], "problem": None}
 
-    def _problem(self, process: Process, env_files: Sequence[Mapping[str, Any]]) -> Optional[Dict[str, str]]:
+    def _problem(self, process: Process, env_files: Sequence[EnvFile]) -> Optional[Dict[str, str]]:
         if not env_files:
             return _trouble("stale", "no env file is named")
         if len({(entry["signs"], tuple(sorted(entry["accepts"]))) for entry in env_files}) > 1:

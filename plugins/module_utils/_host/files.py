@@ -16,12 +16,15 @@ import pwd
 import re
 import stat
 import time
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence, Tuple, Union
 
 from . import paths
 from .problems import Unusable
 from .processes import start_ticks
 from .rules.errors import PhasedKeysError
+
+if TYPE_CHECKING:
+    from .._shapes import Identity
 
 LARGEST = 1024 * 1024
 UNKNOWN_HOLDER = -1
@@ -68,7 +71,7 @@ class Place(paths.Place):
             raise OSError(errno.EFBIG, f"File is larger than {largest // 1024} KiB", self.path)
         return content.decode("utf-8", "surrogateescape")
 
-    def identity(self) -> Optional[Dict[str, object]]:
+    def identity(self) -> Optional[Identity]:
         """Return what tells whether the file was written since; None if it is absent."""
         if self.file is None:
             return None
@@ -167,7 +170,7 @@ def read_text(path: str, largest: int = LARGEST, *, safe: bool = False, own: boo
         return place.text(largest)
 
 
-def identity(path: str) -> Optional[Dict[str, object]]:
+def identity(path: str) -> Optional[Identity]:
     """Return what tells whether a file was written since; None if it is absent."""
     with Place(path, safe=False) as place:
         return place.identity()

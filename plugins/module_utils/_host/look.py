@@ -8,7 +8,7 @@ The evidence that a look returns holds fingerprints and no secret. It changes no
 from __future__ import annotations
 
 import time
-from typing import Any, Collection, Dict, List, Mapping, Set, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Set, Tuple, cast
 
 from . import files, paths, processes, record, sources, units, workers
 from .rules import env_text, pools, process_sources, proof, writable
@@ -16,8 +16,11 @@ from .rules.fingerprint import fingerprint
 from .rules.frameworks import SettingsError, decode
 from .workers import Application
 
+if TYPE_CHECKING:
+    from .._shapes import EnvFile, Evidence
 
-def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]:
+
+def look(app: Application, known: Collection[str], nonce: str) -> Evidence:
     """Return the evidence of this host, with a second look where one cannot be enough.
 
     `app` holds the application's variables (see `rules.variables`), `known` the fingerprints that a
@@ -33,7 +36,7 @@ def look(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]
     return seen
 
 
-def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str, Any]:
+def look_once(app: Application, known: Collection[str], nonce: str) -> Evidence:
     """Return what is to be seen at this moment."""
     # First the units: one that restarts in between would show its new state with the processes of before.
     shown = units.show(_unit_names(app), scope=app["service_scope"])
@@ -48,10 +51,10 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
     may_idle = workers.find(
         {**app, "processes": [place for place in app["processes"] if place.get("idle")]}, table, shown
     )
-    looked = [
-        {**worker, "idle": worker["pid"] in may_idle.processes}
-        for worker in workers.read(app, table, named, env_files, (kept or {}).get("stamps") or {})
-    ]
+    stamps = (kept.get("stamps") if kept else None) or {}
+    looked = workers.read(app, table, named, env_files, stamps)
+    for worker in looked:
+        worker["idle"] = worker["pid"] in may_idle.processes
     held = set(known) | {holder["signs"] for holder in [*entries, *looked] if holder["signs"]}
     return {
         "nonce": nonce,
@@ -63,10 +66,7 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
         "files": entries,
         "others": workers.others(table, named.processes, app["profile"], held),
         "units": [
-            {
-                **units.evidence(unit, unit.name in on_demand),
-                "sources": sources.of(unit, app["env_file"], app["profile"].names),
-            }
+            units.evidence(unit, unit.name in on_demand, sources.of(unit, app["env_file"], app["profile"].names))
             for unit in shown
         ],
         "settled": True,
@@ -81,7 +81,7 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Dict[str,
     }
 
 
-def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]:
+def compared(first: Evidence, second: Evidence) -> Evidence:
     """Return the second look with what the two say together: whether the host has settled, its lasting workers and pools.
 
     Below a worker that lasts, others may come and go: a command that it runs, a child that is recycled. Their
@@ -101,11 +101,11 @@ def compared(first: Mapping[str, Any], second: Dict[str, Any]) -> Dict[str, Any]
     }
 
 
-def _ids(seen: Mapping[str, Any]) -> Set[Tuple[int, int]]:
+def _ids(seen: Evidence) -> Set[Tuple[int, int]]:
     return {(worker["pid"], worker["ticks"]) for worker in seen["workers"]}
 
 
-def _unit_states(seen: Mapping[str, Any]) -> List[Any]:
+def _unit_states(seen: Evidence) -> List[Tuple[str, str, int]]:
     return [(unit["name"], unit["active"], unit["restarts"]) for unit in seen["units"]]
 
 
@@ -123,8 +123,13 @@ def _below(lasting: Collection[int], parents: Mapping[int, int]) -> Set[int]:
     return found
 
 
-def read_file(path: str, app: Application) -> Tuple[Dict[str, Any], Dict[str, str]]:
+def read_file(path: str, app: Application) -> Tuple[EnvFile, Dict[str, str]]:
     """Return what an env file says, in fingerprints, with its identity and how many names it has; and our settings in it as they are."""
+    entry, values = _said_by(path, app)
+    return cast("EnvFile", entry), values
+
+
+def _said_by(path: str, app: Application) -> Tuple[Dict[str, Any], Dict[str, str]]:
     entry: Dict[str, Any] = {"path": path, "identity": None, "links": 0, "unusable": {}}
     try:
         with files.Place(path) as place:

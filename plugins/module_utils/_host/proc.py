@@ -37,11 +37,6 @@ class Process(NamedTuple):
     stack: int = 0  # where its stack began at execve, which the kernel chooses at random
 
     @property
-    def ids_agree(self) -> bool:
-        """Whether it is wholly one user's and one group's: real, effective and saved ids are one."""
-        return len(set(self.uids)) == 1 and len(set(self.gids)) == 1
-
-    @property
     def image(self) -> Tuple[int, ...]:
         """What a process shares with those that it forked, until one of them calls execve; empty where it may not be seen."""
         return (self.stack, *self.areas[2:]) if self.areas[3] else ()

@@ -25,11 +25,15 @@ import json
 import math
 import os
 import time
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, cast
 
 from . import files, processes
 from .rules.errors import PhasedKeysError
 from .rules.order import Token
+
+if TYPE_CHECKING:
+    from .._shapes import Ended as State
+    from .._shapes import Record
 
 SCHEMA = 1
 _YEARS = -62_135_596_800.0, 253_402_300_799.0  # 1 to 9999: what has a date
@@ -49,7 +53,7 @@ def lock_path(state_dir: str, name: str) -> str:
     return os.path.join(state_dir, f"{name}.lock")
 
 
-def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
+def load(state_dir: str, name: str) -> Optional[Record]:
     """Return the record that is here, whosever it is, or None where no visit has been; RecordError."""
     where = path(state_dir, name)
     text = files.read_text(where, own=True)
@@ -69,7 +73,7 @@ def load(state_dir: str, name: str) -> Optional[Dict[str, Any]]:
     for field, right in _MORE.items():
         if not right(record.get(field)):
             raise _damaged(where, field)
-    return record
+    return cast("Record", record)
 
 
 def _damaged(where: str, what: str) -> RecordError:
@@ -79,7 +83,7 @@ def _damaged(where: str, what: str) -> RecordError:
     )
 
 
-def own(state_dir: str, name: str, member: str) -> Tuple[Optional[Dict[str, Any]], Optional[str]]:
+def own(state_dir: str, name: str, member: str) -> Tuple[Optional[Record], Optional[str]]:
     """Return this host's record; or None, and the name of the host whose record is here: an image brought it.
 
     A record that does not say whose it is, and a host that is not told its name, are taken for each other's.
@@ -109,13 +113,13 @@ def save(
     name: str,
     token: Token,
     step: str,
-    state: str,
+    state: State,
     kept: Mapping[str, Any],
     leaked: Sequence[str] = (),
     member: str = "",
-) -> Dict[str, Any]:
+) -> Record:
     """Write the record of a visit of `member` that is at `state`, keeping what `kept` says of the last proof."""
-    record = {
+    record: Record = {
         "schema": SCHEMA, "name": name, "keyring": token.keyring, "counter": token.counter, "nonce": token.nonce,
         "step": step, "state": state, "at": time.time(), "member": member or None, "signs": kept.get("signs"),
         "workers": kept.get("workers", 0), "pools": kept.get("pools"), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),

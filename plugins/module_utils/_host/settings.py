@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
 
 from .rules import env_text
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import Keys, SettingsError, decode, encode
 from .rules.order import Order
+
+if TYPE_CHECKING:
+    from .._shapes import Evidence
 
 
 def keys_of(app: Mapping[str, Any], text: str) -> Optional[Keys]:
@@ -29,7 +32,7 @@ def values_of(app: Mapping[str, Any], order: Order, secrets: Mapping[str, str]) 
     return dict(encode(app["profile"], keys))
 
 
-def describe(seen: Mapping[str, Any]) -> str:
+def describe(seen: Evidence) -> str:
     """Return what the env files say, in fingerprints: what a diff may show."""
     lines = []
     for file in seen["files"]:

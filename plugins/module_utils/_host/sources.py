@@ -11,16 +11,19 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 from . import files
 from .rules import env_text
 from .units import Unit
 
+if TYPE_CHECKING:
+    from .._shapes import Source
+
 _GLOB = re.compile(r"[*?[]")
 
 
-def of(unit: Unit, ours: Sequence[str], names: Sequence[str]) -> List[Dict[str, object]]:
+def of(unit: Unit, ours: Sequence[str], names: Sequence[str]) -> List[Source]:
     """Return what sets one of the settings `names` beside our env files: names of settings and of files, never a value.
 
     setting   its name
@@ -34,13 +37,14 @@ def of(unit: Unit, ours: Sequence[str], names: Sequence[str]) -> List[Dict[str, 
     mine = {os.path.realpath(path) for path in ours}
     read = [(entry, path) for entry in unit.env_files for path in _expanded(entry)]
     places = [place for place, (_entry, path) in enumerate(read) if os.path.realpath(path) in mine]
-    found = []
+    found: List[Source] = []
     for place, (entry, path) in enumerate(read):
         if place in places:
             continue
         source = f"{path} ({_line(texts, 'EnvironmentFile', entry, unit.name)})"
         wins = bool(places) and place > places[-1]
-        found += [{"setting": name, "source": source, "wins": wins} for name in _set_in(path, names)]
+        for name in _set_in(path, names):
+            found.append({"setting": name, "source": source, "wins": wins})
     for name in names:
         for path, text in texts.items():
             if _has(text, "Environment", f"{name}="):

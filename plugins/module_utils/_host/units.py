@@ -15,11 +15,15 @@ import signal
 import subprocess
 import sys
 import time
-from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import IO, TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from .problems import Unusable
 from .processes import start_ticks
 from .rules.errors import PhasedKeysError
+
+if TYPE_CHECKING:
+    from .._shapes import Source
+    from .._shapes import Unit as Shown
 
 QUERY_TIMEOUT = 15.0
 # systemd.unit(5)
@@ -28,7 +32,7 @@ _SUFFIXES = (
     *(".path", ".mount", ".automount", ".swap", ".device"),
 )
 _PROPERTIES = (
-    *("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "MainPID", "TriggeredBy"),
+    *("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "TriggeredBy"),
     *("Restart", "RestartUSec", "EnvironmentFiles", "UnsetEnvironment", "FragmentPath", "DropInPaths"),
 )
 # systemd.time(7): a span, as systemctl prints it and as people write it
@@ -77,7 +81,6 @@ class Unit(NamedTuple):
     sub: str
     cgroup: str
     restarts: int
-    main_pid: int
     triggered_by: Tuple[str, ...] = ()
     restart_delay: Optional[float] = None
     env_files: Tuple[str, ...] = ()
@@ -213,7 +216,6 @@ def _unit(name: str, block: Mapping[str, Sequence[str]]) -> Unit:
         said.get("ControlGroup", ""),
         # Only services have these two, and NRestarts only since systemd 235.
         int(said.get("NRestarts") or 0),
-        int(said.get("MainPID") or 0),
         tuple(said.get("TriggeredBy", "").split()),
         None if said.get("Restart", "no") == "no" else span(said.get("RestartUSec", "")),
         tuple(_IGNORE_ERRORS.sub("", entry) for entry in block.get("EnvironmentFiles", ()) if entry),
@@ -230,10 +232,18 @@ def span(text: str) -> Optional[float]:
     return sum(float(number) * _SPANS[unit] for number, unit in parts)
 
 
-def evidence(unit: Unit, on_demand: bool) -> Dict[str, Any]:
-    """Return what a look says of a unit."""
-    said = {"name": unit.name, "load": unit.load, "active": unit.active, "sub": unit.sub, "restarts": unit.restarts}
-    return {**said, "on_demand": on_demand, "restart_delay": unit.restart_delay}
+def evidence(unit: Unit, on_demand: bool, sources: List[Source]) -> Shown:
+    """Return what a look says of a unit, with the `sources` that it takes our settings from."""
+    return {
+        "name": unit.name,
+        "load": unit.load,
+        "active": unit.active,
+        "sub": unit.sub,
+        "restarts": unit.restarts,
+        "on_demand": on_demand,
+        "restart_delay": unit.restart_delay,
+        "sources": sources,
+    }
 
 
 def _me() -> str:

@@ -12,7 +12,19 @@ import contextlib
 import signal
 import time
 from types import FrameType
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from . import age, arguments, files, limit, record, settings, units
 from .look import compared, look, look_once
@@ -22,12 +34,14 @@ from .rules import visit as rules
 from .rules.order import Order, Token
 from .rules.proof import Finding
 
+if TYPE_CHECKING:
+    from .._shapes import Ended, Evidence, Record, Stamp
+
 PAUSE = 0.1
 AGAIN = "fix what is named here, and run again: the next visit goes on from there"
 IN_FLIGHT = "another visit of this host is still running, perhaps of a run that was killed. Nothing was changed: run again when it has ended"
 # What may go wrong once something was written. After any of it the visit falls back, and after a bug of ours too.
 ANYTHING = (Exception, limit.Over)
-Evidence = Dict[str, Any]
 
 
 class Request(NamedTuple):
@@ -105,7 +119,8 @@ class _Visit:
         self.known = [*request.order.known, *request.replace]
         self.before = look(self.app, self.known, request.nonce)
         self.before["visit"] = None
-        self.stamps: Mapping[str, Any] = (self.before["record"] or {}).get("stamps") or {}
+        kept = self.before["record"]
+        self.stamps: Mapping[str, Stamp] = (kept.get("stamps") if kept else None) or {}
         self.was_down = bool(rules.down(self.before))
         self.linked: Dict[str, int] = {}
         self.begun = 0.0  # the last restart
@@ -279,7 +294,7 @@ class _Visit:
         restartable = self.app["service"] or self.app["restart_command"]
         return bool(seen["workers"] and not self.before["workers"] and not self.did["restarted"] and restartable)
 
-    def restart(self, deadline: float, seen: Mapping[str, Any]) -> None:
+    def restart(self, deadline: float, seen: Evidence) -> None:
         """Restart what was `seen` to run: a unit that is stopped on this host, a scheduler say, is not started by a rotation."""
         self.did["restarted"] = True
         self.begun = time.monotonic()
@@ -294,17 +309,17 @@ class _Visit:
         """Look, leaving out our own lock."""
         return {**look_once(self.app, self.known, self.request.nonce), "visit": None}
 
-    def lacking(self, seen: Mapping[str, Any]) -> List[Finding]:
+    def lacking(self, seen: Evidence) -> List[Finding]:
         """What keeps the host from being proven."""
         return rules.unproven(
             self.request.order, seen, self.request.converge, self.before, restarted=self.did["restarted"]
         )
 
-    def proven(self, seen: Dict[str, Any]) -> Dict[str, Any]:
+    def proven(self, seen: Evidence) -> Evidence:
         """Write the record of a proof, and return the evidence with it."""
         signs = self.request.order.signs
         if not self.request.converge and seen["files"]:
-            signs = seen["files"][0]["signs"]
+            signs = seen["files"][0]["signs"] or signs
         kept = {
             **rules.remembered(self.before, seen),
             "signs": signs,
@@ -325,10 +340,11 @@ class _Visit:
 
     def second_names(self) -> Dict[str, int]:
         """Return the files that had another name when they were last written, each with the inode that the name still has."""
-        before = (self.before["record"] or {}).get("linked") or {}
+        kept = self.before["record"]
+        before = (kept.get("linked") if kept else None) or {}
         return {**{path: inode for path, inode in before.items() if path not in self.did["written"]}, **self.linked}
 
-    def note(self, state: str, kept: Mapping[str, Any]) -> Dict[str, Any]:
+    def note(self, state: Ended, kept: Mapping[str, Any]) -> Record:
         """Write the record."""
         app, request = self.app, self.request
         return record.save(
@@ -404,13 +420,13 @@ class _Visit:
         if lacking:
             raise Unusable("; ".join(rules.said(lacking)))
 
-    def result(self, seen: Mapping[str, Any], found: List[str]) -> Dict[str, Any]:
+    def result(self, seen: Evidence, found: List[str]) -> Dict[str, Any]:
         """Return what the module returns."""
         outcome = {
             "changed": bool(self.did["written"] or self.did["restarted"]),
             # A visit that finishes one that was cut off may find nothing left to change.
             "needed": bool(self.did["written"] or self.did["restarted"])
-            or (self.before["record"] or {}).get("state") in ("visiting", "unproven"),
+            or (self.before["record"] is not None and self.before["record"]["state"] in ("visiting", "unproven")),
             "proven": not found,
             "did": self.did,
             "evidence": dict(seen),

@@ -5,13 +5,30 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Collection, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Collection,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    cast,
+)
 
 from . import given, helpers, processes, sight, units
 from .processes import EnvironmentUnknown, Process
 from .rules import process_sources, proofs
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode
+
+if TYPE_CHECKING:
+    from .._shapes import EnvFile, Outsider, Stamp, Worker
 
 Application = Mapping[str, Any]
 Entry = Dict[str, Any]
@@ -71,9 +88,9 @@ def read(
     app: Application,
     table: Table,
     named: Named,
-    env_files: Sequence[Tuple[Entry, Mapping[str, str]]],
-    stamps: Mapping[str, Any],
-) -> List[Entry]:
+    env_files: Sequence[Tuple[EnvFile, Mapping[str, str]]],
+    stamps: Mapping[str, Stamp],
+) -> List[Worker]:
     """Return what each worker does; `env_files` are what they say with our settings in them, `stamps` the record's.
 
     Whatever kind of proof is asked for, a readable environment that holds one of our settings counts: it has to say what
@@ -100,10 +117,10 @@ def read(
         found[pid] = {**_identity(process), "parent": process.parent, "by": how, **said}
     found = {pid: found[pid] for pid in sorted(found) if _kind(found[pid]) != "gone"}
     idle = _helpers(named, found)
-    return [entry for pid, entry in found.items() if pid not in idle]
+    return [cast("Worker", entry) for pid, entry in found.items() if pid not in idle]
 
 
-def others(table: Table, named: Table, profile: Profile, held: Collection[str]) -> List[Entry]:
+def others(table: Table, named: Table, profile: Profile, held: Collection[str]) -> List[Outsider]:
     """Return the processes outside the named ones that were given one of our keys: a queue worker, a cron job.
 
     One that does not show what it was given cannot be judged, and is not ours by name. Of very many that are alike the
@@ -121,7 +138,8 @@ def others(table: Table, named: Table, profile: Profile, held: Collection[str]) 
                 alike.append(entry)
             else:
                 alike[-1]["more"] += 1
-    return sorted((entry for alike in groups.values() for entry in alike), key=lambda entry: entry["pid"])
+    listed = [cast("Outsider", entry) for alike in groups.values() for entry in alike]
+    return sorted(listed, key=lambda entry: entry["pid"])
 
 
 def _helpers(named: Named, found: Mapping[int, Entry]) -> Set[int]:
@@ -153,11 +171,11 @@ def _identity(process: Process) -> Entry:
     }
 
 
-def _kind(said: Entry) -> Optional[str]:
+def _kind(said: Mapping[str, Any]) -> Optional[str]:
     return said["problem"] and str(said["problem"]["kind"])
 
 
-def _agrees(said: Entry, files: Sequence[Entry]) -> bool:
+def _agrees(said: Entry, files: Sequence[EnvFile]) -> bool:
     """Whether what an environment says, with the files for what it leaves out, is what each file says."""
     return all(
         not said["problem"] and (said["signs"], set(said["accepts"])) == (file["signs"], set(file["accepts"]))

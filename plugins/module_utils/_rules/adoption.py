@@ -4,19 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
+from .._host.rules import proof
 from .._host.rules.durations import stamp
-from .._host.rules.proof import (
-    PROBLEMS,
-    Evidence,
-    Finding,
-    is_claimed,
-    outsiders,
-    place,
-    process_findings,
-    source_findings,
-)
+from .._host.rules.proof import PROBLEMS, Finding, is_claimed, outsiders, place, process_findings, source_findings
+from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Worker
 from . import folders
 from . import keyring as keyrings
 from .survey import Looks
@@ -58,7 +51,7 @@ class Adoption(NamedTuple):
     counter: int = 0
 
 
-Holders = Dict[str, List[Mapping[str, Any]]]
+Holders = Dict[str, List[Union[EnvFile, Worker]]]
 
 
 def judge(looks: Looks, recover: bool = False) -> Adoption:
@@ -84,7 +77,7 @@ def judge(looks: Looks, recover: bool = False) -> Adoption:
     everything = [holder for held in holders.values() for holder in held]
     if not everything:
         return start
-    signing = {holder["signs"] for holder in everything}
+    signing = _signing(holders)
     findings = _refused(holders, signing)
     if findings:
         return Adoption(findings=findings)
@@ -129,7 +122,7 @@ def taken_over(adoption: Adoption) -> str:
     return "; ".join(parts)
 
 
-def check_findings(fleet: Sequence[str], checks: Mapping[str, Any]) -> Dict[str, List[Finding]]:
+def check_findings(fleet: Sequence[str], checks: Mapping[str, Optional[AppCheck]]) -> Dict[str, List[Finding]]:
     """Find the members on which the application does not verify what a fallback signed."""
     findings = {}
     for member in fleet:
@@ -159,7 +152,7 @@ def _records(evidence: Evidence, recover: bool) -> List[Finding]:
 def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
     """What keeps one host from being adopted, whatever keys it holds."""
     found = process_findings(evidence) + source_findings(evidence)
-    for holder in [*evidence["files"], *evidence["workers"]]:
+    for holder in proof.holders(evidence):
         problem = holder["problem"]
         # The visits of adopt note the time and restart it: until then its age cannot be proven, and nothing speaks against it.
         if problem and problem["kind"] != "undated" and (problem["kind"] != "absent" or evidence["workers"]):
@@ -176,7 +169,7 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
     return found + outsiders(evidence, others, "a restart")
 
 
-def _keyrings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:
+def _keyrings(fleet: Sequence[str], evidence: Mapping[str, DatedEvidence]) -> Dict[str, List[Finding]]:
     """Find out that there is not just one keyring that could be recovered."""
     records = {member: evidence[member]["record"] for member in fleet}
     keyrings = sorted({record["keyring"] for record in records.values() if record})
@@ -193,7 +186,7 @@ def _keyrings(fleet: Sequence[str], evidence: Mapping[str, Evidence]) -> Dict[st
     }
 
 
-def _lost_keyring(evidence: Mapping[str, Evidence]) -> Adoption:
+def _lost_keyring(evidence: Mapping[str, DatedEvidence]) -> Adoption:
     """The keyring that was lost, as far as the records tell."""
     records = [seen["record"] for seen in evidence.values() if seen["record"]]
     return Adoption(
@@ -203,9 +196,14 @@ def _lost_keyring(evidence: Mapping[str, Evidence]) -> Adoption:
     )
 
 
-def _holders(evidence: Evidence) -> List[Mapping[str, Any]]:
+def _holders(evidence: Evidence) -> List[Union[EnvFile, Worker]]:
     """The env files and workers of a host that hold keys."""
-    return [holder for holder in [*evidence["files"], *evidence["workers"]] if not holder["problem"]]
+    return [holder for holder in proof.holders(evidence) if not holder["problem"]]
+
+
+def _signing(holders: Holders) -> Set[str]:
+    """The keys that something signs with."""
+    return {holder["signs"] for held in holders.values() for holder in held if holder["signs"]}
 
 
 def _refused(holders: Holders, signing: Set[str]) -> Dict[str, List[Finding]]:
@@ -218,7 +216,7 @@ def _refused(holders: Holders, signing: Set[str]) -> Dict[str, List[Finding]]:
     for member, held in holders.items():
         found: Dict[str, Finding] = {}
         for holder in held:
-            where = holder.get("path") or f"pid {holder['pid']}"
+            where = holder["path"] if "path" in holder else f"pid {holder['pid']}"
             for key in sorted(signing - set(holder["accepts"])):
                 seen = (
                     f"{where} signs with {holder['signs']} and does not accept {key}, with which {signers[key]} signs"
@@ -231,39 +229,37 @@ def _refused(holders: Holders, signing: Set[str]) -> Dict[str, List[Finding]]:
     return findings
 
 
-def _signs(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> str:
+def _signs(holders: Holders, evidence: Mapping[str, DatedEvidence], last: int) -> str:
     """The key that is to sign: that of the last step where a record tells, else that of most hosts, else that of the newest env file."""
 
     def rank(key: str) -> Tuple[bool, int, float]:
         members = [member for member, held in holders.items() if any(holder["signs"] == key for holder in held)]
         latest = any(_at(evidence[member], last) and holders[member][0]["signs"] == key for member in members)
-        files = [
-            file
+        written = [
+            file["identity"]["changed"]
             for member in members
             for file in evidence[member]["files"]
             if file["signs"] == key and file["identity"]
         ]
-        return latest, len(members), max((float(file["identity"]["changed"]) for file in files), default=0.0)
+        return latest, len(members), max(written, default=0.0)
 
-    return str(max(sorted({holder["signs"] for held in holders.values() for holder in held}), key=rank))
+    return max(sorted(_signing(holders)), key=rank)
 
 
-def _gone(holders: Holders, evidence: Mapping[str, Evidence], last: int) -> Set[str]:
+def _gone(holders: Holders, evidence: Mapping[str, DatedEvidence], last: int) -> Set[str]:
     """The keys that the lost keyring was letting go of: not accepted where the last step was proven."""
-    done = [
-        member
-        for member in holders
-        if _at(evidence[member], last) and evidence[member]["record"]["step"] in ("retire", "withdraw")
-    ]
+    done = [member for member in holders if _at(evidence[member], last, ("retire", "withdraw"))]
     if not done:
         return set()
     kept = {key for member in done for holder in holders[member] for key in holder["accepts"]}
     return {key for held in holders.values() for holder in held for key in holder["accepts"]} - kept
 
 
-def _at(evidence: Evidence, counter: int) -> bool:
+def _at(evidence: Evidence, counter: int, steps: Sequence[str] = ()) -> bool:
+    """Whether a host was proven at this step, and that is one of these, if any are given."""
     record = evidence["record"]
-    return record is not None and record["counter"] == counter and record["state"] == "proven"
+    proven = record is not None and record["counter"] == counter and record["state"] == "proven"
+    return proven and (not steps or (record is not None and record["step"] in steps))
 
 
 def _file_holds(evidence: Evidence, keys: Set[str]) -> bool:
@@ -271,7 +267,7 @@ def _file_holds(evidence: Evidence, keys: Set[str]) -> bool:
     return keys <= {key for file in evidence["files"] for key in file["accepts"]}
 
 
-def _says(held: Sequence[Mapping[str, Any]], todo: str) -> Finding:
+def _says(held: Sequence[Union[EnvFile, Worker]], todo: str) -> Finding:
     kinds = sorted({(holder["signs"], tuple(sorted(set(holder["accepts"]) - {holder["signs"]}))) for holder in held})
     parts = [f"signs with {signs}" + (f" and accepts {', '.join(others)}" if others else "") for signs, others in kinds]
     return Finding("; ".join(parts) or "has no key, and nothing runs", todo)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
 
-from .._host.rules.proof import Evidence, Finding, inadmissible, judge, outdated
-from .._shapes import Key
-from . import membership, soak
+from .._host.rules.proof import Finding, inadmissible, judge, outdated
+from .._shapes import DatedEvidence, Key
+from . import membership, outsiders, soak
 from .survey import Looks, Survey
 
 
@@ -17,7 +17,7 @@ def not_visitable(survey: Survey) -> Dict[str, List[Finding]]:
     findings = {}
     for member in survey.everybody:
         found = survey.unknown(member) or survey.looks.sharing.get(member)
-        found = found or outdated(survey.keyring, survey.evidence[member])
+        found = found or outdated(survey.keyring, survey.evidence[member]["record"])
         if found and not survey.skippable(member):
             findings[member] = found
     return findings
@@ -25,7 +25,7 @@ def not_visitable(survey: Survey) -> Dict[str, List[Finding]]:
 
 def outdated_keyring(survey: Survey) -> Dict[str, List[Finding]]:
     """Find the members that have seen more than this keyring knows, or another keyring."""
-    found = {member: outdated(survey.keyring, seen) for member, seen in survey.evidence.items()}
+    found = {member: outdated(survey.keyring, seen["record"]) for member, seen in survey.evidence.items()}
     return {member: findings for member, findings in found.items() if findings}
 
 
@@ -52,9 +52,9 @@ def batch_findings(
                 continue
             if member in visited:
                 # Processes outside are left to the closing count: those of another host on this machine may just be restarting.
-                found = judge(survey.keyring, asked, {**seen, "others": []}, set())
+                found = judge(survey.keyring, asked, outsiders.without(seen), set())
             else:
-                found = outdated(survey.keyring, seen) or (
+                found = outdated(survey.keyring, seen["record"]) or (
                     [] if mending or member in batch else inadmissible(asked, seen)
                 )
         if found:
@@ -97,7 +97,7 @@ def stale(looks: Looks) -> List[str]:
     ]
 
 
-def soak_findings(evidence: Mapping[str, Evidence], keys: Sequence[Key]) -> Dict[str, List[Finding]]:
+def soak_findings(evidence: Mapping[str, DatedEvidence], keys: Sequence[Key]) -> Dict[str, List[Finding]]:
     """Find the members on which a key that is due by the controller's clock has not soaked long enough."""
     found: Dict[str, List[Finding]] = {}
     for member, seen in evidence.items():

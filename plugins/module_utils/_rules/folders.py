@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Dict, List, Mapping
 
-from .._host.rules.proof import Evidence, Finding
+from .._host.rules.proof import Finding
+from .._shapes import EnvFile, Evidence
 
 OWN_STATE = "give each of them an app_keys_state_dir of its own; if they are one host under two names, take one out of the inventory"
 
@@ -31,7 +32,7 @@ def sharing(evidence: Mapping[str, Evidence]) -> Dict[str, List[Finding]]:
 def second_names(seen: Evidence) -> List[Finding]:
     """Find env files of a host that have, or had when they were written, another name: what is replaced under one stays under the other."""
     found = [_has(file) for file in seen["files"] if file.get("links", 1) > 1]
-    for path, inode in ((seen.get("record") or {}).get("linked") or {}).items():
+    for path, inode in ((seen["record"].get("linked") if seen["record"] else None) or {}).items():
         found.append(
             Finding(
                 f"{path} had a second name (hard link) when it was written, and under that one the previous keys still are",
@@ -46,7 +47,7 @@ def adoptable(seen: Evidence) -> List[Finding]:
     return [_has(file) for file in seen["files"] if file.get("links", 1) > 1]
 
 
-def _has(file: Mapping[str, Any]) -> Finding:
+def _has(file: EnvFile) -> Finding:
     path = file["path"]
     return Finding(
         f"{path} has {file['links']} names (hard links): what is replaced under one stays under the others",

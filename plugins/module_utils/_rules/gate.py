@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import in_words
-from .._host.rules.proof import Evidence
-from .._shapes import Soak
+from .._shapes import Evidence, Soak
 from . import evidence as proofs
 from . import keyring as keyrings
 from . import membership, next_step, soak, steady, steps, wording

@@ -9,11 +9,11 @@ reached may be waived: somebody asserts, with a reason and an end, that it serve
 from __future__ import annotations
 
 import copy
-from typing import Any, Collection, List, Mapping, NamedTuple, Optional, Sequence, cast
+from typing import Collection, List, Mapping, NamedTuple, Optional, Sequence, cast
 
 from .._host.rules.durations import epoch, stamp
 from .._host.rules.proof import outdated
-from .._shapes import KeyringCore, Waiver
+from .._shapes import KeyringCore, Record, Waiver
 from .keyring import Keyring, KeyringError, note
 
 WAIVED = "waived: asserted to serve no traffic"
@@ -143,9 +143,7 @@ class Voucher(NamedTuple):
     refuse: Optional[str] = None
 
 
-def vouched(
-    keyring: KeyringCore, host: str, records: Mapping[str, Optional[Mapping[str, Any]]], alone: bool = False
-) -> Voucher:
+def vouched(keyring: KeyringCore, host: str, records: Mapping[str, Optional[Record]], alone: bool = False) -> Voucher:
     """Say whether a host without a record may be written from this keyring.
 
     It cannot fence off a copy or a backup itself, so the `records` of others stand in for its own; None is that of a member that
@@ -154,7 +152,7 @@ def vouched(
     """
     others = {member: record for member, record in records.items() if member != host}
     for member, record in others.items():
-        found = outdated(keyring, {"record": record})
+        found = outdated(keyring, record)
         if found:
             return Voucher(
                 False, f"{host} has no record, and {member} {found[0].seen}. Nothing was changed: {found[0].advice}"

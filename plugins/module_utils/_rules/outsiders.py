@@ -8,9 +8,10 @@ start a process that holds it: under a uid that no worker has it is reported and
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Set, Tuple
+from typing import Dict, List, NamedTuple, Set, Tuple
 
-from .._host.rules.proof import Evidence, Finding, is_claimed, outsiders
+from .._host.rules.proof import Finding, is_claimed, outsiders
+from .._shapes import Evidence, Outsider
 from . import keyring as keyrings
 from .keyring import Keyring
 
@@ -33,8 +34,8 @@ def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]
     `claimed` are the workers that some member answers for: of those nothing is said.
     """
     workers = _uids(evidence)
-    others: List[Mapping[str, Any]] = []
-    harmless: Dict[str, List[Mapping[str, Any]]] = {}
+    others: List[Outsider] = []
+    harmless: Dict[str, List[Outsider]] = {}
     for other in evidence["others"]:
         if not _harmless(other, over, workers):
             others.append(other)
@@ -45,24 +46,35 @@ def apart(evidence: Evidence, over: Set[str], claimed: Set[Tuple[str, int, int]]
         for uids, alike in harmless.items()
         for found in outsiders(evidence, alike, "")
     ]
-    return Apart({**evidence, "others": others}, noted)
+    return Apart(_with(evidence, others), noted)
+
+
+def without(evidence: Evidence) -> Evidence:
+    """Return the evidence of a member without any outsider."""
+    return _with(evidence, [])
+
+
+def _with(evidence: Evidence, others: List[Outsider]) -> Evidence:
+    changed = evidence.copy()
+    changed["others"] = others
+    return changed
 
 
 def _uids(evidence: Evidence) -> Set[int]:
     """Return whose the workers are now, and were at the last proof; nothing where that is not known."""
-    uids: Set[int] = set((evidence["record"] or {}).get("uids") or ())
+    uids: Set[int] = set((evidence["record"].get("uids") if evidence["record"] else ()) or ())
     for worker in evidence["workers"]:
         uids |= set(worker.get("uids") or ())
     return uids
 
 
-def _harmless(other: Mapping[str, Any], over: Set[str], workers: Set[int]) -> bool:
-    held = set(other.get("holds") or [other["signs"]])
+def _harmless(other: Outsider, over: Set[str], workers: Set[int]) -> bool:
+    held = set(other.get("holds") or ([other["signs"]] if other["signs"] else []))
     uids = set(other.get("uids") or ())
-    return bool(workers and uids) and held <= over and not uids <= workers
+    return bool(held and workers and uids) and held <= over and not uids <= workers
 
 
-def _listed(other: Mapping[str, Any]) -> str:
+def _listed(other: Outsider) -> str:
     return ", ".join(str(uid) for uid in other["uids"])
 
 

@@ -9,11 +9,11 @@ A key that is marked as compromised has no soak: it is let go of as soon as noth
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Tuple, Union
+from typing import List, Optional, Tuple, Union
 
 from .._host.rules.durations import epoch, in_words, seconds
 from .._host.rules.history import clock, stopped
-from .._shapes import Key, Soak
+from .._shapes import Evidence, Key, Soak
 from . import keyring as keyrings
 from .keyring import Keyring, KeyringError
 
@@ -57,7 +57,7 @@ def _soaking(keyring: Keyring) -> List[Tuple[Key, float]]:
     return [(key, over) for key, over in found if over is not None]
 
 
-def shortfall(evidence: Mapping[str, Any], key: Key) -> Optional[str]:
+def shortfall(evidence: Evidence, key: Key) -> Optional[str]:
     """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
     if "compromised" in key["marks"]:
         return None

@@ -7,11 +7,12 @@ Two looks of a visit are seconds apart. A crash loop with a longer period shows 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple
+from typing import Dict, List, Mapping, NamedTuple
 
 from .._host.rules import pools
 from .._host.rules.durations import stamp
-from .._host.rules.proof import Evidence, Finding, process_findings
+from .._host.rules.proof import Finding, process_findings
+from .._shapes import Evidence, Unit, VisitAnswer
 
 UNSTEADY = "see in its log (journalctl -u UNIT) why it does not run steadily, and run again when that is fixed"
 
@@ -23,7 +24,7 @@ class Pause(NamedTuple):
     why: str
 
 
-def pause(visits: Mapping[str, Mapping[str, Any]], bake: float) -> Pause:
+def pause(visits: Mapping[str, VisitAnswer], bake: float) -> Pause:
     """Return how long a run waits between the first batch of a step and its look at that batch before the second.
 
     `visits` are the answers of the first batch's visits by member: of each `did` (`restarted`, and in `took` how many
@@ -92,7 +93,7 @@ def _restarts(before: Evidence, after: Evidence) -> List[str]:
     return texts
 
 
-def _ended(before: Evidence, after: Evidence) -> List[Mapping[str, Any]]:
+def _ended(before: Evidence, after: Evidence) -> List[Unit]:
     """The units that ran, and have come to a regular end."""
     ran = {unit["name"] for unit in before["units"] if unit["active"] == "active"}
     return [unit for unit in after["units"] if unit["name"] in ran and unit["active"] == "inactive"]

@@ -14,7 +14,8 @@ from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequen
 
 from .._host.rules.durations import in_words
 from .._host.rules.order import Order
-from .._host.rules.proof import Evidence, Finding, judge
+from .._host.rules.proof import Finding, judge
+from .._shapes import DatedEvidence
 from . import folders, membership, outsiders
 from . import keyring as keyrings
 from .keyring import Keyring
@@ -72,7 +73,7 @@ class Count(NamedTuple):
 class Looks:
     """The members by the inventory, and the evidence that a run has of them; no keyring is needed to tell what is in here."""
 
-    def __init__(self, fleet: Sequence[str], evidence: Mapping[str, Evidence], conditions: Conditions) -> None:
+    def __init__(self, fleet: Sequence[str], evidence: Mapping[str, DatedEvidence], conditions: Conditions) -> None:
         self.fleet = fleet
         self.evidence = evidence
         self.conditions = conditions
@@ -186,7 +187,7 @@ class Survey:
         )
 
 
-def unusable(member: str, evidence: Optional[Evidence], conditions: Conditions) -> List[Finding]:
+def unusable(member: str, evidence: Optional[DatedEvidence], conditions: Conditions) -> List[Finding]:
     """Find why this evidence of a member cannot be used at all."""
     if evidence is None:
         # What was said of it may say what to do too.

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from .._host.rules import visit
 from .._host.rules.durations import in_words, stamp
 from .._host.rules.history import clock
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
-from .._shapes import Key
+from .._shapes import DatedEvidence, EnvFile, Evidence, Key, Worker
 from . import folders, membership, soak
 from . import keyring as keyrings
 from .next_step import next_text
@@ -130,7 +130,7 @@ def _proof(workers: int, took: float) -> str:
     return f"{workers} {'worker' if workers == 1 else 'workers'} proven" + (f" in {took:g} s" if took else "")
 
 
-def beside(evidence: Mapping[str, Mapping[str, Any]]) -> List[str]:
+def beside(evidence: Mapping[str, DatedEvidence]) -> List[str]:
     """Say as lines what keeps nobody from being proven, and has to be cleared away; nothing where there is nothing."""
     found = {member: folders.second_names(seen) for member, seen in sorted(evidence.items())}
     lines = table({member: findings for member, findings in found.items() if findings})
@@ -144,7 +144,7 @@ def plan(survey: Survey, hosts: Sequence[str], names: Optional[Mapping[str, str]
     return [f"  {host:<{width}}  {change(asked, evidence[host], names or {})}" for host in hosts if host in evidence]
 
 
-def change(asked: Order, seen: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def change(asked: Order, seen: Evidence, names: Mapping[str, str]) -> str:
     """Say what a visit would change on one host."""
     todo = visit.plan(asked, seen, converge=True)
     if todo.refuse:
@@ -220,7 +220,7 @@ def _key_state(key: Key, now: float) -> str:
     )
 
 
-def _host_state(seen: Mapping[str, Any]) -> str:
+def _host_state(seen: Evidence) -> str:
     groups: Dict[str, int] = {}
     for worker in seen["workers"]:
         groups[_holds(worker)] = groups.get(_holds(worker), 0) + 1
@@ -230,7 +230,7 @@ def _host_state(seen: Mapping[str, Any]) -> str:
     return "; ".join(text for text in (workers or "nothing runs", files, broken) if text)
 
 
-def _holds(holder: Mapping[str, Any]) -> str:
+def _holds(holder: Union[EnvFile, Worker]) -> str:
     if holder["problem"]:
         return str(holder["problem"]["text"])
     others = [key for key in holder["accepts"] if key != holder["signs"]]

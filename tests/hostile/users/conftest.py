@@ -9,18 +9,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
 import pytest
+from attacker import SECRET, USER, put
 
 HERE = Path(__file__).resolve().parent
-if str(HERE) not in sys.path:
-    sys.path.append(str(HERE))
-
-from attacker import SECRET, USER, put  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: List[Any]) -> None:

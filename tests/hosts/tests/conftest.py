@@ -4,17 +4,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-
-TESTS = Path(__file__).resolve().parents[2]
-for folder in (TESTS / "hosts", TESTS / "hosts" / "tests", TESTS / "unit" / "plugins", TESTS / "demo"):
-    sys.path.append(str(folder))
-
-from played import Played  # noqa: E402
+from played import Played
 
 
 @pytest.fixture(scope="module")

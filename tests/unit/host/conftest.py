@@ -16,12 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import age, arguments, look, record
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Token
-
-HERE = str(pathlib.Path(__file__).resolve().parent)
-if HERE not in sys.path:
-    sys.path.append(HERE)  # the tests of visits share `visited`, which lies beside them
-
-from visited import Host  # noqa: E402
+from visited import Host
 
 IMPORT = "from ansible_collections.phased.keys.plugins.module_utils._host import files\n"
 Start = Callable[..., "subprocess.Popen[bytes]"]

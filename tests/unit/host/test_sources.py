@@ -50,7 +50,7 @@ class Place:
             if line.startswith("EnvironmentFile="):
                 paths.append(line.partition("=")[2].lstrip("-"))
         unit = Unit(
-            "shop.service", "loaded", "active", "", "", 0, 0, (), None, tuple(paths), tuple(self.unset), tuple(files)
+            "shop.service", "loaded", "active", "", "", 0, (), None, tuple(paths), tuple(self.unset), tuple(files)
         )
         said = sources.of(unit, self.ours, NAMES)
         assert VALUE not in json.dumps(said)
@@ -208,7 +208,7 @@ def test_of_a_unit_that_reads_none_of_our_files_nobody_knows_who_wins(place: Pla
 
 
 def test_a_unit_without_files_is_not_asked(place: Place) -> None:
-    assert sources.of(Unit("app.slice", "loaded", "active", "", "", 0, 0), place.ours, NAMES) == []
+    assert sources.of(Unit("app.slice", "loaded", "active", "", "", 0), place.ours, NAMES) == []
 
 
 # --- in a look and a visit --------------------------------------------------------

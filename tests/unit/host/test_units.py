@@ -19,8 +19,7 @@ from ansible_collections.phased.keys.plugins.module_utils._host.units import Res
 
 # As systemd 252 prints them (`systemctl show --property=... -- shop.service nope.service app.slice`): in an order of
 # its own, an empty line between units, and only what a unit of that kind has.
-SHOP = """MainPID=812
-NRestarts=3
+SHOP = """NRestarts=3
 ControlGroup=/system.slice/shop.service
 Id=shop.service
 LoadState=loaded
@@ -37,8 +36,7 @@ UnsetEnvironment=LANG SECRET_KEY
 FragmentPath=/etc/systemd/system/shop.service
 DropInPaths=/run/a.conf /etc/b.conf
 """
-NOPE = """MainPID=0
-NRestarts=0
+NOPE = """NRestarts=0
 ControlGroup=
 Id=nope.service
 LoadState=not-found
@@ -116,9 +114,9 @@ class TestShow:
     def test_several_of_all_kinds(self, systemctl: Systemctl) -> None:
         systemctl.says(f"{SHOP}\n{NOPE}\n{SLICE}")
         assert units.show(["shop", "nope.service", "app.slice"]) == [
-            Unit("shop.service", "loaded", "active", "running", "/system.slice/shop.service", 3, 812, ("shop.socket",)),
-            Unit("nope.service", "not-found", "inactive", "dead", "", 0, 0),
-            Unit("app.slice", "loaded", "active", "active", "/app.slice", 0, 0),
+            Unit("shop.service", "loaded", "active", "running", "/system.slice/shop.service", 3, ("shop.socket",)),
+            Unit("nope.service", "not-found", "inactive", "dead", "", 0),
+            Unit("app.slice", "loaded", "active", "active", "/app.slice", 0),
         ]
         (call,) = systemctl.calls
         assert call.startswith("--system ")
@@ -146,12 +144,13 @@ class TestShow:
         assert units.show(["shop"])[0].restart_delay == delay
 
     def test_what_a_look_says(self) -> None:
-        unit = Unit("a.service", "loaded", "active", "running", "/a", 3, 812, ("a.socket",), 1.5, ("/etc/a.env",))
-        assert units.evidence(unit, True) == {
+        unit = Unit("a.service", "loaded", "active", "running", "/a", 3, ("a.socket",), 1.5, ("/etc/a.env",))
+        sources = [{"setting": "SECRET_KEY", "source": "/etc/b.env", "wins": False}]
+        assert units.evidence(unit, True, sources) == {
             "name": "a.service", "load": "loaded", "active": "active", "sub": "running", "restarts": 3, "on_demand": True,
-            "restart_delay": 1.5,
+            "restart_delay": 1.5, "sources": sources,
         }  # fmt: skip
-        assert units.evidence(unit, False)["on_demand"] is False
+        assert units.evidence(unit, False, [])["on_demand"] is False
 
     def test_none(self, systemctl: Systemctl) -> None:
         assert units.show([]) == []
@@ -177,10 +176,10 @@ class TestShow:
 
     def test_on_demand(self, systemctl: Systemctl) -> None:
         shown = [
-            Unit("run.service", "loaded", "active", "running", "/run", 0, 1, ("run.socket",)),
-            Unit("lazy.service", "loaded", "inactive", "dead", "", 0, 0, ("lazy.socket", "lazy.path")),
-            Unit("off.service", "loaded", "inactive", "dead", "", 0, 0, ("off.socket",)),
-            Unit("down.service", "loaded", "inactive", "dead", "", 0, 0),
+            Unit("run.service", "loaded", "active", "running", "/run", 0, ("run.socket",)),
+            Unit("lazy.service", "loaded", "inactive", "dead", "", 0, ("lazy.socket", "lazy.path")),
+            Unit("off.service", "loaded", "inactive", "dead", "", 0, ("off.socket",)),
+            Unit("down.service", "loaded", "inactive", "dead", "", 0),
         ]
         states = {"lazy.path": "inactive", "lazy.socket": "active", "off.socket": "failed"}
         systemctl.says("\n".join(f"LoadState=loaded\nActiveState={state}\n" for state in states.values()))

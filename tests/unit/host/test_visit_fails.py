@@ -422,7 +422,7 @@ class Services:
 
     def show(self, names: Any, **_options: Any) -> List[units.Unit]:
         full = [units.full_name(name) for name in names]
-        return [units.Unit(name, "loaded", self.active[name], "state", "", 0, 0) for name in full]
+        return [units.Unit(name, "loaded", self.active[name], "state", "", 0) for name in full]
 
     def restart(self, names: Any, timeout: float, *, scope: str) -> None:
         assert 0 < timeout <= 3 and scope == "system"

@@ -9,13 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import random
-import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Tuple
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils._host import files
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
@@ -27,7 +25,7 @@ from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import (
     KeyringFileError,
     NotWrittenError,
 )
-from light_fleet import PASSWORD
+from sealed import PASSWORD, opened
 
 VAULT = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
 SECRETS = [f"secret-{number}-abcdefghijklmnopqrstuvwxyz0123456789" for number in range(3)]
@@ -38,9 +36,7 @@ Damaged = Tuple[Any, bytes]
 @pytest.fixture
 def file(tmp_path: Path) -> KeyringFile:
     """A keyring of a fleet that was adopted in the middle of a rotation, and the secret that opens it."""
-    loader = DataLoader()
-    loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
-    file = KeyringFile(str(tmp_path / "keyrings" / "shop.yml"), loader)
+    file = opened(tmp_path / "keyrings" / "shop.yml")
     start = steps.Start(SECRETS, "adopted")
     form, soak = {"framework": "django", "settings": {}}, {"seconds": 60.0, "source": "app_keys_soak"}
     file.create(steps.adopt("shop", "ring", "n1", start, ["web1", "web2"], form, soak, {"how": "trust"}, 1.7e9))
@@ -138,7 +134,7 @@ def test_however_the_text_in_the_envelope_is_damaged_it_is_refused_in_our_words(
         opened = (spoiled, "default", None)
         try:
             with monkeypatch.context() as patch:
-                here_alone(patch, VaultLib, "decrypt_and_get_vault_id", lambda *_given, opened=opened: opened)
+                patch.setattr(VaultLib, "decrypt_and_get_vault_id", lambda *_given, opened=opened: opened)
                 file._opened(HEADER + b"3030\n", "shop")
         except KeyringFileError as error:
             assert not [secret for secret in SECRETS if secret in str(error)], label
@@ -253,16 +249,6 @@ def test_something_else_in_the_keyrings_place_is_named(
         file.create(keyring)
 
 
-def here_alone(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, fail: Callable[..., Any]) -> None:
-    """Have a function fail for this test, and not for those beside it."""
-    real, mine = getattr(place, name), threading.get_ident()
-
-    def either(*given: Any, **more: Any) -> Any:
-        return fail(*given, **more) if threading.get_ident() == mine else real(*given, **more)
-
-    monkeypatch.setattr(place, name, either)
-
-
 def raising(number: int) -> Callable[..., Any]:
     """What the system does when something is refused."""
 
@@ -276,7 +262,7 @@ def test_a_keyring_that_may_not_be_read_says_that_become_does_not_help(
     file: KeyringFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Root may read everything.
-    here_alone(monkeypatch, files.os, "open", raising(errno.EACCES))
+    monkeypatch.setattr(files.os, "open", raising(errno.EACCES))
     with pytest.raises(KeyringFileError, match=r"Permission denied \(run ansible-playbook as its owner.*become is for"):
         file.load()
 
@@ -304,9 +290,9 @@ def test_a_keyring_that_cannot_be_written_is_as_it_was_and_it_is_said_why(
     keyring, before = file.load(), content(file)
     with monkeypatch.context() as patched:
         if when == "open":
-            here_alone(patched, files.Lock, "__enter__", raising(number))
+            patched.setattr(files.Lock, "__enter__", raising(number))
         else:
-            here_alone(patched, files.os, when, raising(number))
+            patched.setattr(files.os, when, raising(number))
         with pytest.raises(NotWrittenError) as error:
             file.replace(keyring)
     assert f"{file.path} cannot be written: " in error.value.why
@@ -327,7 +313,7 @@ def test_a_keyring_whose_folder_alone_could_not_be_flushed_is_not_said_to_be_as_
         fsync(fd)
 
     with monkeypatch.context() as patched:
-        here_alone(patched, files.os, "fsync", fail)
+        patched.setattr(files.os, "fsync", fail)
         with pytest.raises(
             KeyringFileError, match=r"is written, and its folder could not be flushed to the disk \(Input/"
         ) as error:
@@ -359,7 +345,7 @@ def test_a_first_keyring_that_could_not_be_written_is_refused_before_anybody_is_
     with pytest.raises(NotWrittenError, match=r"keyrings/shop\.yml is no folder"):
         ready(tmp_path / "keyrings" / "shop.yml" / "shop.yml")
     with monkeypatch.context() as patched:
-        here_alone(patched, keyring_file.os, "access", lambda *_given: False)
+        patched.setattr(keyring_file.os, "access", lambda *_given: False)
         with pytest.raises(NotWrittenError, match="keyrings is not writable for the user who runs ansible-playbook"):
             ready(tmp_path / "keyrings" / "shop.yml")
     file.secrets = []

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -22,37 +21,34 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import membersh
 from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_file as keyring_file
 from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFileError
-from light_fleet import PASSWORD, Fleet
-from walk import Walk
+from sealed import PASSWORD, Sealed
 
 VAULT = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, walk: Walk) -> Fleet:
+def sealed(tmp_path: Path) -> Sealed:
     """No host, but a keyring in the middle of a rollout."""
-    made = Fleet(tmp_path / "fleet", ())
-    shutil.copytree(walk.places["promote"] / ".keyrings", made.keyring.parent)
-    return made
+    return Sealed(tmp_path)
 
 
-def plain(change: Callable[[Dict[str, Any]], None]) -> Callable[[Fleet], None]:
+def plain(change: Callable[[Dict[str, Any]], None]) -> Callable[[Sealed], None]:
     """Change what is in the envelope."""
 
-    def write(fleet: Fleet) -> None:
-        document = yaml.safe_load(VAULT.decrypt(fleet.keyring.read_bytes()))
+    def write(sealed: Sealed) -> None:
+        document = yaml.safe_load(VAULT.decrypt(sealed.keyring.read_bytes()))
         change(document)
-        fleet.keyring.write_bytes(VAULT.encrypt(yaml.safe_dump(document)))
+        sealed.keyring.write_bytes(VAULT.encrypt(yaml.safe_dump(document)))
 
     return write
 
 
-def text(content: str) -> Callable[[Fleet], None]:
+def text(content: str) -> Callable[[Sealed], None]:
     """Put another text into the envelope."""
-    return lambda fleet: fleet.keyring.write_bytes(VAULT.encrypt(content))
+    return lambda sealed: sealed.keyring.write_bytes(VAULT.encrypt(content))
 
 
-def secret(value: Any) -> Callable[[Fleet], None]:
+def secret(value: Any) -> Callable[[Sealed], None]:
     """Give the key that signs another secret, with the fingerprint that goes with it."""
 
     def change(document: Dict[str, Any]) -> None:
@@ -62,18 +58,18 @@ def secret(value: Any) -> Callable[[Fleet], None]:
     return plain(change)
 
 
-def cut(start: int, end: Any) -> Callable[[Fleet], None]:
+def cut(start: int, end: Any) -> Callable[[Sealed], None]:
     """Leave only a part of the file."""
-    return lambda fleet: fleet.keyring.write_bytes(fleet.keyring.read_bytes()[start:end])
+    return lambda sealed: sealed.keyring.write_bytes(sealed.keyring.read_bytes()[start:end])
 
 
-def flip(place: int) -> Callable[[Fleet], None]:
+def flip(place: int) -> Callable[[Sealed], None]:
     """Change a digit: what is sealed are hex digits that stand for hex digits, and those of 0 to 9 begin with a 3."""
 
-    def write(fleet: Fleet) -> None:
-        content = fleet.keyring.read_bytes()
+    def write(sealed: Sealed) -> None:
+        content = sealed.keyring.read_bytes()
         at = content.index(b"39", place)
-        fleet.keyring.write_bytes(content[:at] + b"38" + content[at + 2 :])
+        sealed.keyring.write_bytes(content[:at] + b"38" + content[at + 2 :])
 
     return write
 
@@ -87,7 +83,7 @@ BAD: Dict[str, Any] = {
     "cut off in the first line": (cut(0, 14), "is cut off or damaged"),
     "empty": (cut(0, 0), "is empty: put the last good version back"),
     "plain text": (
-        lambda fleet: fleet.keyring.write_text("keys: []\n"),
+        lambda sealed: sealed.keyring.write_text("keys: []\n"),
         "is not encrypted with Ansible Vault, or is cut off",
     ),
     "not YAML": (text("keys: [unclosed\n"), "is decrypted and is not YAML"),
@@ -117,19 +113,19 @@ BAD: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_keyring_is_refused_and_stays_as_it_is(fleet: Fleet, bad: str) -> None:
+def test_a_bad_keyring_is_refused_and_stays_as_it_is(sealed: Sealed, bad: str) -> None:
     spoil, said = BAD[bad]
-    keyring = fleet.keyring()
+    keyring = sealed.keyring()
     secrets = [key["secret"] for key in keyring["keys"]]
-    spoil(fleet)
-    before = fleet.keyring.read_bytes()
-    for use in (lambda: fleet.keyring_file().load("shop"), lambda: fleet.keyring_file().replace(keyring)):
+    spoil(sealed)
+    before = sealed.keyring.read_bytes()
+    for use in (lambda: sealed.keyring_file().load("shop"), lambda: sealed.keyring_file().replace(keyring)):
         with pytest.raises(KeyringFileError) as error:
             use()
         assert said in str(error.value)
-        assert str(fleet.keyring) in str(error.value)
+        assert str(sealed.keyring) in str(error.value)
         assert not [one for one in secrets if one in str(error.value)]
-    assert fleet.keyring.read_bytes() == before
+    assert sealed.keyring.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -139,120 +135,103 @@ def test_a_bad_keyring_is_refused_and_stays_as_it_is(fleet: Fleet, bad: str) -> 
         (("prod",), "is opened by none of the vault secrets that were given (prod)"),
     ],
 )
-def test_a_keyring_needs_the_vault_secret_that_it_was_written_with(fleet: Fleet, given: Any, said: str) -> None:
-    file = fleet.keyring_file()
+def test_a_keyring_needs_the_vault_secret_that_it_was_written_with(sealed: Sealed, given: Any, said: str) -> None:
+    file = sealed.keyring_file()
     file.secrets = [(name, VaultSecret(b"another")) for name in given]
-    before = fleet.keyring.read_bytes()
-    for use in (file.load, lambda: file.replace(fleet.keyring())):
+    before = sealed.keyring.read_bytes()
+    for use in (file.load, lambda: file.replace(sealed.keyring())):
         with pytest.raises(KeyringFileError, match=r".") as error:
             use()
         assert said in str(error.value)
-    assert fleet.keyring.read_bytes() == before
+    assert sealed.keyring.read_bytes() == before
 
 
-def test_a_keyring_is_sealed_again_with_the_id_and_secret_that_opened_it(fleet: Fleet) -> None:
+def test_a_keyring_is_sealed_again_with_the_id_and_secret_that_opened_it(sealed: Sealed) -> None:
     mine = VaultSecret(b"mine")
-    plain_text = VAULT.decrypt(fleet.keyring.read_bytes())
-    fleet.keyring.write_bytes(VaultLib([("prod", mine)]).encrypt(plain_text, secret=mine, vault_id="prod"))
-    file = fleet.keyring_file()
+    plain_text = VAULT.decrypt(sealed.keyring.read_bytes())
+    sealed.keyring.write_bytes(VaultLib([("prod", mine)]).encrypt(plain_text, secret=mine, vault_id="prod"))
+    file = sealed.keyring_file()
     file.secrets = [("default", VaultSecret(b"another")), ("prod", mine)]
     keyring = file.replace(file.load())
-    assert fleet.keyring.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
-    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(fleet.keyring.read_bytes())) == keyring
-    assert fleet.keyring.stat().st_mode & 0o777 == 0o600
+    assert sealed.keyring.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
+    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(sealed.keyring.read_bytes())) == keyring
+    assert sealed.keyring.stat().st_mode & 0o777 == 0o600
 
 
-def test_of_two_writers_that_read_the_same_keyring_only_the_first_writes(fleet: Fleet) -> None:
-    first, second = fleet.keyring(), fleet.keyring()
-    fleet.keyring_file().replace(first)
-    before = fleet.keyring.read_bytes()
+def test_of_two_writers_that_read_the_same_keyring_only_the_first_writes(sealed: Sealed) -> None:
+    first, second = sealed.keyring(), sealed.keyring()
+    sealed.keyring_file().replace(first)
+    before = sealed.keyring.read_bytes()
     with pytest.raises(KeyringFileError, match="was changed by somebody else meanwhile"):
-        fleet.keyring_file().replace(second)
-    assert fleet.keyring.read_bytes() == before
+        sealed.keyring_file().replace(second)
+    assert sealed.keyring.read_bytes() == before
     with pytest.raises(KeyringFileError, match="exists: a keyring that exists is never overwritten"):
-        fleet.keyring_file().create(first)
-    assert fleet.keyring.read_bytes() == before
+        sealed.keyring_file().create(first)
+    assert sealed.keyring.read_bytes() == before
 
 
-def test_a_keyring_that_is_locked_is_not_written(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyring_that_is_locked_is_not_written(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring_file, "LOCK_WAIT", 0.3)
-    lock = fleet.keyring.parent / ".shop.yml.lock"
+    lock = sealed.keyring.parent / ".shop.yml.lock"
     code = "import sys; from ansible_collections.phased.keys.plugins.module_utils._host.files import Lock\n"
     code += "lock = Lock(sys.argv[1]).__enter__(); print(flush=True); sys.stdin.read()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    before = fleet.keyring.read_bytes()
+    before = sealed.keyring.read_bytes()
     with holder:
         assert holder.stdout.readline()
         with pytest.raises(KeyringFileError, match=f"is locked.*: pid {holder.pid} has held .*Nothing was changed"):
-            fleet.keyring_file().replace(fleet.keyring())
-    assert fleet.keyring.read_bytes() == before
-    fleet.keyring_file().replace(fleet.keyring())
+            sealed.keyring_file().replace(sealed.keyring())
+    assert sealed.keyring.read_bytes() == before
+    sealed.keyring_file().replace(sealed.keyring())
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "rename"])
 def test_a_keyring_that_cannot_be_written_stays_whole(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, failing: str
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     # Whoever may do all, root, meets a full disk just as well.
     place, name = (files, "_dress") if failing == "write" else (files.os, failing)
-    real, here = getattr(place, name), threading.get_ident()
 
     def fail(*arguments: Any, **more: Any) -> Any:
-        if threading.get_ident() != here:  # a test beside this one
-            return real(*arguments, **more)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    before, keyring = fleet.keyring.read_bytes(), fleet.keyring()
+    before, keyring = sealed.keyring.read_bytes(), sealed.keyring()
     monkeypatch.setattr(place, name, fail)
     with pytest.raises(
         KeyringFileError,
         match=r"cannot be written: No space left on device .free some space there, and run again.\. Nothing was changed",
     ):
-        fleet.keyring_file().replace(keyring)
+        sealed.keyring_file().replace(keyring)
     monkeypatch.undo()
-    assert fleet.keyring.read_bytes() == before
-    assert sorted(os.listdir(fleet.keyring.parent)) == [".shop.yml.lock", "shop.yml"]
+    assert sealed.keyring.read_bytes() == before
+    assert sorted(os.listdir(sealed.keyring.parent)) == [".shop.yml.lock", "shop.yml"]
 
 
-def test_something_else_in_the_keyring_s_place_is_no_keyring_and_stays(fleet: Fleet) -> None:
-    keyring = fleet.keyring()
-    fleet.keyring.unlink()
-    fleet.keyring.mkdir()
+def test_something_else_in_the_keyring_s_place_is_no_keyring_and_stays(sealed: Sealed) -> None:
+    keyring = sealed.keyring()
+    sealed.keyring.unlink()
+    sealed.keyring.mkdir()
     for use in (
-        fleet.keyring,
-        lambda: fleet.keyring_file().replace(keyring),
-        lambda: fleet.keyring_file().create(keyring),
+        sealed.keyring,
+        lambda: sealed.keyring_file().replace(keyring),
+        lambda: sealed.keyring_file().create(keyring),
     ):
         with pytest.raises(KeyringFileError, match=r"shop\.yml (cannot be read: .*Is a directory|exists)"):
             use()
-    shutil.rmtree(fleet.keyring.parent)
-    fleet.keyring.parent.write_text("a file where the folder should be")
+    shutil.rmtree(sealed.keyring.parent)
+    sealed.keyring.parent.write_text("a file where the folder should be")
     with pytest.raises(KeyringFileError, match=r"\.keyrings cannot be made: File exists\. Nothing was changed"):
-        fleet.keyring_file().create(keyring)
+        sealed.keyring_file().create(keyring)
 
 
-def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(after: Callable[..., Fleet]) -> None:
-    fleet = after("prepare")
-    fleet.password.write_text("not the one\n")
-    before = fleet.unchanged()
-    fleet.run("rollout").ended(2).says(
-        f"{fleet.keyring} is opened by none of the vault secrets that were given (default)"
-    )
-    assert fleet.unchanged() == before
-
-
-def test_a_keyring_that_was_opened_once_is_not_decrypted_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = fleet.keyring_file()
+def test_a_keyring_that_was_opened_once_is_not_decrypted_again(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = sealed.keyring_file()
     first = file.load()
 
-    real, here = VaultLib.decrypt_and_get_vault_id, threading.get_ident()
-
     def nobody(*arguments: Any) -> Any:
-        if threading.get_ident() != here:  # a test beside this one
-            return real(*arguments)
         raise AssertionError("decrypted once more")
 
     monkeypatch.setattr(VaultLib, "decrypt_and_get_vault_id", nobody)
@@ -263,8 +242,8 @@ def test_a_keyring_that_was_opened_once_is_not_decrypted_again(fleet: Fleet, mon
     assert file.load() == changed != first
 
 
-def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = fleet.keyring_file()
+def test_what_visits_need_is_read_from_the_file_once(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = sealed.keyring_file()
     whole = file.load()
     keyring, names = file.without_members("shop")
     assert keyring == membership.without_members(whole)
@@ -272,36 +251,32 @@ def test_what_visits_need_is_read_from_the_file_once(fleet: Fleet, monkeypatch: 
         False
     ] * 4
 
-    real, here = files.read_text, threading.get_ident()
-
     def nobody(*arguments: Any, **more: Any) -> Any:
-        if threading.get_ident() != here:  # a test beside this one
-            return real(*arguments, **more)
         raise AssertionError("read once more")
 
     monkeypatch.setattr(files, "read_text", nobody)
     assert file.without_members("shop")[0] == keyring
-    stranger = fleet.keyring_file()
+    stranger = sealed.keyring_file()
     stranger.secrets = [("default", VaultSecret(b"another"))]
     for other, name in ((file, "till"), (stranger, "shop")):
         with pytest.raises(AssertionError, match="read once more"):
             other.without_members(name)
     monkeypatch.undo()
     # Another version of the file, also one that is an older one again.
-    before = fleet.keyring.read_bytes()
+    before = sealed.keyring.read_bytes()
     first = next(iter(whole["members"]))
     changed = file.replace({**whole, "members": {"web9": whole["members"][first]}})
     assert changed["revision"] == file.without_members("shop")[0]["revision"] != keyring["revision"]
     assert ("web9" in file.without_members("shop")[1], first in file.without_members("shop")[1]) == (True, False)
-    fleet.keyring.write_bytes(before)
+    sealed.keyring.write_bytes(before)
     assert file.without_members("shop")[0] == keyring
-    fleet.keyring.unlink()
+    sealed.keyring.unlink()
     with pytest.raises(KeyringFileError, match="there is no keyring at"):
         file.without_members("shop")
 
 
-def test_an_excerpt_is_never_written(fleet: Fleet) -> None:
-    before = fleet.keyring.read_bytes()
+def test_an_excerpt_is_never_written(sealed: Sealed) -> None:
+    before = sealed.keyring.read_bytes()
     with pytest.raises(KeyringError, match="no usable journal"):
-        fleet.keyring_file().replace(fleet.keyring_file().without_members("shop")[0])
-    assert fleet.keyring.read_bytes() == before
+        sealed.keyring_file().replace(sealed.keyring_file().without_members("shop")[0])
+    assert sealed.keyring.read_bytes() == before

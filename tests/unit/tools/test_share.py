@@ -4,31 +4,19 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import faults
 import pytest
 import share
 
 ROOT = Path(__file__).resolve().parents[3]
 NUMBERS = range(1, 13)
-# In a process of its own: among the faults' modules are some whose names others have too.
-CASES = """
-import importlib, json, os, sys
-sys.path += [os.path.join("tests", name) for name in ("faults", "tools", "hosts", "fleet", "fleet/app", "demo")]
-from faults import FAULTS, in_order
-from share import Share
-for kind in ("clock", "controller", "files", "host", "people", "units"):
-    importlib.import_module(f"faults_{kind}")
-named = lambda cases: [(fault.name, phase) for fault, phase in cases]
-print(json.dumps({
-    f"{which}/{number} {full}": named(in_order(FAULTS, full, Share(which, number)))
-    for full in (False, True) for number in range(1, 13) for which in range(1, number + 1)
-}))
-"""
+KINDS = ("clock", "controller", "files", "host", "people", "units")
 
 
 def shares(number: int) -> list[share.Share]:
@@ -51,8 +39,16 @@ def test_everything_is_in_a_share_and_none_is_empty(length: int, number: int) ->
 @pytest.fixture(scope="module")
 def cases() -> dict[str, list[tuple[str, str]]]:
     """The faults with their phases by share, as `make faults` orders them."""
-    told = json.loads(ran(sys.executable, "-c", CASES))
-    return {share: list(map(tuple, ones)) for share, ones in told.items()}
+    for kind in KINDS:
+        importlib.import_module(f"faults_{kind}")  # each adds its own
+    return {
+        f"{which}/{number} {full}": [
+            (fault.name, phase) for fault, phase in faults.in_order(faults.FAULTS, full, share.Share(which, number))
+        ]
+        for full in (False, True)
+        for number in NUMBERS
+        for which in range(1, number + 1)
+    }
 
 
 @pytest.mark.parametrize("full", [False, True])

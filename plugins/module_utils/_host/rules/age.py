@@ -8,10 +8,11 @@ clock proves nothing: whoever sets it makes a process that was never restarted l
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import TYPE_CHECKING, Optional
 
-Stamp = Mapping[str, Any]
-Identity = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ..._shapes import EnvFile, Identity, Stamp
+
 YOUNGER, OLDER, UNDATED = "younger", "older", "undated"
 
 
@@ -25,7 +26,7 @@ def stamp(identity: Optional[Identity], boot: str, ticks: int, before: Optional[
     return {"identity": identity, "boot": boot, "ticks": ticks}
 
 
-def judge(file: Mapping[str, Any], stamp: Optional[Stamp], boot: str, ticks: int, started: float) -> str:
+def judge(file: EnvFile, stamp: Optional[Stamp], boot: str, ticks: int, started: float) -> str:
     """Say whether a process that started at `ticks` is younger than an env file.
 
     UNDATED where no visit noted when the file became as it is. `started` is the same by the wall clock, which is

@@ -9,13 +9,13 @@ process, or the last one there is: so a shell or an init that stands between the
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
-Worker = Mapping[str, Any]
-Pool = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ..._shapes import Evidence, Pool, Worker
 
 
-def pools(first: Sequence[Worker], second: Optional[Sequence[Worker]] = None) -> List[Dict[str, Any]]:
+def pools(first: Sequence[Worker], second: Optional[Sequence[Worker]] = None) -> List[Pool]:
     """Return the pools of one look, or of two those whose main process lasts from the first to the second.
 
     main, ticks   the main process: its pid, and its start in clock ticks
@@ -28,13 +28,23 @@ def pools(first: Sequence[Worker], second: Optional[Sequence[Worker]] = None) ->
     earlier = {identity(worker) for worker in first}
     lasting = [worker for worker in second if identity(worker) in earlier]
     looks = [_children(workers) for workers in (first, second, lasting)]
-    found = []
+    found: List[Pool] = []
     for worker in mains(second):
         if identity(worker) in earlier:
             depths = [_depth(worker["pid"], children) for children in looks]
-            pool = {"main": worker["pid"], "ticks": worker["ticks"], "called": worker["command"]}
-            found.append({**pool, "depth": max(depths), "lasting": depths[-1], "idle": bool(worker.get("idle"))})
+            found.append(_pool(worker, max(depths), depths[-1]))
     return found
+
+
+def _pool(main: Worker, depth: int, lasting: int) -> Pool:
+    return {
+        "main": main["pid"],
+        "ticks": main["ticks"],
+        "called": main["command"],
+        "depth": depth,
+        "lasting": lasting,
+        "idle": bool(main.get("idle")),
+    }
 
 
 def identity(worker: Worker) -> Tuple[int, int]:
@@ -72,7 +82,7 @@ def emptied(seen: Sequence[Pool], had: Sequence[int]) -> List[Pool]:
     return [pool for pool in seen if not pool["idle"] and pool["depth"] < max(wanted, default=0)]
 
 
-def fewer(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def fewer(before: Evidence, now: Evidence) -> bool:
     """Whether main processes are lost that the evidence `before` has, and not the evidence of `now`.
 
     Workers whose main process had died count as main processes themselves. They are not lost if there is one above them
@@ -86,7 +96,7 @@ def fewer(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return not back or len(now["pools"]) < max(1, len(with_pool))
 
 
-def _number(seen: Mapping[str, Any], called: str) -> int:
+def _number(seen: Evidence, called: str) -> int:
     return sum(worker["command"] == called for worker in seen["workers"])
 
 

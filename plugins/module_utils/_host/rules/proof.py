@@ -4,13 +4,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Collection,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 from . import pools, process_sources
 from .durations import stamp
 from .order import Order
 
-Evidence = Mapping[str, Any]
+if TYPE_CHECKING:
+    from ..._shapes import EnvFile, Evidence, Holder, KeyringCore, Outsider, Record, Worker
 
 
 class Finding(NamedTuple):
@@ -28,7 +42,7 @@ class Finding(NamedTuple):
 def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
     """Find what a member does that is not safe beside what the open step lets others do."""
     found = []
-    for holder in [*evidence["files"], *evidence["workers"]]:
+    for holder in holders(evidence):
         where = place(holder)
         if holder["problem"]:
             if holder["problem"]["kind"] != "absent" or evidence["workers"]:
@@ -38,14 +52,22 @@ def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
     return found
 
 
-def place(holder: Mapping[str, Any]) -> str:
+def holders(evidence: Evidence) -> List[Union[EnvFile, Worker]]:
+    """Return all of a host that has keys, or a problem with them: its env files, and its workers."""
+    return [*evidence["files"], *evidence["workers"]]
+
+
+def held(holder: Holder) -> List[str]:
+    """Return the keys of a worker or an env file, each once, the one that signs first."""
+    return list(dict.fromkeys([holder["signs"], *holder["accepts"]] if holder["signs"] else holder["accepts"]))
+
+
+def place(holder: Union[EnvFile, Worker]) -> str:
     """Return what an env file or a worker is called."""
-    return str(holder.get("path") or f"pid {holder['pid']} ({holder['command']})")
+    return holder["path"] if "path" in holder else f"pid {holder['pid']} ({holder['command']})"
 
 
-def judge(
-    keyring: Mapping[str, Any], asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]
-) -> List[Finding]:
+def judge(keyring: KeyringCore, asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
     """Find what keeps a member from being proven at the open step."""
     found = fence_findings(keyring, evidence)
     if found:
@@ -61,7 +83,7 @@ def judge(
     return found + outsiders(evidence, nobodys, restart)
 
 
-def fence_findings(keyring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
+def fence_findings(keyring: KeyringCore, evidence: Evidence) -> List[Finding]:
     """Hold the host's record against the keyring."""
     record = evidence["record"]
     step = keyring["step"]
@@ -73,7 +95,7 @@ def fence_findings(keyring: Mapping[str, Any], evidence: Evidence) -> List[Findi
                 f"has no record of a visit{had}", "run phased.keys.rollout, or the role in a deploy, which visits it"
             )
         ]
-    found = outdated(keyring, evidence)
+    found = outdated(keyring, record)
     if found:
         return found
     if record["counter"] != step["counter"]:
@@ -93,9 +115,8 @@ def fence_findings(keyring: Mapping[str, Any], evidence: Evidence) -> List[Findi
     return []
 
 
-def outdated(keyring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
-    """Find a host that has seen more than this keyring knows, or another keyring."""
-    record = evidence["record"]
+def outdated(keyring: KeyringCore, record: Optional[Record]) -> List[Finding]:
+    """Find a host that has seen more than this keyring knows, or another keyring, by its record."""
     step = keyring["step"]
     if record is None:
         return []
@@ -117,7 +138,7 @@ def outdated(keyring: Mapping[str, Any], evidence: Evidence) -> List[Finding]:
     ]
 
 
-def file_findings(asked: Order, file: Mapping[str, Any]) -> List[Finding]:
+def file_findings(asked: Order, file: EnvFile) -> List[Finding]:
     """Find what is wrong with an env file."""
     path = file["path"]
     if file["problem"]:
@@ -135,14 +156,14 @@ def worker_findings(
     evidence: Evidence,
     restart: str,
     fresh: Collection[Tuple[int, int]] = (),
-    workers: Optional[Sequence[Mapping[str, Any]]] = None,
+    workers: Optional[Sequence[Worker]] = None,
 ) -> List[Finding]:
     """Find what is wrong with the workers, those of one kind together.
 
     `restart` says how they are restarted. `fresh` are those (`pools.identity`) that certainly started on the env files as they
     are; of the others only their age tells, by a clock that may have been set. `workers` are those to look at, else all.
     """
-    groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
+    groups: Dict[Tuple[str, str], List[Worker]] = {}
     for worker in evidence["workers"] if workers is None else workers:
         if worker["problem"]:
             key = (
@@ -164,7 +185,7 @@ def worker_findings(
     return [Finding(f"{_pids(workers)} {seen}{when}", do) for (seen, do), workers in groups.items()]
 
 
-def overruled(evidence: Evidence, worker: Mapping[str, Any]) -> bool:
+def overruled(evidence: Evidence, worker: Worker) -> bool:
     """Whether a weaker kind of proof was asked for than the one by which a worker's keys are known: that counts."""
     return bool(worker.get("by", evidence["proof"]) != evidence["proof"])
 
@@ -194,7 +215,7 @@ def process_findings(evidence: Evidence) -> List[Finding]:
                     f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}"
                 )
             )
-    had = (evidence["record"] or {}).get("workers", 0)
+    had = evidence["record"].get("workers", 0) if evidence["record"] else 0
     if had and not evidence["workers"] and not found and not on_demand(evidence):
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
     found += pool_findings(evidence)
@@ -206,7 +227,7 @@ def pool_findings(evidence: Evidence, otherwise: Sequence[int] = ()) -> List[Fin
 
     What they had then the record says; `otherwise` (see `pools.remembered`) where it does not.
     """
-    noted = (evidence["record"] or {}).get("pools")
+    noted = evidence["record"].get("pools") if evidence["record"] else None
     had = otherwise if noted is None else noted
     bare = [f"pid {pool['main']} ({pool['called']})" for pool in pools.emptied(evidence["pools"], had)]
     if not bare:
@@ -230,14 +251,14 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
     return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
-def is_claimed(evidence: Evidence, other: Mapping[str, Any], claimed: Set[Tuple[str, int, int]]) -> bool:
+def is_claimed(evidence: Evidence, other: Outsider, claimed: Set[Tuple[str, int, int]]) -> bool:
     """Whether a process outside is a worker that some member answers for; of more that are like it nobody knows."""
     return not other.get("more") and (evidence["machine"], other["pid"], other["ticks"]) in claimed
 
 
-def outsiders(evidence: Evidence, others: Sequence[Mapping[str, Any]], restart: str) -> List[Finding]:
+def outsiders(evidence: Evidence, others: Sequence[Outsider], restart: str) -> List[Finding]:
     """Say that processes outside the named ones hold one of our keys: those of one command that hold the same key together."""
-    groups: Dict[Tuple[str, str], List[Mapping[str, Any]]] = {}
+    groups: Dict[Tuple[str, str], List[Outsider]] = {}
     for other in others:
         groups.setdefault((other["command"], other["signs"] or "a key of the keyring"), []).append(other)
     return [
@@ -251,13 +272,13 @@ def outsiders(evidence: Evidence, others: Sequence[Mapping[str, Any]], restart: 
     ]
 
 
-def _more(alike: Sequence[Mapping[str, Any]]) -> str:
+def _more(alike: Sequence[Outsider]) -> str:
     """Say of how many processes that are like these the host has said nothing else."""
     unlisted = sum(other.get("more") or 0 for other in alike)
     return f" (and {unlisted} more like {'it' if len(alike) == 1 else 'them'})" if unlisted else ""
 
 
-def differs(asked: Order, holder: Mapping[str, Any]) -> str:
+def differs(asked: Order, holder: Holder) -> str:
     """Say in what a worker's or a file's keys are not what the step asks for."""
     parts = []
     if holder["signs"] != asked.signs:
@@ -273,20 +294,18 @@ def differs(asked: Order, holder: Mapping[str, Any]) -> str:
     return " and ".join(parts)
 
 
-def unknown_keys(asked: Order, holder: Mapping[str, Any]) -> List[str]:
+def unknown_keys(asked: Order, holder: Holder) -> List[str]:
     """Return the keys of a worker or a file that the keyring does not know."""
-    return [key for key in dict.fromkeys([holder["signs"], *holder["accepts"]]) if key not in asked.known]
+    return [key for key in held(holder) if key not in asked.known]
 
 
-def _unknown_keys_finding(asked: Order, holder: Mapping[str, Any]) -> Tuple[str, str]:
+def _unknown_keys_finding(asked: Order, holder: Holder) -> Tuple[str, str]:
     keys = unknown_keys(asked, holder)
     does = "signs with" if holder["signs"] in keys else "accepts"
     return f"{does} {', '.join(keys)}, which is not in the keyring", UNKNOWN.format(key=keys[0])
 
 
-def _differing(
-    asked: Order, evidence: Evidence, worker: Mapping[str, Any], restart: str, fresh: bool
-) -> Tuple[str, str]:
+def _differing(asked: Order, evidence: Evidence, worker: Worker, restart: str, fresh: bool) -> Tuple[str, str]:
     """Say in what a worker's keys are wrong, and what to do: one that started on a file that says otherwise has them from elsewhere."""
     seen, todo = (
         _unknown_keys_finding(asked, worker)
@@ -311,11 +330,11 @@ def _written(evidence: Evidence) -> List[float]:
     return [float(file["identity"]["changed"]) for file in evidence["files"] if file["identity"]]
 
 
-def _held(holder: Mapping[str, Any]) -> Tuple[Any, Set[str]]:
+def _held(holder: Holder) -> Tuple[Optional[str], Set[str]]:
     return holder["signs"], set(holder["accepts"])
 
 
-def _pids(workers: Sequence[Mapping[str, Any]]) -> str:
+def _pids(workers: Sequence[Union[Worker, Outsider]]) -> str:
     first = min(workers, key=lambda worker: worker["started"])
     noun = "pid" if len(workers) == 1 else "pids"
     return f"{noun} {listed([str(worker['pid']) for worker in workers])}, started {stamp(first['started'])},"

@@ -7,12 +7,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Collection,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from . import pools, proof, proofs
 from .durations import stamp
 from .order import Order, Token
 from .proof import Finding
+
+if TYPE_CHECKING:
+    from ..._shapes import EnvFile, Evidence, Record, Remembered, Unit, Worker
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
@@ -50,7 +64,7 @@ class ApplicationState(NamedTuple):
     text: str
 
 
-def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
+def fence(token: Token, record: Optional[Record]) -> Optional[str]:
     """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None."""
     if record is None:
         return None
@@ -72,7 +86,7 @@ def fence(token: Token, record: Optional[Mapping[str, Any]]) -> Optional[str]:
     return None
 
 
-def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collection[str] = ()) -> Plan:
+def plan(order: Order, look: Evidence, converge: bool, replace: Collection[str] = ()) -> Plan:
     """Say what the visit is to do.
 
     With `converge` (the step's own visit) the host is brought to the settings of the step; without
@@ -99,24 +113,22 @@ def plan(order: Order, look: Mapping[str, Any], converge: bool, replace: Collect
     return Plan(False, False, NO_RESTART) if restart and not look["restart"] else Plan(write, restart)
 
 
-def brought_back(order: Order, look: Mapping[str, Any]) -> Dict[str, List[str]]:
+def brought_back(order: Order, look: Evidence) -> Dict[str, List[str]]:
     """Return by env file the keys in it that have ended: whoever wrote it since the last visit has them from before."""
     found = {
-        file["path"]: [key for key in dict.fromkeys([file["signs"], *file["accepts"]]) if order.has_ended(key)]
+        file["path"]: [key for key in proof.held(file) if order.has_ended(key)]
         for file in look["files"]
         if not file["problem"]
     }
     return {path: keys for path, keys in found.items() if keys}
 
 
-def down(look: Mapping[str, Any]) -> List[Finding]:
+def down(look: Evidence) -> List[Finding]:
     """Find why the application of a host on which nothing runs should run; nothing where it is not meant to."""
     return [] if look["workers"] else proof.process_findings(look)
 
 
-def unproven(
-    order: Order, look: Mapping[str, Any], converge: bool, before: Mapping[str, Any], restarted: bool = False
-) -> List[Finding]:
+def unproven(order: Order, look: Evidence, converge: bool, before: Evidence, restarted: bool = False) -> List[Finding]:
     """Find what keeps the host from being proven after a visit that found it as `before`; nothing where it is.
 
     `restarted` says that the visit restarted the application, and that nothing said that this had failed.
@@ -148,7 +160,7 @@ def said(findings: Sequence[Finding]) -> List[str]:
     return [f"{'; '.join(dict.fromkeys(seen))}. What to do: {do}" for do, seen in by_do.items()]
 
 
-def application_after(before: Mapping[str, Any], seen: Mapping[str, Any]) -> ApplicationState:
+def application_after(before: Evidence, seen: Evidence) -> ApplicationState:
     """Say what of the application runs after a visit that could not prove its host, and had found it as `before`."""
     ended = [f"{unit['name']} is {unit['active']} ({unit['sub']})" for unit in _ended(before, seen)]
     if before["workers"] and (ended or not seen["lasting"]):
@@ -160,7 +172,7 @@ def application_after(before: Mapping[str, Any], seen: Mapping[str, Any]) -> App
     return ApplicationState(False, f"{'the old workers run on' if same else 'workers run'} with {_keys(seen)}")
 
 
-def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, Any]:
+def remembered(look: Evidence, seen: Evidence) -> Remembered:
     """Return what the record of a proof says of the workers: how many there are, and how far down their pools.
 
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
@@ -168,20 +180,20 @@ def remembered(look: Mapping[str, Any], seen: Mapping[str, Any]) -> Dict[str, An
     if seen["lasting"]:
         # While a pool is still filling, not all of its workers are in both looks.
         return {"workers": len(seen["workers"]), "pools": pools.remembered(seen["pools"])}
-    record = look["record"] or {}
+    record = look["record"]
+    if record is None:
+        return {"workers": 0, "pools": None}
     return {"workers": record.get("workers", 0), "pools": record.get("pools")}
 
 
 def _of_workers(
-    order: Order, look: Mapping[str, Any], bad: Sequence[Any], fresh: Collection[Any] = ()
+    order: Order, look: Evidence, bad: Sequence[Worker], fresh: Collection[Tuple[int, int]] = ()
 ) -> List[Finding]:
     restart = f"restart {look['restart']}" if look["restart"] else "restart the application"
     return proof.worker_findings(order, look, restart, fresh, bad)
 
 
-def _after_restart(
-    order: Order, look: Mapping[str, Any], bad: Sequence[Any], before: Mapping[str, Any]
-) -> List[Finding]:
+def _after_restart(order: Order, look: Evidence, bad: Sequence[Worker], before: Evidence) -> List[Finding]:
     """Find what is wrong with workers after a restart: those that it did not replace, and those that have their keys from elsewhere."""
     old = {pools.identity(worker) for worker in before["workers"]}
     kept = [worker for worker in bad if pools.identity(worker) in old]
@@ -195,7 +207,7 @@ def _after_restart(
     return found + _of_workers(order, look, new, {pools.identity(worker) for worker in new})
 
 
-def _ended(before: Mapping[str, Any], look: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+def _ended(before: Evidence, look: Evidence) -> List[Unit]:
     """The units that are not active, and were not stopped before, on a host on which something ran."""
     stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
     return [
@@ -205,7 +217,7 @@ def _ended(before: Mapping[str, Any], look: Mapping[str, Any]) -> List[Mapping[s
     ]
 
 
-def _keys(seen: Mapping[str, Any]) -> str:
+def _keys(seen: Evidence) -> str:
     """Say which keys the workers have."""
     does = {(worker["signs"], tuple(worker["accepts"])) for worker in seen["workers"] if not worker["problem"]}
     texts = [f"{signs}, accepting {', '.join(accepts)}" for signs, accepts in sorted(does)]
@@ -214,16 +226,17 @@ def _keys(seen: Mapping[str, Any]) -> str:
     )
 
 
-def remembered_uids(look: Mapping[str, Any], seen: Mapping[str, Any]) -> List[int]:
+def remembered_uids(look: Evidence, seen: Evidence) -> List[int]:
     """Return whose the workers are, for the record: those of before where nothing runs."""
     uids = {uid for worker in seen["workers"] for uid in worker.get("uids", [])}
-    return sorted(uids) or (look["record"] or {}).get("uids", [])
+    before = look["record"].get("uids", []) if look["record"] else []
+    return sorted(uids) or before
 
 
-def _unknown_keys(order: Order, look: Mapping[str, Any], replace: Collection[str]) -> Optional[str]:
+def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Optional[str]:
     """A value that the keyring does not know may be the only copy of a key."""
-    for holder in [*look["files"], *look["workers"]]:
-        where = holder.get("path") or f"the worker with pid {holder['pid']}"
+    for holder in proof.holders(look):
+        where = holder["path"] if "path" in holder else f"the worker with pid {holder['pid']}"
         if holder["problem"]:
             if holder["problem"]["kind"] == "absent" and "path" in holder:
                 continue
@@ -233,13 +246,13 @@ def _unknown_keys(order: Order, look: Mapping[str, Any], replace: Collection[str
                 continue
             advice = proof.PROBLEMS.get(holder["problem"]["kind"], "Fix it, and run again")
             return f"{where}: {holder['problem']['text']}. Nothing was changed. What to do: {advice}"
-        for key in [holder["signs"], *holder["accepts"]]:
+        for key in proof.held(holder):
             if key not in order.known and key not in replace:
                 return f"{where} holds the key {key}, which is not in the keyring. Nothing was changed: {proof.UNKNOWN.format(key=key)}"
     return None
 
 
-def _blind(look: Mapping[str, Any]) -> Optional[str]:
+def _blind(look: Evidence) -> Optional[str]:
     for worker in look["workers"]:
         if worker["problem"] and worker["problem"]["kind"] in BLIND:
             advice = proof.PROBLEMS[worker["problem"]["kind"]]
@@ -247,5 +260,5 @@ def _blind(look: Mapping[str, Any]) -> Optional[str]:
     return None
 
 
-def _does(good: Any, holder: Mapping[str, Any]) -> bool:
+def _does(good: Callable[[Optional[str], Sequence[str]], bool], holder: Union[EnvFile, Worker]) -> bool:
     return not holder["problem"] and bool(good(holder["signs"], holder["accepts"]))

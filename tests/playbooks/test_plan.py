@@ -105,7 +105,9 @@ def test_a_restart_that_nothing_says_how_to_do_is_refused_by_a_check_too_before_
     checked(fleet, "prepare").says("prepare would open: ").says(f"  web2  would refuse: {refusal}")
     fleet.open("prepare")
     before = fleet.unchanged()
-    fleet.visit("--check").ended(2).says("fatal: [web2]", f"{refusal}. Nothing was changed")
+    fleet.visit("--check").ended(2).says(
+        "fatal: [web2]", f"{refusal}: set the one that restarts them. Nothing was changed"
+    )
     assert fleet.unchanged() == before
-    fleet.visit().ended(2).says("fatal: [web2]", f"{refusal}. Nothing was changed")
+    fleet.visit().ended(2).says("fatal: [web2]", f"{refusal}: set the one that restarts them. Nothing was changed")
     assert fleet.unchanged()[1]["web2"] == before[1]["web2"]

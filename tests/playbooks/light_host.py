@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
-sys.path.append(str(HERE.parents[2] / "fleet"))
+sys.path.append(str(HERE.parents[1] / "fleet"))
 
 import envfile  # noqa: E402
 import procs  # noqa: E402

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""End hosts when the process that brought them up has ended, even by kill -9: `keeper.py FOLDER PID START`."""
+"""End hosts when the process that brought them up has ended, even by kill -9: `hosts_keeper.py FOLDER PID START`."""
 
 from __future__ import annotations
 

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
-import threading
+import fcntl
+import json
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict
 
@@ -15,6 +17,7 @@ from light_fleet import Fleet
 from playbook_run import Run
 
 NAMES = ("web1", "web2")
+STEPS = ("adopt", "prepare", "promote", "retire")
 
 
 def slow(*values: Any) -> Any:
@@ -23,39 +26,41 @@ def slow(*values: Any) -> Any:
 
 
 class Walk:
-    """A whole rollout, one step at a time, walked when it is first asked for: what each playbook said (`runs`), and the
-    fleet as each step left it (`places`).
+    """A whole rollout, one step at a time: what each playbook said (`runs`), and the fleet as each step left it (`places`).
+
+    It is walked when it is first asked for, by whichever process of the tests comes first to the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = threading.Lock()
-        self._runs: Dict[str, Run] = {}
-        self._places: Dict[str, Path] = {}
 
-    @property
+    @cached_property
     def runs(self) -> Dict[str, Run]:
-        with self._lock:
-            return self._runs or self._walked()._runs
+        self.folder.mkdir(exist_ok=True)
+        told = self.folder / "runs.json"
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not told.exists():
+                told.write_text(json.dumps(self._walked()))
+        return {step: Run(*run) for step, run in json.loads(told.read_text()).items()}
 
     @property
     def places(self) -> Dict[str, Path]:
-        with self._lock:
-            return self._places if self._runs else self._walked()._places
+        return {step: self.folder / step for step, run in self.runs.items() if run.code == 0}
 
-    def _walked(self) -> Walk:
+    def _walked(self) -> Dict[str, Run]:
         fleet = Fleet(self.folder / "fleet", NAMES)
+        runs: Dict[str, Run] = {}
         try:
             fleet.write_env()
             fleet.restart()
-            for step in ("adopt", "prepare", "promote", "retire"):
+            for step in STEPS:
                 if step == "retire":
                     time.sleep(max(0.0, soak.next_due(fleet.keyring()) - time.time()))
-                self._runs[step] = fleet.run(step)
-                if self._runs[step].code:
+                runs[step] = fleet.run(step)
+                if runs[step].code:
                     break
-                self._places[step] = self.folder / step
-                fleet.save(self._places[step])
+                fleet.save(self.folder / step)
         finally:
             fleet.end()
-        return self
+        return runs

@@ -95,3 +95,13 @@ def test_a_conflict_in_a_checkout_stops_a_run_before_a_host_is_asked(after: Afte
     assert "Look at every worker" not in run.text
     fleet.deploy().ended(-1).says("holds the markers of a merge conflict")
     assert fleet.unchanged() == before
+
+
+def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(after: After) -> None:
+    fleet = after("prepare")
+    fleet.password.write_text("not the one\n")
+    before = fleet.unchanged()
+    fleet.run("rollout").ended(2).says(
+        f"{fleet.keyring} is opened by none of the vault secrets that were given (default)"
+    )
+    assert fleet.unchanged() == before

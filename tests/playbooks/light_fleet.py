@@ -16,8 +16,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import envfile
 import procs
-from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import VaultSecret
 from ansible_collections.phased.keys.plugins.module_utils._host import files
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
@@ -25,11 +23,11 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
 from ansible_collections.phased.keys.plugins.plugin_utils._new_key import new_key
 from playbook_run import Run
+from sealed import PASSWORD, opened
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parents[2]
+CHECKOUT = HERE.parents[1]
 ANSIBLE_PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
-PASSWORD = "open sesame"
 OTHER_LINES = "# the shop\n\nDEBUG=off\nGREETING='hello world'\n"
 SOAK = 1.0
 # However slow the machine is; a run that hangs must not hang the tests.
@@ -272,9 +270,7 @@ class Fleet:
 
     def keyring_file(self, path: Optional[Path] = None) -> KeyringFile:
         """The keyring's file, as an action opens it."""
-        loader = DataLoader()
-        loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
-        return KeyringFile(str(path or self.keyring), loader)
+        return opened(path or self.keyring)
 
     def keyring(self) -> Dict[str, Any]:
         """Return the keyring, opened."""

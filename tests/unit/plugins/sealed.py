@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keyring's file as an action opens it, and one in the middle of a rollout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict
+
+import builders
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultSecret
+from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import KeyringFile
+
+PASSWORD = "open sesame"
+
+
+def opened(path: Path) -> KeyringFile:
+    """Return the keyring's file at `path`, with the one vault secret that opens it."""
+    loader = DataLoader()
+    loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
+    return KeyringFile(str(path), loader)
+
+
+class Sealed:
+    """A keyring of two hosts that were just promoted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.keyring = folder / ".keyrings" / "shop.yml"
+        self.keyring_file().create(builders.at("promoted", ("web1", "web2")))
+
+    def keyring_file(self) -> KeyringFile:
+        """The keyring's file, as an action opens it."""
+        return opened(self.keyring)
+
+    def keyring(self) -> Dict[str, Any]:
+        """Return the keyring, opened."""
+        return self.keyring_file().load()
