@@ -28,6 +28,19 @@ options:
       - With V(false), for a deploy, it is changed only if its present settings are not admissible at the open step.
     type: bool
     default: false
+  wait_for:
+    description:
+      - What is done before a visit where it is needed. The host is then left alone, RV(waits_for) says what it waits for, and the task is
+        given again without that entry. The role C(app_keys) does so.
+      - With V(looks), looks at members whose evidence has grown old before this batch (C(looks) of P(phased.keys.run#lookup)), after which
+        M(phased.keys.gate) is asked with C(do=batch) once more. A visit that does not wait for them fails.
+      - With V(vouchers), looks at RV(vouchers), for a host without a record cannot tell the keyring of the fleet from a copy. A visit that
+        does not wait for them fails where no other member's record vouches for the keyring.
+      - With V(drain), what C(app_keys_before_tasks) does, for a host that has to be changed. A visit that does not wait for it changes the host.
+    type: list
+    elements: str
+    choices: [looks, vouchers, drain]
+    default: []
   keyring:
     description:
       - Path of the keyring on the controller. Default is the variable C(app_keys_keyring).
@@ -91,10 +104,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-joining:
-  description: The host has no record and was left alone. One of RV(vouchers) has to be looked at first, as the role does.
-  returned: when a host joins
-  type: bool
+waits_for:
+  description: What of O(wait_for) has to be done before the visit. The host was left alone.
+  returned: when there is any
+  type: str
 vouchers:
   description: Members whose records tell whether the keyring is the one that the fleet was last rolled with.
   returned: when a host joins

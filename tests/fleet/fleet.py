@@ -5,7 +5,7 @@
     python tests/fleet/fleet.py up --dir DIR [--hosts 4] [--workers 3] [--no-start] [--no-key] [--var app_keys_soak=10s]
     python tests/fleet/fleet.py down --dir DIR [--remove]
 
-Everything is under DIR: `hosts/web1` and so on (see _host.py), the shop's database, `inventory.yml` and `vault-password`
+Everything is under DIR: `hosts/web1` and so on (see host.py), the shop's database, `inventory.yml` and `vault-password`
 for ansible-playbook. With `--keeper-pid PID` a small process ends the fleet as soon as that process is gone.
 """
 
@@ -109,7 +109,7 @@ class Fleet:
         wanted = [host for host in self.hosts if not names or host.folder.name in names]
         running = [
             subprocess.Popen(
-                [sys.executable, str(HERE / "_host.py"), action, str(host.folder)],
+                [sys.executable, str(HERE / "host.py"), action, str(host.folder)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )
             for host in wanted
@@ -197,7 +197,7 @@ def inventory(fleet: Fleet, variables: Mapping[str, Any]) -> str:
     lines += [f"    {name}: {json.dumps(value)}" for name, value in group.items()]
     lines.append("  hosts:")
     for host in fleet.hosts:
-        restart = shlex.join([sys.executable, str(HERE / "_host.py"), "restart", str(host.folder)])
+        restart = shlex.join([sys.executable, str(HERE / "host.py"), "restart", str(host.folder)])
         own = {
             "app_keys_env_file": str(host.folder / "env"),
             "app_keys_state_dir": str(host.folder / "state"),

@@ -178,7 +178,7 @@ class Host:
             os.replace("pid.new", "pid")
             os.execve(sys.executable, self._command(), environment)
         except BaseException as error:
-            os.write(2, f"_host.py: cannot start gunicorn: {error}\n".encode())
+            os.write(2, f"host.py: cannot start gunicorn: {error}\n".encode())
         os._exit(127)
 
     def _command(self) -> list[str]:

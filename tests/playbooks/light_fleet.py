@@ -167,7 +167,7 @@ class Fleet:
                 "app_keys_processes": {"pid_file": str(host.folder / "pid")},
             }
         self.inventory = folder / "inventory.yml"
-        self.keyring = folder / ".keyrings" / "shop.yml"
+        self.keyring_path = folder / ".keyrings" / "shop.yml"
         self.password = folder / "vault-password"
         self.password.write_text(PASSWORD + "\n")
         for place in ("tmp", "home", "elsewhere"):
@@ -270,7 +270,7 @@ class Fleet:
 
     def keyring_file(self, path: Optional[Path] = None) -> KeyringFile:
         """The keyring's file, as an action opens it."""
-        return opened(path or self.keyring)
+        return opened(path or self.keyring_path)
 
     def keyring(self) -> Dict[str, Any]:
         """Return the keyring, opened."""
@@ -337,11 +337,11 @@ class Fleet:
     def unchanged(self) -> Any:
         """All that a refusal must leave alone: compare two of these."""
         hosts = {host.name: (host.env.read_bytes(), host.env.stat().st_ino, host.pids()) for host in self.hosts}
-        return self.keyring.read_bytes() if self.keyring.exists() else None, hosts
+        return self.keyring_path.read_bytes() if self.keyring_path.exists() else None, hosts
 
     def save(self, place: Path) -> None:
         """Copy what a run leaves behind: the keyring, the env files and the records."""
-        shutil.copytree(self.keyring.parent, place / ".keyrings")
+        shutil.copytree(self.keyring_path.parent, place / ".keyrings")
         for host in self.hosts:
             shutil.copytree(host.folder, place / "hosts" / host.name)
 
@@ -351,7 +351,7 @@ class Fleet:
         The members are the hosts of this fleet, those that the saved one did not have just like its first. `older` is a place that the same
         fleet was saved to before: the keyring is the one from there.
         """
-        shutil.copytree(place / ".keyrings", self.keyring.parent)
+        shutil.copytree(place / ".keyrings", self.keyring_path.parent)
         keyring = self.keyring()
         ours = {}
         for number, key in enumerate(keyring["keys"]):
@@ -368,7 +368,7 @@ class Fleet:
             record["member"] = host.name
             host.record_file.write_text(json.dumps(record))
         if older:
-            shutil.copy(older / ".keyrings" / "shop.yml", self.keyring)
+            shutil.copy(older / ".keyrings" / "shop.yml", self.keyring_path)
             keyring = self.keyring()
         keyring["members"] = {
             host.name: keyring["members"].get(host.name, keyring["members"][first.name]) for host in self.hosts

@@ -27,7 +27,7 @@ def refused(fleet: Fleet, *arguments: str) -> Run:
     before = fleet.unchanged()
     run = fleet.run("adopt", *arguments).ended(2).says("Nothing was written.")
     assert fleet.unchanged() == before
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
     assert fleet.secret not in run.text
     return run
 
@@ -59,11 +59,11 @@ def test_hosts_that_disagree_are_listed_and_nothing_is_written(new_fleet: NewFle
 
 def test_a_keyring_that_exists_is_never_overwritten_nor_made_anew_for_a_fleet_that_was_rolled(after: After) -> None:
     fleet = after("adopt")
-    before, inode = fleet.unchanged(), fleet.keyring.stat().st_ino
+    before, inode = fleet.unchanged(), fleet.keyring_path.stat().st_ino
     fleet.run("adopt").ended(0).says("adopt: there is a keyring already", "and it is never overwritten")
-    assert (fleet.unchanged(), fleet.keyring.stat().st_ino) == (before, inode)
+    assert (fleet.unchanged(), fleet.keyring_path.stat().st_ino) == (before, inode)
     keyring = fleet.keyring()["id"]
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     refused(fleet).lists("web1", f"was rolled with the keyring {keyring}").lists("web2", "use that keyring")
 
 
@@ -98,7 +98,7 @@ def test_an_application_that_fails_its_check_is_not_adopted(new_fleet: NewFleet)
     run.lists("web2", "the application check failed", "never read")
     del fleet.host_vars["web2"]["app_keys_app_check"]
     fleet.run("adopt", "--check").ended(0).says("adopt: a keyring would be written to", fleet.old)
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
 
 
 def test_a_weak_key_is_adopted_only_when_that_is_asked_for(new_fleet: NewFleet) -> None:

@@ -21,7 +21,7 @@ def refused(fleet: Fleet, *arguments: str) -> Run:
     before = fleet.unchanged()
     run = fleet.run("adopt", *arguments).ended(2).says("Nothing was written.")
     assert fleet.unchanged() == before
-    assert not fleet.keyring.exists() and not any(host.record_file.exists() for host in fleet.hosts)
+    assert not fleet.keyring_path.exists() and not any(host.record_file.exists() for host in fleet.hosts)
     return run
 
 

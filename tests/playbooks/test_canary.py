@@ -57,7 +57,7 @@ class Whole:
         # The keys are looked up after the run: which will be made is not known before.
         with Processes() as processes:
             self.adopted = fleet.run("adopt", "-vvvvv", "--diff", **more)
-            self.origin = fleet.keyring() if fleet.keyring.exists() else {}
+            self.origin = fleet.keyring() if fleet.keyring_path.exists() else {}
             self.rolled = fleet.run("rollout", "-vvvvv", "--diff", **more)
         self.commands = b"\n".join(processes.seen)
         self.new = fleet.keyring()["keys"][-1]["secret"]

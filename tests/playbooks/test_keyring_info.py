@@ -71,5 +71,5 @@ def test_an_option_of_another_module_is_refused(after: After) -> None:
 
 def test_without_a_keyring_it_is_said_where_it_should_be(after: After) -> None:
     fleet = after("adopt", ("web1",))
-    fleet.keyring.unlink()
-    read(fleet).ended(2).says(str(fleet.keyring))
+    fleet.keyring_path.unlink()
+    read(fleet).ended(2).says(str(fleet.keyring_path))

@@ -24,7 +24,7 @@ def without_cryptography(fleet: Fleet) -> str:
 def test_without_the_library_that_vault_needs_it_is_said_before_a_host_is_asked(after: After, playbook: str) -> None:
     fleet = after("adopt", ("web1",))
     if playbook == "adopt":
-        fleet.keyring.unlink()
+        fleet.keyring_path.unlink()
         fleet[0].record_file.unlink()
     before = fleet.unchanged()
     run = fleet.run(playbook, PYTHONPATH=without_cryptography(fleet)).ended(2)
@@ -57,7 +57,7 @@ def test_a_disk_that_is_full_at_the_closing_count_leaves_the_step_open_and_says_
     (patches / "sitecustomize.py").write_text(FULL.format(flag=str(flag)))
     fleet[1].tell("then", f"touch {flag}")
     run = fleet.run("rollout", PYTHONPATH=str(patches)).ended(2)
-    run.says(f"{fleet.keyring} cannot be written: No space left on device (free some space there, and run again)")
+    run.says(f"{fleet.keyring_path} cannot be written: No space left on device (free some space there, and run again)")
     run.says(
         "Every member is proven at promote and stays as it is.", "so promote stays open", "run phased.keys.rollout"
     )
@@ -86,12 +86,12 @@ def test_a_disk_that_is_full_when_a_step_would_open_opens_nothing_and_visits_nob
 
 def test_a_conflict_in_a_checkout_stops_a_run_before_a_host_is_asked(after: After) -> None:
     fleet = after("prepare")
-    lines = fleet.keyring.read_bytes().splitlines(keepends=True)
-    fleet.keyring.write_bytes(
+    lines = fleet.keyring_path.read_bytes().splitlines(keepends=True)
+    fleet.keyring_path.write_bytes(
         b"".join([lines[0], b"<<<<<<< HEAD\n", *lines[1:], b"=======\n", *lines[1:], b">>>>>>> x\n"])
     )
     before = fleet.unchanged()
-    run = fleet.run("rollout").ended(2).says(f"{fleet.keyring} holds the markers of a merge conflict, in line 2 first")
+    run = fleet.run("rollout").ended(2).says(f"{fleet.keyring_path} holds the markers of a merge conflict, in line 2 first")
     assert "Look at every worker" not in run.text
     fleet.deploy().ended(-1).says("holds the markers of a merge conflict")
     assert fleet.unchanged() == before
@@ -102,6 +102,6 @@ def test_a_playbook_says_what_is_wrong_with_the_keyring_and_changes_nothing(afte
     fleet.password.write_text("not the one\n")
     before = fleet.unchanged()
     fleet.run("rollout").ended(2).says(
-        f"{fleet.keyring} is opened by none of the vault secrets that were given (default)"
+        f"{fleet.keyring_path} is opened by none of the vault secrets that were given (default)"
     )
     assert fleet.unchanged() == before

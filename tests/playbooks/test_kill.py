@@ -105,7 +105,7 @@ def test_an_adoption_that_is_killed_is_finished_by_the_next_run(
     fleet.vars.update(LONG)
     slowly(fleet)
     if moment == "the keyring is written":
-        kill_when(fleet, fleet.keyring.exists, "adopt")
+        kill_when(fleet, fleet.keyring_path.exists, "adopt")
         assert [host.record() for host in fleet.hosts] == [None] * 3
     else:
         # The one that is brought to the key of the others comes first.
@@ -127,7 +127,7 @@ def test_a_first_key_of_an_adoption_that_is_killed_is_the_key_of_the_next_run(ne
     fleet = new_fleet(("web1", "web2"))
     for host in fleet.hosts:
         host.env.write_text("# nothing yet\n")
-    kill_when(fleet, fleet.keyring.exists, "adopt")
+    kill_when(fleet, fleet.keyring_path.exists, "adopt")
     first = fleet.key("primary")
     fleet.run("adopt").ended(0).says("adopt: 2 of 2 hosts have their record")
     assert fleet.states() == {first: "primary"}
@@ -145,10 +145,10 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next_run(after: After, mom
     fleet.open("promote")
     fleet.visit("--limit", "web1").ended(0)
     lost, new = fleet.keyring(), fleet.key("primary")
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     slowly(fleet)
     if moment == "the keyring is written":
-        kill_when(fleet, fleet.keyring.exists, "adopt", *RECOVER)
+        kill_when(fleet, fleet.keyring_path.exists, "adopt", *RECOVER)
     else:
         kill_when(fleet, lambda: visiting(fleet[1], "adopt"), "adopt", *RECOVER)
     begun = fleet.keyring()

@@ -53,7 +53,7 @@ def test_a_keyring_that_is_lost_in_any_phase_is_rebuilt_from_the_fleet(after: Af
         assert fleet[0].file() != fleet[1].file()
     lost = fleet.keyring()
     keys = {"old": fleet.old, "new": next((key for key in fleet.states() if key != fleet.old), "")}
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     said = f"{len(names)} of {len(names)} hosts have their record and hold the keys of the keyring"
     fleet.run("adopt", *RECOVER).ended(0).says(said)
     signs, accepts = AFTER[phase]
@@ -69,7 +69,7 @@ def test_a_keyring_that_is_lost_in_any_phase_is_rebuilt_from_the_fleet(after: Af
 def test_a_fleet_that_was_recovered_goes_on_to_one_key(after: After) -> None:
     fleet = after("promote", ("web1",))
     new = fleet.key("primary")
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     fleet.run("adopt", *RECOVER).ended(0)
     fleet.run("rollout").ended(0).says("have let go of", fleet.old)
     assert fleet.states() == {fleet.old: "retired", new: "primary"}
@@ -79,9 +79,9 @@ def test_a_fleet_that_was_recovered_goes_on_to_one_key(after: After) -> None:
 def test_the_old_keyring_that_turns_up_again_is_fenced_off(after: After) -> None:
     fleet = after("promote")
     aside = fleet.folder / "aside.yml"
-    shutil.move(fleet.keyring, aside)
+    shutil.move(fleet.keyring_path, aside)
     fleet.run("adopt", *RECOVER).ended(0)
-    shutil.move(aside, fleet.keyring)
+    shutil.move(aside, fleet.keyring_path)
     before = fleet.unchanged()
     run = fleet.run("rollout").ended(2)
     run.lists("web1", "has seen step ", " (adopt), and this keyring is at 3").lists("web2", "copy or a backup")
@@ -97,17 +97,17 @@ def test_a_lost_keyring_is_rebuilt_only_when_that_is_asked_for_and_one_that_is_t
     fleet.run("adopt", *RECOVER).ended(2).says("there is a keyring, ", "and it is never overwritten. If it is a copy")
     assert fleet.unchanged() == before
     keyring = fleet.keyring()["id"]
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     run = fleet.run("adopt").ended(2).lists("web1", f"was rolled with the keyring {keyring}")
     run.lists("web1", "set app_keys_keyring to its path", "if it is lost, give -e", "app_keys_recover=true")
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
     assert fleet.unchanged()[1] == before[1]
 
 
 def test_a_recovery_needs_every_host(after: After) -> None:
     fleet = after("promote")
     fleet.down(1)
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     before = fleet.unchanged()
     fleet.run("adopt", *RECOVER).ended(2).lists("web2", "unreachable").says("Nothing was written.")
     assert fleet.unchanged() == before
@@ -117,7 +117,7 @@ def test_hosts_of_two_keyrings_are_not_recovered_as_one(after: After) -> None:
     fleet = after("adopt")
     record = fleet[1].record_file
     record.write_text(record.read_text().replace(fleet.keyring()["id"], "0123456789abcdef"))
-    fleet.keyring.unlink()
+    fleet.keyring_path.unlink()
     run = fleet.run("adopt", *RECOVER).ended(2).says("Nothing was written.")
     run.lists("web1", "was rolled with the keyring").lists("web2", "keyring 0123456789abcdef")
 
@@ -176,7 +176,7 @@ def test_a_fleet_that_lost_all_its_records_is_adopted_anew_with_the_keys_that_it
         "app_keys_state_dir was changed or emptied",
         "docs/incidents.md",
     )
-    fleet.keyring.rename(fleet.keyring.with_suffix(".old"))
+    fleet.keyring_path.rename(fleet.keyring_path.with_suffix(".old"))
     fleet.run("adopt").ended(0)
     assert [(host.pids(), host.env.read_bytes()) for host in fleet.hosts] == held
     assert fleet.states() == {fleet.old: "retiring", fleet.key("primary"): "primary"}

@@ -107,7 +107,7 @@ def test_no_later_batch_begins_when_a_host_of_an_earlier_one_is_lost(after: Afte
     fleet.over_ssh()
     fleet.vars.update(app_keys_soak="1h", app_keys_serial=[2])
     # web2 is there for the survey, and gone once the gate has written the keyring.
-    shutil.copy(fleet.keyring, fleet[1].folder / "down-after")
+    shutil.copy(fleet.keyring_path, fleet[1].folder / "down-after")
     before, new = fleet.unchanged(), fleet.key("staged")
     run = fleet.run("rollout").ended(-1).says("promote is open: 4 of 4 hosts accept")
     run.says("promote stops here: ").lists("web2", "unreachable", "Connection refused").says(

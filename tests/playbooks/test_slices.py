@@ -61,7 +61,7 @@ def test_a_slice_adopts_nothing(
     for number, check in ((0, ()), (1, ("--check",))):
         run = sliced.run(number, "adopt", *check, *arguments).ended(2).says(f"shop: {said}").says("Nothing was changed")
         assert "Look at every worker" not in run.text
-    assert not sliced.fleet.keyring.exists()
+    assert not sliced.fleet.keyring_path.exists()
     assert sliced.fleet.unchanged() == before
 
 

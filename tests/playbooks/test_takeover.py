@@ -61,7 +61,7 @@ def test_hosts_that_refuse_what_another_signs_are_named_and_nothing_is_written(n
     run.lists("web2", "-> let it accept", "restart it").says("Nothing was written.")
     assert "\n  web1 " not in run.text and "\n  web3 " not in run.text
     assert fleet.unchanged() == before
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
 
 
 def test_a_worker_that_was_not_restarted_and_refuses_what_another_signs_is_named_by_its_pid(
@@ -72,7 +72,7 @@ def test_a_worker_that_was_not_restarted_and_refuses_what_another_signs_is_named
     fleet[0].restart()
     (stale,) = [pid for pid in fleet[0].pids() if new not in fleet[0].given(pid).accepts]
     fleet.run("adopt").ended(2).lists("web1", f"pid {stale} signs with {fleet.old}", "does", f"accept {new}")
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
 
 
 WEAK = {
@@ -89,7 +89,7 @@ def test_a_weak_key_is_adopted_only_when_asked_for_and_is_to_be_rolled_at_once(n
     fleet.restart()
     run = fleet.run("adopt").ended(2).says(f"the fleet's key is too weak: {fingerprint(weak)}: {why}")
     run.says("Nothing was written. To adopt it all the same, give -e app_keys_allow_weak=true")
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
     run = fleet.run("adopt", "-e", "app_keys_allow_weak=true").ended(0)
     run.says(f"{fingerprint(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
     assert weak not in run.text

@@ -99,7 +99,7 @@ def test_a_check_says_what_would_change_and_changes_nothing(after: After) -> Non
     run = fleet.run("rollout", "--check", "--diff").ended(0)
     run.says(f"promote would open: 2 of 2 hosts accept {new} in every worker, and 2 hosts would be visited")
     fleet.open("promote")
-    before = (fleet.keyring.read_bytes(), before[1])
+    before = (fleet.keyring_path.read_bytes(), before[1])
     run = fleet.visit("--check", "--diff").ended(0)
     assert run.recap("changed") == {"web1": 1, "web2": 1}
     run.says(f"-{fleet[0].env}: signs {fleet.old}, accepts ").says(f"+{fleet[0].env}: signs {new}, accepts ")

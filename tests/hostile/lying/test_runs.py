@@ -198,7 +198,7 @@ def test_debug_output_never_shows_a_key(liars: Liars, way: str) -> None:
     fleet = liars.fleet
     fleet.vars.update(WAYS[way], app_keys_allow_key_in_file=True)
     run = fleet.run("adopt", ANSIBLE_DEBUG="1").ended(-1).says("ANSIBLE_DEBUG prints what is sent to a host")
-    assert fleet.secret not in run.text and not fleet.keyring.exists()
+    assert fleet.secret not in run.text and not fleet.keyring_path.exists()
     fleet.run("adopt").ended(0)
     fleet.open("prepare")
     new = fleet.keyring()["keys"][-1]["secret"]

@@ -112,7 +112,7 @@ def test_what_is_down_stays_down(fleet):
 
 def test_down_ends_a_host_that_is_just_being_started(fleet):
     fleet.up(1, 3, start=False)
-    late = subprocess.Popen([sys.executable, str(HERE / "_host.py"), "start", str(fleet.hosts[0].folder)])
+    late = subprocess.Popen([sys.executable, str(HERE / "host.py"), "start", str(fleet.hosts[0].folder)])
     deadline = time.monotonic() + 20
     while not procs.marked(procs.FLEET_MARK, fleet.folder) and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -132,7 +132,7 @@ def test_signals_that_the_caller_ignores_or_blocks_are_put_back(fleet):
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     subprocess.run(
-        [sys.executable, "-c", code, str(HERE / "_host.py"), "start", str(host.folder)], check=True, timeout=90
+        [sys.executable, "-c", code, str(HERE / "host.py"), "start", str(host.folder)], check=True, timeout=90
     )
     master = host.master()
     status = dict(line.split(":\t") for line in Path(f"/proc/{master.pid}/status").read_text().splitlines())

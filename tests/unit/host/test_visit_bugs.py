@@ -77,7 +77,7 @@ def test_8_one_on_the_way_back_is_told_beside_the_first(host: Host, monkeypatch:
     fails(monkeypatch, visit.rules, "unproven", KeyError, times=2)
     answer = host.visit(PREPARE)
     told_as_bug(answer, "KeyError")
-    assert "could not be put back into effect either (a bug in phased.keys (KeyError: 'a field'))" in answer["msg"]
+    assert "could not be restored either (a bug in phased.keys (KeyError: 'a field'))" in answer["msg"]
     assert answer["exception"].count("Traceback ") == 2
     assert SECRET[NEW] not in host.env.read_text(), "the file was put back before that"
     assert host.record()["state"] == "unproven"
@@ -86,7 +86,7 @@ def test_8_one_on_the_way_back_is_told_beside_the_first(host: Host, monkeypatch:
 def test_8_one_in_the_last_look_leaves_the_host_unproven(host: Host, monkeypatch: Any) -> None:
     host.proven(OLD)
     host.then("rm then; exit 3")
-    fails(monkeypatch, visit.rules, "standing", KeyError)
+    fails(monkeypatch, visit.rules, "application_after", KeyError)
     answer = host.visit(PREPARE)
     told_as_bug(answer, "KeyError")
     assert answer["msg"].startswith("the restart command: exit code 3") and BACK in answer["msg"]

@@ -26,12 +26,12 @@ class Sealed:
     """A keyring of two hosts that were just promoted."""
 
     def __init__(self, folder: Path) -> None:
-        self.keyring = folder / ".keyrings" / "shop.yml"
+        self.keyring_path = folder / ".keyrings" / "shop.yml"
         self.keyring_file().create(builders.at("promoted", ("web1", "web2")))
 
     def keyring_file(self) -> KeyringFile:
         """The keyring's file, as an action opens it."""
-        return opened(self.keyring)
+        return opened(self.keyring_path)
 
     def keyring(self) -> Dict[str, Any]:
         """Return the keyring, opened."""

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import PREFIX, VARIABLES
-from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, evidence, folders, membership, steady
+from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, folders, membership, steady, survey
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from builders import ALIEN, at, record, seen, worker
 
@@ -98,8 +98,8 @@ def test_whatever_a_message_says_to_give_for_one_run_is_told_in_the_incidents() 
 TOLD = [
     (proof.UNKNOWN, "A key that is not in the keyring"),
     (membership.LAST, "A host is gone for good"),
-    (evidence.GONE, "A host is gone for good"),
-    (evidence.SET_ASIDE, "A host cannot be reached, and the rollout has to go on"),
+    (survey.GONE, "A host is gone for good"),
+    (survey.SET_ASIDE, "A host cannot be reached, and the rollout has to go on"),
     (proof.OVERRIDDEN, "Something else sets the application's keys"),
     (proof.ELSEWHERE, "Something else sets the application's keys"),
     (proof.EMPTIED, "A main process without workers"),

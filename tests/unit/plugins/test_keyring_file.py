@@ -36,16 +36,16 @@ def plain(change: Callable[[Dict[str, Any]], None]) -> Callable[[Sealed], None]:
     """Change what is in the envelope."""
 
     def write(sealed: Sealed) -> None:
-        document = yaml.safe_load(VAULT.decrypt(sealed.keyring.read_bytes()))
+        document = yaml.safe_load(VAULT.decrypt(sealed.keyring_path.read_bytes()))
         change(document)
-        sealed.keyring.write_bytes(VAULT.encrypt(yaml.safe_dump(document)))
+        sealed.keyring_path.write_bytes(VAULT.encrypt(yaml.safe_dump(document)))
 
     return write
 
 
 def text(content: str) -> Callable[[Sealed], None]:
     """Put another text into the envelope."""
-    return lambda sealed: sealed.keyring.write_bytes(VAULT.encrypt(content))
+    return lambda sealed: sealed.keyring_path.write_bytes(VAULT.encrypt(content))
 
 
 def secret(value: Any) -> Callable[[Sealed], None]:
@@ -60,16 +60,16 @@ def secret(value: Any) -> Callable[[Sealed], None]:
 
 def cut(start: int, end: Any) -> Callable[[Sealed], None]:
     """Leave only a part of the file."""
-    return lambda sealed: sealed.keyring.write_bytes(sealed.keyring.read_bytes()[start:end])
+    return lambda sealed: sealed.keyring_path.write_bytes(sealed.keyring_path.read_bytes()[start:end])
 
 
 def flip(place: int) -> Callable[[Sealed], None]:
     """Change a digit: what is sealed are hex digits that stand for hex digits, and those of 0 to 9 begin with a 3."""
 
     def write(sealed: Sealed) -> None:
-        content = sealed.keyring.read_bytes()
+        content = sealed.keyring_path.read_bytes()
         at = content.index(b"39", place)
-        sealed.keyring.write_bytes(content[:at] + b"38" + content[at + 2 :])
+        sealed.keyring_path.write_bytes(content[:at] + b"38" + content[at + 2 :])
 
     return write
 
@@ -83,7 +83,7 @@ BAD: Dict[str, Any] = {
     "cut off in the first line": (cut(0, 14), "is cut off or damaged"),
     "empty": (cut(0, 0), "is empty: put the last good version back"),
     "plain text": (
-        lambda sealed: sealed.keyring.write_text("keys: []\n"),
+        lambda sealed: sealed.keyring_path.write_text("keys: []\n"),
         "is not encrypted with Ansible Vault, or is cut off",
     ),
     "not YAML": (text("keys: [unclosed\n"), "is decrypted and is not YAML"),
@@ -118,14 +118,14 @@ def test_a_bad_keyring_is_refused_and_stays_as_it_is(sealed: Sealed, bad: str) -
     keyring = sealed.keyring()
     secrets = [key["secret"] for key in keyring["keys"]]
     spoil(sealed)
-    before = sealed.keyring.read_bytes()
+    before = sealed.keyring_path.read_bytes()
     for use in (lambda: sealed.keyring_file().load("shop"), lambda: sealed.keyring_file().replace(keyring)):
         with pytest.raises(KeyringFileError) as error:
             use()
         assert said in str(error.value)
-        assert str(sealed.keyring) in str(error.value)
+        assert str(sealed.keyring_path) in str(error.value)
         assert not [one for one in secrets if one in str(error.value)]
-    assert sealed.keyring.read_bytes() == before
+    assert sealed.keyring_path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -138,53 +138,53 @@ def test_a_bad_keyring_is_refused_and_stays_as_it_is(sealed: Sealed, bad: str) -
 def test_a_keyring_needs_the_vault_secret_that_it_was_written_with(sealed: Sealed, given: Any, said: str) -> None:
     file = sealed.keyring_file()
     file.secrets = [(name, VaultSecret(b"another")) for name in given]
-    before = sealed.keyring.read_bytes()
+    before = sealed.keyring_path.read_bytes()
     for use in (file.load, lambda: file.replace(sealed.keyring())):
         with pytest.raises(KeyringFileError, match=r".") as error:
             use()
         assert said in str(error.value)
-    assert sealed.keyring.read_bytes() == before
+    assert sealed.keyring_path.read_bytes() == before
 
 
 def test_a_keyring_is_sealed_again_with_the_id_and_secret_that_opened_it(sealed: Sealed) -> None:
     mine = VaultSecret(b"mine")
-    plain_text = VAULT.decrypt(sealed.keyring.read_bytes())
-    sealed.keyring.write_bytes(VaultLib([("prod", mine)]).encrypt(plain_text, secret=mine, vault_id="prod"))
+    plain_text = VAULT.decrypt(sealed.keyring_path.read_bytes())
+    sealed.keyring_path.write_bytes(VaultLib([("prod", mine)]).encrypt(plain_text, secret=mine, vault_id="prod"))
     file = sealed.keyring_file()
     file.secrets = [("default", VaultSecret(b"another")), ("prod", mine)]
     keyring = file.replace(file.load())
-    assert sealed.keyring.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
-    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(sealed.keyring.read_bytes())) == keyring
-    assert sealed.keyring.stat().st_mode & 0o777 == 0o600
+    assert sealed.keyring_path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;prod\n")
+    assert yaml.safe_load(VaultLib([("prod", mine)]).decrypt(sealed.keyring_path.read_bytes())) == keyring
+    assert sealed.keyring_path.stat().st_mode & 0o777 == 0o600
 
 
 def test_of_two_writers_that_read_the_same_keyring_only_the_first_writes(sealed: Sealed) -> None:
     first, second = sealed.keyring(), sealed.keyring()
     sealed.keyring_file().replace(first)
-    before = sealed.keyring.read_bytes()
+    before = sealed.keyring_path.read_bytes()
     with pytest.raises(KeyringFileError, match="was changed by somebody else meanwhile"):
         sealed.keyring_file().replace(second)
-    assert sealed.keyring.read_bytes() == before
+    assert sealed.keyring_path.read_bytes() == before
     with pytest.raises(KeyringFileError, match="exists: a keyring that exists is never overwritten"):
         sealed.keyring_file().create(first)
-    assert sealed.keyring.read_bytes() == before
+    assert sealed.keyring_path.read_bytes() == before
 
 
 def test_a_keyring_that_is_locked_is_not_written(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring_file, "LOCK_WAIT", 0.3)
-    lock = sealed.keyring.parent / ".shop.yml.lock"
+    lock = sealed.keyring_path.parent / ".shop.yml.lock"
     code = "import sys; from ansible_collections.phased.keys.plugins.module_utils._host.files import Lock\n"
     code += "lock = Lock(sys.argv[1]).__enter__(); print(flush=True); sys.stdin.read()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    before = sealed.keyring.read_bytes()
+    before = sealed.keyring_path.read_bytes()
     with holder:
         assert holder.stdout.readline()
         with pytest.raises(KeyringFileError, match=f"is locked.*: pid {holder.pid} has held .*Nothing was changed"):
             sealed.keyring_file().replace(sealed.keyring())
-    assert sealed.keyring.read_bytes() == before
+    assert sealed.keyring_path.read_bytes() == before
     sealed.keyring_file().replace(sealed.keyring())
 
 
@@ -198,7 +198,7 @@ def test_a_keyring_that_cannot_be_written_stays_whole(
     def fail(*arguments: Any, **more: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    before, keyring = sealed.keyring.read_bytes(), sealed.keyring()
+    before, keyring = sealed.keyring_path.read_bytes(), sealed.keyring()
     monkeypatch.setattr(place, name, fail)
     with pytest.raises(
         KeyringFileError,
@@ -206,23 +206,23 @@ def test_a_keyring_that_cannot_be_written_stays_whole(
     ):
         sealed.keyring_file().replace(keyring)
     monkeypatch.undo()
-    assert sealed.keyring.read_bytes() == before
-    assert sorted(os.listdir(sealed.keyring.parent)) == [".shop.yml.lock", "shop.yml"]
+    assert sealed.keyring_path.read_bytes() == before
+    assert sorted(os.listdir(sealed.keyring_path.parent)) == [".shop.yml.lock", "shop.yml"]
 
 
 def test_something_else_in_the_keyring_s_place_is_no_keyring_and_stays(sealed: Sealed) -> None:
     keyring = sealed.keyring()
-    sealed.keyring.unlink()
-    sealed.keyring.mkdir()
+    sealed.keyring_path.unlink()
+    sealed.keyring_path.mkdir()
     for use in (
-        sealed.keyring,
+        sealed.keyring_path,
         lambda: sealed.keyring_file().replace(keyring),
         lambda: sealed.keyring_file().create(keyring),
     ):
         with pytest.raises(KeyringFileError, match=r"shop\.yml (cannot be read: .*Is a directory|exists)"):
             use()
-    shutil.rmtree(sealed.keyring.parent)
-    sealed.keyring.parent.write_text("a file where the folder should be")
+    shutil.rmtree(sealed.keyring_path.parent)
+    sealed.keyring_path.parent.write_text("a file where the folder should be")
     with pytest.raises(KeyringFileError, match=r"\.keyrings cannot be made: File exists\. Nothing was changed"):
         sealed.keyring_file().create(keyring)
 
@@ -263,20 +263,20 @@ def test_what_visits_need_is_read_from_the_file_once(sealed: Sealed, monkeypatch
             other.without_members(name)
     monkeypatch.undo()
     # Another version of the file, also one that is an older one again.
-    before = sealed.keyring.read_bytes()
+    before = sealed.keyring_path.read_bytes()
     first = next(iter(whole["members"]))
     changed = file.replace({**whole, "members": {"web9": whole["members"][first]}})
     assert changed["revision"] == file.without_members("shop")[0]["revision"] != keyring["revision"]
     assert ("web9" in file.without_members("shop")[1], first in file.without_members("shop")[1]) == (True, False)
-    sealed.keyring.write_bytes(before)
+    sealed.keyring_path.write_bytes(before)
     assert file.without_members("shop")[0] == keyring
-    sealed.keyring.unlink()
+    sealed.keyring_path.unlink()
     with pytest.raises(KeyringFileError, match="there is no keyring at"):
         file.without_members("shop")
 
 
 def test_an_excerpt_is_never_written(sealed: Sealed) -> None:
-    before = sealed.keyring.read_bytes()
+    before = sealed.keyring_path.read_bytes()
     with pytest.raises(KeyringError, match="no usable journal"):
         sealed.keyring_file().replace(sealed.keyring_file().without_members("shop")[0])
-    assert sealed.keyring.read_bytes() == before
+    assert sealed.keyring_path.read_bytes() == before

@@ -17,7 +17,7 @@ MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("
 ON_HOSTS = {"env_keys": arguments.ENV_KEYS, "active_fingerprint": arguments.ACTIVE_FINGERPRINT}
 # What our own actions tell each other and the program on the host, and no person sets.
 INTERNAL = {
-    "env_keys": {"host", "first", "order", "token", "step", "secrets", "vouched"},
+    "env_keys": {"host", "order", "token", "step", "secrets", "vouched"},
     "active_fingerprint": {"host", "known", "reveal", "reveal_pad"},
 }
 
@@ -44,7 +44,7 @@ def examples() -> Iterator[Tuple[str, str, Dict[str, Any]]]:
     """Yield every call of one of our modules in an example: whose example it is, the module, and its options."""
     for module in MODULES:
         tasks: List[Dict[str, Any]] = text(CHECKOUT / "plugins" / "modules" / f"{module}.py", "EXAMPLES") or []
-        for task in tasks:
+        for task in [one for play in tasks for one in play.get("tasks", [play])]:
             for name, options in task.items():
                 if name.startswith("phased.keys."):
                     yield module, name.rpartition(".")[2], options or {}

@@ -351,7 +351,7 @@ def test_14_a_leaked_key_does_not_wait_for_another_that_has_not_soaked_on_some_h
 def test_14_a_leaked_key_that_is_on_its_way_is_not_brought_to_the_other_hosts_first():
     keyring = leaked(at("prepare"), NEW)
     evidence = fleet_of(keyring, web_2=seen(at("adopted")), web_3=None)
-    assert [gate.ask(keyring, request(phase), NOW).outcome for phase in ("current", "prepare", "promote")] == [
+    assert [gate.ask(keyring, request(phase), NOW).action for phase in ("current", "prepare", "promote")] == [
         "skip"
     ] * 3
     verdict = ask(keyring, "retire", evidence=evidence)

@@ -374,8 +374,8 @@ def test_what_the_hosts_that_do_not_run_are_worth_is_said() -> None:
 
 
 def test_the_current_step_is_gone_on_with_unless_it_spreads_a_leak() -> None:
-    assert gate.ask(at("promote"), request("current"), NOW).outcome == "resume"
-    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), request("current"), NOW).outcome == "skip"
+    assert gate.ask(at("promote"), request("current"), NOW).action == "resume"
+    assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), request("current"), NOW).action == "skip"
     later = CLOSED["retire"] + 10 * MINUTE
     assert gate.ask(at("retired"), request("prepare", max_age=MINUTE), later).outcome == "open"
     assert gate.ask(at("retired"), request("prepare"), later).outcome == "skip"
