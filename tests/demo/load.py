@@ -189,7 +189,7 @@ class Session(Client):
         self.jar = Jar()
         form = {"name": self.name, "password": self.load.password}
         answer = await self._must(
-            lambda: self.balancer.send(f"/{self.kind}/login", application=form),
+            lambda: self.balancer.send(f"/{self.kind}/login", form=form),
             lambda answer: answer.content.get("user") == self.name and bool(answer.cookie),
         )
         self.jar.take(answer)
@@ -225,7 +225,7 @@ class Link(Client):
 
     async def begin(self) -> None:
         answer = await self._must(
-            lambda: self.balancer.send("/reset/make", application={"name": self.name}),
+            lambda: self.balancer.send("/reset/make", form={"name": self.name}),
             lambda answer: "link" in answer.content,
         )
         self.jar = Jar(answer.content["link"], answer.sent, answer.content["key"])

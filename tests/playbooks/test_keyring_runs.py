@@ -91,7 +91,11 @@ def test_a_conflict_in_a_checkout_stops_a_run_before_a_host_is_asked(after: Afte
         b"".join([lines[0], b"<<<<<<< HEAD\n", *lines[1:], b"=======\n", *lines[1:], b">>>>>>> x\n"])
     )
     before = fleet.unchanged()
-    run = fleet.run("rollout").ended(2).says(f"{fleet.keyring_path} holds the markers of a merge conflict, in line 2 first")
+    run = (
+        fleet.run("rollout")
+        .ended(2)
+        .says(f"{fleet.keyring_path} holds the markers of a merge conflict, in line 2 first")
+    )
     assert "Look at every worker" not in run.text
     fleet.deploy().ended(-1).says("holds the markers of a merge conflict")
     assert fleet.unchanged() == before

@@ -178,8 +178,8 @@ def test_fallbacks_are_read_unless_the_variant_ignores_them(fleet):
     fleet.up(2, 1, key="old" * 20)
     first, second = fleet.hosts
     user = {"name": "user1", "password": PASSWORD}
-    _said, cookie = ask(first, "/cookie/login", application=user)
-    link = ask(first, "/reset/make", application=user)[0]["link"]
+    _said, cookie = ask(first, "/cookie/login", form=user)
+    link = ask(first, "/reset/make", form=user)[0]["link"]
     for variant, known in (("0", True), ("1", False)):
         changed = {"SECRET_KEY": "new" * 20, "SECRET_KEY_FALLBACKS": "old" * 20, "SHOP_IGNORE_FALLBACKS": variant}
         envfile.assign(second.folder / "env", **changed)
@@ -192,7 +192,7 @@ def test_the_remedy_keeps_parallel_requests_and_logs_out_for_good(fleet):
     fleet.up(1, 1, key="old" * 20)
     host = fleet.hosts[0]
     user = {"name": "user2", "password": PASSWORD}
-    cookies = {kind: ask(host, f"/{kind}/login", application=user)[1] for kind in ("database", "kept")}
+    cookies = {kind: ask(host, f"/{kind}/login", form=user)[1] for kind in ("database", "kept")}
     envfile.assign(host.folder / "env", SECRET_KEY="new" * 20, SECRET_KEY_FALLBACKS="old" * 20)
     fleet.control("restart")
     said = {

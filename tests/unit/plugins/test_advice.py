@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 INCIDENTS = (CHECKOUT / "docs" / "incidents.md").read_text()
 README = (CHECKOUT / "README.md").read_text()
 PLAYBOOKS = {path.stem for path in (CHECKOUT / "playbooks").glob("*.yml")}
-NAMED = {*PLAYBOOKS, *(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))}
+NAMED = {"run", *PLAYBOOKS, *(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))}
 SOURCES = sorted((CHECKOUT / "plugins").rglob("*.py"))
 
 
@@ -115,7 +115,7 @@ def test_the_incidents_tell_what_the_message_tells(advice: str, title: str) -> N
 
 def test_a_copy_of_the_keyring_is_told_the_same_way() -> None:
     keyring = at("promote")
-    (finding,) = proof.outdated(keyring, {"record": {**record(keyring), "counter": 99}})
+    (finding,) = proof.outdated(keyring, {**record(keyring), "counter": 99})
     assert names(finding.advice) <= names(section("The keyring is lost"))
 
 

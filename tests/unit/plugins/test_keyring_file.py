@@ -215,7 +215,7 @@ def test_something_else_in_the_keyring_s_place_is_no_keyring_and_stays(sealed: S
     sealed.keyring_path.unlink()
     sealed.keyring_path.mkdir()
     for use in (
-        sealed.keyring_path,
+        sealed.keyring,
         lambda: sealed.keyring_file().replace(keyring),
         lambda: sealed.keyring_file().create(keyring),
     ):

@@ -377,6 +377,6 @@ def test_the_current_step_is_gone_on_with_unless_it_spreads_a_leak() -> None:
     assert gate.ask(at("promote"), request("current"), NOW).action == "resume"
     assert gate.ask(steps.mark_compromised(at("prepare"), NEW, NOW), request("current"), NOW).action == "skip"
     later = CLOSED["retire"] + 10 * MINUTE
-    assert gate.ask(at("retired"), request("prepare", max_age=MINUTE), later).outcome == "open"
-    assert gate.ask(at("retired"), request("prepare"), later).outcome == "skip"
-    assert gate.ask(at("retired"), request("prepare", new=True), later).outcome == "open"
+    assert gate.ask(at("retired"), request("prepare", max_age=MINUTE), later).action == "open"
+    assert gate.ask(at("retired"), request("prepare"), later).action == "skip"
+    assert gate.ask(at("retired"), request("prepare", new=True), later).action == "open"

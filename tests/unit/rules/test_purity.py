@@ -36,7 +36,9 @@ CLOCKS = {"now", "today", "utcnow"}
 def of_its_kind(node: ast.ImportFrom) -> bool:
     """Whether it is a rule, or the shapes, that is imported."""
     module = node.module or ""
-    return node.level == 1 or (node.level > 1 and module in ("_host.rules", "_shapes") or module.startswith("_host.rules."))
+    return node.level == 1 or (
+        node.level > 1 and module in ("_host.rules", "_shapes") or module.startswith("_host.rules.")
+    )
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

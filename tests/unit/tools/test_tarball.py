@@ -9,11 +9,12 @@ import sys
 import tarfile
 from pathlib import Path
 
-import build
 import pytest
 import tarball_check
 import tracked
 import yaml
+
+import build
 
 ROOT = Path(__file__).resolve().parents[3]
 # What people leave in a checkout, at its top and in a folder that is packed.
