@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 
 from faults import ALL, FINISHED, GOES_ON, REFUSED, STEPS, fault
-from field import BATCH, VISIT, Field
+from field import BATCH, CLOSE, GATE, LOOK, VISIT, Field
 
 KILLED = "ansible-playbook was ended by signal 9"
 
@@ -48,11 +48,11 @@ def killed_after_a_visit(field: Field) -> str:
 
 # In the order in which runs come to them that are cut off one after the other.
 BOUNDARIES = (
-    "Look at every worker#1",
-    "Bring what was seen#1",
-    "See that nothing was lost#1",
+    f"{LOOK}#1",
+    f"{GATE}#1",
+    f"{BATCH}#1",
     f"{VISIT}#1",
-    "Ask the gate (close)#1",
+    f"{CLOSE}#1",
 )
 
 
@@ -127,7 +127,7 @@ def _unreachable_at_its_visit(field: Field, batch: int) -> str:
 
 @fault("host unreachable only between survey and batch", GOES_ON, STEPS, ["retire"])
 def unreachable_between(field: Field) -> str:
-    run = field.start(stops=["Bring what was seen#1", f"{BATCH}#2"])
+    run = field.start(stops=[f"{GATE}#1", f"{BATCH}#2"])
     run.reached(0)
     field.web2.lock_out()
     assert not field.web2.sessions()

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from faults import ALL, GOES_ON, REFUSED, STEPS, fault
-from field import Field
+from field import GATE, VISIT, Field
 
 NOTHING = "changes nothing"
 
@@ -44,9 +44,9 @@ def tags(field: Field) -> str:
 
 @fault("--start-at-task steps over the first play", NOTHING, ALL, ["retire"])
 def start_at_task(field: Field) -> str:
-    text = untouched(field, "--start-at-task", "Bring what was seen")
+    text = untouched(field, "--start-at-task", GATE)
     assert "was stepped over" in text, text
-    untouched(field, "--start-at-task", "Bring the host to the keys that it should have")
+    untouched(field, "--start-at-task", VISIT)
     return "the gate said that the first play was stepped over"
 
 
@@ -59,7 +59,7 @@ def check(field: Field) -> str:
 
 @fault("forks 1, and forks 50", GOES_ON, STEPS, ["promote"])
 def forks(field: Field) -> str:
-    run = field.start("--forks", "1", stops=["Bring what was seen#1"])
+    run = field.start("--forks", "1", stops=[f"{GATE}#1"])
     run.reached()
     run.kill()
     field.struck("the first run had --forks 1, the second --forks 50")
@@ -113,7 +113,7 @@ def warm_cache(field: Field) -> str:
 
 @fault("two operators at once with one keyring", GOES_ON, ALL, ["promote", "rollback"])
 def two_operators(field: Field) -> str:
-    runs = [field.start(stops=["Bring what was seen#1"]) for _number in range(2)]
+    runs = [field.start(stops=[f"{GATE}#1"]) for _number in range(2)]
     for run in runs:
         run.reached()
     field.struck("both runs stood before the gate at the same time")
@@ -137,8 +137,8 @@ def two_copies(field: Field) -> str:
     copy.parent.mkdir(exist_ok=True)
     shutil.copy(field.keyring, copy)
     runs = [
-        field.start(stops=["Bring what was seen#1"]),
-        field.start("-e", f"app_keys_keyring={copy}", stops=["Bring what was seen#1"]),
+        field.start(stops=[f"{GATE}#1"]),
+        field.start("-e", f"app_keys_keyring={copy}", stops=[f"{GATE}#1"]),
     ]
     for run in runs:
         run.reached()

@@ -29,8 +29,14 @@ RATE = 8
 MEMBERS = ("web1", "web2", "web3")
 TRIES = 4  # runs until a rollout has to be finished
 STATES = {"accepted": ("primary", "staged", "retiring"), "ended": ("retired", "withdrawn")}
+# Tasks of the playbooks before which a run is stopped.
+LOOK = "Look at every worker"
+GATE = "Bring what was seen to the gate"
 VISIT = "Bring the host to the keys that it should have"
 BATCH = "See that nothing was lost before this batch"
+CLOSE = "Ask the gate (close)"
+# What an operator has besides: the role, and nothing of a rollout.
+DEPLOY = "- hosts: shop\n  gather_facts: false\n  roles:\n    - phased.keys.app_keys\n"
 
 
 class Field:
@@ -66,12 +72,20 @@ class Field:
         self.spare.crash()
         self.write_inventory(MEMBERS)
         self.keyring = self.folder / ".keyrings" / "shop.yml"
+        self.begun = self.folder / "begun.yml"
+        self.deploys = self.folder / "deploy.yml"
+        self.deploys.write_text(DEPLOY)
         self.watch = Watch(self.members)
         self.watch.start()
         hosts = [(host.place.address, host.place.app_port) for host in self.members]
         self.load = FaultLoad(hosts, PASSWORD, LIFE, RATE)
         self.load.start(60)
-        self.run(playbook="adopt").ended(0)
+        run = self.start(playbook="adopt", stops=[f"{VISIT}#1"])
+        run.reached()
+        # A backup from the moment when nobody has a record yet.
+        self.begun.write_bytes(self.keyring.read_bytes())
+        run.go()
+        run.wait().ended(0)
         return self
 
     def down(self) -> None:
@@ -101,18 +115,22 @@ class Field:
 
     def start(
         self, *arguments: str, playbook: str | None = None, stops: Sequence[str] = (), env: Mapping[str, str] | None = None,
-        inventory: Path | None = None,
+        inventory: Path | None = None, below: Sequence[str] = (),
     ) -> Run:  # fmt: skip
         """Start a playbook, that of the fault's phase where none is given."""
         self.count += 1
         return Run(
             self.count, self.folder / "runs", inventory or self.inventory, self.hosts.vault_password,
-            playbook or self.phase, arguments, env or {}, stops,
+            playbook or self.phase, arguments, env or {}, stops, below,
         )  # fmt: skip
 
     def run(self, *arguments: str, **options: Any) -> Run:
         """Run a playbook to its end."""
         return self.start(*arguments, **options).wait()
+
+    def deploy(self, *arguments: str) -> Run:
+        """Run the operator's deploy to its end."""
+        return self.run(*arguments, playbook=str(self.deploys))
 
     def keyring(self, path: Path | None = None) -> dict[str, Any]:
         """Return the keyring, as its owner sees it."""

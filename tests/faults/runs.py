@@ -31,19 +31,23 @@ def until(so: Callable[[], Any], what: str, seconds: float = 60.0, pause: float 
 
 
 class Run:
-    """One run, from its start on. `stops` are tasks as `NAME#NUMBER` before which it waits for `go`."""
+    """One run, from its start on. `stops` are tasks as `NAME#NUMBER` before which it waits for `go`.
+
+    `playbook` is one of the collection's, or the path of another; `below` a command that becomes the one behind it.
+    """
 
     def __init__(
         self, number: int, folder: Path, inventory: Path, password: Path, playbook: str, arguments: Sequence[str],
-        env: Mapping[str, str], stops: Sequence[str],
+        env: Mapping[str, str], stops: Sequence[str], below: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.folder = folder / f"run-{number}"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.log = self.folder / "log"
         self.stops = stops
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
-        command += ["--vault-password-file", str(password), f"phased.keys.{playbook}", *arguments]
+        command = [*below, str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
+        named = playbook if "/" in playbook else f"phased.keys.{playbook}"
+        command += ["--vault-password-file", str(password), named, *arguments]
         self.began = time.monotonic()
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

@@ -20,7 +20,9 @@ from share import parsed
 pytestmark = pytest.mark.hosts
 
 # Each of these adds its faults to the list.
-for kind in ("clock", "controller", "files", "host", "people", "units"):
+for kind in (
+    "clock", "connection", "controller", "damage", "deploy", "files", "fleet", "host", "killed", "people", "processes", "units",
+):  # fmt: skip
     importlib.import_module(f"faults_{kind}")
 SHARE = parsed(os.environ.get("SHARE") or "1/1")
 CASES = in_order(FAULTS, full=os.environ.get("FULL") == "1", share=SHARE)

@@ -70,7 +70,9 @@ class Watch:
                         workers.append((host.name, pid, keys))
                         serving.add(pid)
             place = (host.place.address, host.place.app_port)
-            if self._serving.get(host.name) != serving or place not in listening:
+            # A main process without a worker listens, and answers nobody.
+            alone = len(serving) < 2
+            if self._serving.get(host.name) != serving or alone or place not in listening:
                 self._down[host.name].append(now)
             self._serving[host.name] = frozenset(serving)
         self.looks += 1

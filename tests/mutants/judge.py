@@ -53,15 +53,21 @@ def equivalents(listed: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Equiv
 
 
 def sample(mutants: Iterable[Mutant], share: float, seed: str) -> list[Mutant]:
-    """Return a share of each file's mutants (0 to 1), at least one; the same for the same seed, wherever they stand."""
+    """Return a share of each file's mutants (0 to 1), at least one; the same for the same seed, wherever they stand.
+
+    In an order that the seed chooses too: who gets only through a part of it has a sample of all files.
+    """
+
+    def draw(mutant: Mutant) -> bytes:
+        return hashlib.sha256(repr((seed, mutant.content)).encode()).digest()
+
     by_file: dict[str, list[Mutant]] = {}
     for mutant in mutants:
         by_file.setdefault(mutant.file, []).append(mutant)
     chosen = []
     for ones in by_file.values():
-        ones.sort(key=lambda mutant: hashlib.sha256(repr((seed, mutant.content)).encode()).digest())
-        chosen += ones[: math.ceil(share * len(ones))]
-    return chosen
+        chosen += sorted(ones, key=draw)[: math.ceil(share * len(ones))]
+    return sorted(chosen, key=draw)
 
 
 class Row(NamedTuple):

@@ -37,15 +37,23 @@ the fast tests that reach the changed function run, and at least one has to fail
 
 
 def page(
-    rows: Sequence[Row], *, commit: str, how: str, seed: str | None, equivalent: int, tests: int, seconds: float
+    rows: Sequence[Row],
+    *,
+    commit: str,
+    how: str,
+    seed: str | None,
+    minutes: float,
+    equivalent: int,
+    tests: int,
+    seconds: float,
 ) -> str:
-    """Return docs/mutants.md. `seed` is that of a sample, None where all were tested; `tests` are the further files of tests."""
+    """Return docs/mutants.md. `seed` and `minutes` are those of a sample, `seed` None where all were tested; `tests` are the further files of tests."""
     folders = [row for row in rows if not row.where.endswith(".py")]
     bounds = " and ".join(f"{bound:g} % in `{where}`" for where, bound in BOUNDS.items())
     text = HEAD.format(
         how=how, commit=commit, some=tests, seconds=seconds, equivalent=equivalent, most=MOST_EQUIVALENT, bounds=bounds,
         all=sum(row.mutants for row in folders), tested=sum(row.tested for row in folders),
-        sampled=f": a sample of each file, by the seed `{seed}`" if seed else "",
+        sampled=f": a sample of each file, by the seed `{seed}`, as far as it came in {minutes:g} minutes" if seed else "",
     )  # fmt: skip
     for row in rows:
         name = f"`{row.where}`" if row.where.endswith(".py") else f"**{row.where}**"

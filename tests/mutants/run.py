@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import fnmatch
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -32,8 +33,9 @@ import tracked  # noqa: E402
 
 COLLECTION = Path("ansible_collections/phased/keys")
 BUILD = ROOT / "build" / "mutants"
-# How much of each file a run without FULL=1 takes: what two cores do in 20 minutes.
+# How much of each file a run without FULL=1 takes, and how long it may: where others work too, it gets less far (MINUTES=60).
 SHARE = 0.25
+MINUTES = 20.0
 WORKERS = 2
 
 FOLDERS = ("tests/unit/rules", "tests/unit/host")
@@ -131,8 +133,8 @@ def namespace(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def started(plan: Plan, chosen: Sequence[Mutant], mutants: Sequence[Mutant]) -> Iterator[list[subprocess.Popen]]:
-    """Start the workers, each with its part of what was chosen; end them whatever happens."""
+def started(plan: Plan, chosen: Sequence[Mutant], seconds: float) -> Iterator[list[subprocess.Popen]]:
+    """Start the workers, each with its part of what was chosen, and so many seconds; end them whatever happens."""
     workers: list[subprocess.Popen] = []
     try:
         for number in range(WORKERS):
@@ -140,11 +142,10 @@ def started(plan: Plan, chosen: Sequence[Mutant], mutants: Sequence[Mutant]) -> 
             if number:
                 shutil.copytree(plan.build / "0", folder, symlinks=True)
                 (folder / "pyproject.toml").write_text(settings(plan, folder))
-            ours = {mutant.name for mutant in chosen[number::WORKERS]}
-            (folder / "skip.json").write_text(json.dumps([one.name for one in mutants if one.name not in ours]))
+            (folder / "chosen.json").write_text(json.dumps([mutant.name for mutant in chosen[number::WORKERS]]))
         for number in range(WORKERS):
             folder = plan.build / str(number)
-            tool = [sys.executable, HERE / "tool.py", "run", folder / "skip.json", folder / "results"]
+            tool = [sys.executable, HERE / "tool.py", "run", folder / "chosen.json", folder / "results", str(seconds)]
             with (plan.build / f"{number}.log").open("w") as log:
                 workers.append(
                     subprocess.Popen(
@@ -165,14 +166,14 @@ def results(plan: Plan) -> dict[str, int]:
     for number in range(WORKERS):
         path = plan.build / str(number) / "results"
         if path.exists():
-            codes.update({name: code for name, code, _seconds in map(json.loads, path.read_text().splitlines())})
+            codes.update(map(json.loads, path.read_text().splitlines()))
     return codes
 
 
-def tested(plan: Plan, chosen: Sequence[Mutant], mutants: Sequence[Mutant]) -> dict[str, int]:
-    """Test the chosen mutants, and return their exit codes."""
+def tested(plan: Plan, chosen: Sequence[Mutant], seconds: float = math.inf) -> dict[str, int]:
+    """Test the chosen mutants in their order, and return the exit codes of those that were tested in so many seconds."""
     began = said = time.monotonic()
-    with started(plan, chosen, mutants) as workers:
+    with started(plan, chosen, seconds) as workers:
         while any(worker.poll() is None for worker in workers):
             time.sleep(0.5)
             for number, worker in enumerate(workers):
@@ -185,15 +186,14 @@ def tested(plan: Plan, chosen: Sequence[Mutant], mutants: Sequence[Mutant]) -> d
                 said = time.monotonic()
                 print(f"mutants: {len(results(plan))} of {len(chosen)} after {said - began:.0f} s", flush=True)
     codes = results(plan)
-    if left := [mutant.name for mutant in chosen if mutant.name not in codes]:
+    if seconds == math.inf and (left := [mutant.name for mutant in chosen if mutant.name not in codes]):
         raise Broken(f"{len(left)} mutants were not tested, {left[0]} among them")
     return codes
 
 
 def clean_seconds(plan: Plan) -> float:
     """Return how long the tests take without a mutant."""
-    stats = json.loads((plan.build / "0" / "mutants" / "mutmut-stats.json").read_text())
-    return float(sum(stats["duration_by_test"].values()))
+    return float((plan.build / "0" / "seconds").read_text())
 
 
 def commit() -> str:
@@ -209,6 +209,7 @@ def main() -> int:
     head = commit()
     seed = os.environ.get("SEED") or head[:12]
     table = os.environ.get("TABLE") or ("docs/mutants.md" if full and not only else "build/mutants/mutants.md")
+    minutes = float(os.environ.get("MINUTES") or MINUTES)
     began = time.monotonic()
     BUILD.parent.mkdir(exist_ok=True)
     lock = BUILD.with_suffix(".lock").open("w")
@@ -230,14 +231,16 @@ def main() -> int:
             + ("" if full else f", chosen by SEED={seed}; FULL=1 tests all"),
             flush=True,
         )
-        codes = tested(PLAN, chosen, mutants)
+        codes = tested(PLAN, chosen, math.inf if full else 60 * minutes - (time.monotonic() - began))
     except Broken as error:
         print(f"mutants: {error}")
         return 2
     counted = rows(mutants, codes, same)
-    how = ("FULL=1" if full else f"SEED={seed}") + (f" ONLY='{only}'" if only else "")
+    how = ("FULL=1" if full else f"SEED={seed}" + f" MINUTES={minutes:g}" * (minutes != MINUTES)) + (
+        f" ONLY='{only}'" if only else ""
+    )
     text = page(
-        counted, commit=head[:12], how=how, seed=None if full else seed, equivalent=len(same), tests=len(MORE),
+        counted, commit=head[:12], how=how, seed=None if full else seed, minutes=minutes, equivalent=len(same), tests=len(MORE),
         seconds=clean_seconds(PLAN),
     )  # fmt: skip
     (ROOT / table).write_text(text)

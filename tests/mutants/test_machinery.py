@@ -23,10 +23,6 @@ def larger(a, b):
     return a if a > b else b
 
 
-def weak(a):
-    return a + 1
-
-
 def unseen(a):
     return a + 1
 
@@ -43,6 +39,10 @@ def started_and_ended(code):
     child.kill()
     child.wait()
     return True
+
+
+def weak(a):
+    return a + 1
 
 
 def remove(path):
@@ -65,7 +65,6 @@ def test_larger():
 
 
 def test_weak():
-    time.sleep(0.5)  # mutants of fast tests come first, and these are to come last
     assert sums.weak(1)
 
 
@@ -105,7 +104,7 @@ def plan(tmp_path: Path) -> run.Plan:
 
 def all_tested(plan: run.Plan) -> tuple[list[Mutant], dict[str, int]]:
     mutants = run.generate(plan)
-    return mutants, run.tested(plan, mutants, mutants)
+    return mutants, run.tested(plan, mutants)
 
 
 def test_a_tiny_package(plan: run.Plan) -> None:
@@ -170,7 +169,12 @@ def test_tests_that_fail_after_the_mutants_say_nothing_of_any(plan: run.Plan) ->
 def test_only_what_was_chosen_is_tested(plan: run.Plan) -> None:
     mutants = run.generate(plan)
     chosen = [mutant for mutant in mutants if mutant.function == "larger"]
-    assert set(run.tested(plan, chosen, mutants)) == {mutant.name for mutant in chosen}
+    assert set(run.tested(plan, chosen)) == {mutant.name for mutant in chosen}
+
+
+def test_a_run_that_has_no_time_left_tests_no_more_and_says_so_by_what_it_returns(plan: run.Plan) -> None:
+    mutants = run.generate(plan)
+    assert run.tested(plan, mutants, 0.0) == {}
 
 
 def test_a_run_that_is_killed_leaves_nothing(plan: run.Plan) -> None:
@@ -180,7 +184,7 @@ def test_a_run_that_is_killed_leaves_nothing(plan: run.Plan) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(run.HERE)!r}); import run; from pathlib import Path\n"
         f"plan = run.Plan(Path({str(plan.build)!r}), Path('tiny'), ('code',), ('checks',))\n"
-        "mutants = run.generate(plan); run.tested(plan, mutants, mutants)\n"
+        "mutants = run.generate(plan); run.tested(plan, mutants)\n"
     )
     with run.subprocess.Popen([run.sys.executable, "-c", code]) as child:
         log, end = plan.build / "1.log", time.monotonic() + 60
@@ -205,7 +209,7 @@ def test_a_worker_runs_in_a_namespace_or_not_at_all(tmp_path: Path) -> None:
     """Mutants send signals to processes that they take for their own."""
     (tmp_path / "pyproject.toml").write_text(run.settings(run.PLAN, tmp_path))
     done = run.subprocess.run(
-        [run.sys.executable, run.HERE / "tool.py", "run", "skip", "results"],
+        [run.sys.executable, run.HERE / "tool.py", "run", "chosen", "results", "1"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

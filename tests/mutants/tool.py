@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All that knows mutmut: run in a folder of its own that has the collection and mutmut's settings.
 
-`tool.py generate OUT` makes every mutant, and writes what each is. `tool.py run SKIP RESULTS` tests those that are not in SKIP, one after
-the other, as process 1 of its own process namespace: mutants are started as root and send signals to processes that they
+`tool.py generate OUT` makes every mutant, and writes what each is. `tool.py run CHOSEN RESULTS SECONDS` tests those that are in CHOSEN, one after
+the other and as far as the time goes, as process 1 of its own process namespace: mutants are started as root and send signals to processes that they
 have mistaken for their own.
 """
 
@@ -16,17 +16,21 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mutmut.__main__ as mutmut
 import operators
+import pytest
+from mutmut.configuration import config
+from mutmut.mutation import trampoline
 from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
 from mutmut.utils.file_utils import walk_mutatable_files
-from mutmut.workers import isolation
 
-# mutmut's own exit codes: of a mutant that it passes over, and of one that no test reaches, for which it starts nothing.
-LEFT_OUT, NO_TESTS = 34, 33
+# mutmut's own exit codes: of a mutant that no test reaches, for which nothing is started, and of one whose tests ran too long.
+NO_TESTS, TIMEOUT = 33, 36
+GET = trampoline.get_mutant_under_test
 
 
 def changed(original: str, mutated: str) -> tuple[str, str]:
@@ -70,15 +74,6 @@ def generate(out: Path) -> None:
     out.write_text(json.dumps([mutant for path in walk_mutatable_files() for mutant in mutants_of(path)]))
 
 
-def leave_out(names: set[str]) -> None:
-    """Mark mutants as passed over."""
-    for path in walk_mutatable_files():
-        data = SourceFileMutationData(path=path)
-        data.load()
-        data.exit_code_by_key = {name: LEFT_OUT if name in names else None for name in data.exit_code_by_key}
-        data.save()
-
-
 def sweep() -> None:
     """End what a mutant's tests have left: processes that lost their parent, and are now process 1's own."""
     assert os.getppid() == 1, "this is not run in a process namespace of its own"
@@ -96,51 +91,102 @@ def sweep() -> None:
         time.sleep(0.01 if left else 0)
 
 
-def write(results: Path, name: str, code: int | None, seconds: float) -> None:
-    """Write one result down, at once: the run tells how far it is from this file."""
-    with results.open("a") as file:
-        file.write(json.dumps([name, code, round(seconds, 3)]) + "\n")
+def in_turn(tests: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
+    """Run tests one after the other, and return each when it has run."""
+    for test, after in zip(tests, [*tests[1:], None]):
+        test.ihook.pytest_runtest_protocol(item=test, nextitem=after)
+        yield test
 
 
-class Runner(isolation.ForkRunner):
-    """mutmut's runner, with each result written down at once, and nothing left behind by the mutant before."""
+class Tests:
+    """A plugin of pytest: all tests are collected once, and each mutant is tested in a fork, by the tests that reach its function."""
 
-    results: Path
+    def __init__(self, names: Sequence[str], results: Path, seconds: float) -> None:
+        self.names, self.results = names, results
+        self.end = time.monotonic() + seconds
+        self.seconds: dict[pytest.Item, float] = {}
+        self.reached: dict[str, set[pytest.Item]] = {}
 
-    def wait_for_result(self, timeout: float | None = None) -> isolation.MutantResult:
-        result = super().wait_for_result(timeout)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.measure(session.items)
+        if not session.testsfailed:
+            whole = sum(self.seconds.values())
+            self.results.with_name("seconds").write_text(f"{whole}")
+            for name in self.names:
+                if time.monotonic() > self.end - whole:
+                    break
+                self.write(name, self.tested(session, name) if self.tests_of(name) else NO_TESTS)
+            # A full disk kills every mutant. So the tests have to pass after them as before.
+            list(in_turn(session.items))
+        return True
+
+    def measure(self, tests: Sequence[pytest.Item]) -> None:
+        """Run all tests without a mutant, and note of each how long it takes, and which functions it reaches."""
+        reached: set[str] = set()
+        # In this process alone: what the tests start runs the code as it is.
+        trampoline.get_mutant_under_test = lambda: "stats"
+        trampoline.record_trampoline_hit = lambda function, caller=None: reached.add(function)
+        began = time.monotonic()
+        for test in in_turn(tests):
+            self.seconds[test] = time.monotonic() - began
+            for function in reached:
+                self.reached.setdefault(function, set()).add(test)
+            reached.clear()
+            began = time.monotonic()
+        trampoline.get_mutant_under_test = GET
+
+    def tests_of(self, name: str) -> list[pytest.Item]:
+        """Return the tests that reach a mutant's function, the fast ones first."""
+        return sorted(self.reached.get(name.partition("__mutmut_")[0], ()), key=lambda test: self.seconds[test])
+
+    def estimate(self, name: str) -> float:
+        """Return how many seconds all tests of a mutant take."""
+        return sum(self.seconds[test] for test in self.tests_of(name))
+
+    def tested(self, session: pytest.Session, name: str) -> int:
+        """Test one mutant, and return the exit code of its tests."""
+        child = os.fork()
+        if not child:
+            code = 3
+            try:
+                os.setpgid(0, 0)
+                trampoline.set_mutant_under_test(name)
+                code = int(any(session.testsfailed for _test in in_turn(self.tests_of(name))))
+            finally:
+                os._exit(code)
+        end = time.monotonic() + config().timeout_multiplier * (self.estimate(name) + config().timeout_constant)
+        ended, status = 0, 0
+        while not ended and time.monotonic() < end:
+            time.sleep(0.002)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
         sweep()
-        write(self.results, result.mutant_name, result.exit_code, result.duration)
-        return result
+        return os.waitstatus_to_exitcode(status) if ended else TIMEOUT
 
-    def clean(self) -> int:
-        return int(self.test_runner.run_tests(mutant_name=None, tests=[]))
-
-
-def run(skip: Path, results: Path) -> int:
-    """Test what is not in `skip`; return 0 when all of it was tested, and the tests still pass without a mutant."""
-    leave_out(set(json.loads(skip.read_text())))
-    Runner.results = results
-    runners = []
-
-    def runner(max_workers: int = 1) -> Runner:
-        runners.append(Runner(max_workers, isolation.PytestRunner(), debug=False))
-        return runners[-1]
-
-    mutmut.get_mutant_runner = runner
-    mutmut._run((), 1)
-    for path in walk_mutatable_files():
-        data = SourceFileMutationData(path=path)
-        data.load()
-        for name, code in data.exit_code_by_key.items():
-            if code == NO_TESTS:
-                write(results, name, code, 0.0)
-    # A full disk kills every mutant. So the tests have to pass after them as before.
-    mutmut.set_mutant_under_test("")
-    return runners[-1].clean()
+    def write(self, name: str, code: int) -> None:
+        """Write one result down, at once: the run tells how far it is from this file."""
+        with self.results.open("a") as file:
+            file.write(json.dumps([name, code]) + "\n")
 
 
-def as_process_1(skip: Path, results: Path) -> int:
+def run(chosen: Path, results: Path, seconds: float) -> int:
+    """Test these mutants in their order, for so many seconds; return 0 when the tests pass without a mutant, before and after."""
+    names, settings, results = json.loads(chosen.read_text()), config(), results.resolve()
+    print(f"{len(names)} mutants", flush=True)
+    os.chdir("mutants")
+    arguments = [
+        *settings.pytest_add_cli_args_test_selection,
+        *settings.pytest_add_cli_args,
+        "--rootdir=.",
+        "-q",
+        "--tb=native",
+    ]
+    return int(pytest.main(arguments, plugins=[Tests(names, results, seconds)]))
+
+
+def as_process_1(chosen: Path, results: Path, seconds: float) -> int:
     """Run, and reap what loses its parent meanwhile."""
     if os.getpid() != 1:
         sys.exit("tool.py run: only as process 1 of a namespace, since mutants end processes that are not theirs")
@@ -148,7 +194,7 @@ def as_process_1(skip: Path, results: Path) -> int:
     if not child:
         code = 1
         try:
-            code = run(skip, results)
+            code = run(chosen, results, seconds)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
         finally:
@@ -165,4 +211,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "generate":
         generate(Path(sys.argv[2]))
     else:
-        sys.exit(as_process_1(Path(sys.argv[2]), Path(sys.argv[3])))
+        sys.exit(as_process_1(Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])))

@@ -22,6 +22,12 @@ IMPORT = "from ansible_collections.phased.keys.plugins.module_utils._host import
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
+def command_line(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start a program, and return once it runs: `start(argv, env)`, or `start(code, env)` for Python code.
@@ -39,6 +45,11 @@ def start() -> Iterator[Start]:
         if isinstance(what, str):
             assert child.stdout is not None
             child.stdout.readline()
+        else:
+            # A program that has begun has no command line yet, for a moment on a busy machine.
+            end = time.monotonic() + 5
+            while child.poll() is None and not command_line(child.pid) and time.monotonic() < end:
+                time.sleep(0.001)
         return child
 
     yield _start

@@ -13,6 +13,7 @@ from typing import Any, Dict
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import processes, record
+from ansible_collections.phased.keys.plugins.module_utils._host.age import Ages
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 
 OLD, NEW, OTHER = "old-key-abcdefghijklmnop", "new-key-abcdefghijklmnop", "other-key-abcdefghijklm"
@@ -282,3 +283,9 @@ def test_a_record_of_an_earlier_release_has_no_stamps(shop: Any) -> None:
     time.sleep(0.05)
     assert kind(by_age(shop, shop.run(SLEEP))) == "undated"
     assert record.load(str(shop.folder / "state"), "shop") == kept
+
+
+def test_where_no_file_is_named_nothing_can_be_younger_than_it() -> None:
+    table = processes.table()
+    said = Ages(table, [os.getpid()], {}).read(table[os.getpid()], [])
+    assert said == {"signs": None, "accepts": [], "problem": {"kind": "stale", "text": "no env file is named"}}

@@ -54,6 +54,47 @@ class TestRead:
             assert files.read_text(str(path.parent / name)) is None
             assert files.identity(str(path.parent / name)) is None
 
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            (
+                OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+                "No space left on device (free some space there, and run again)",
+            ),
+            (OSError(errno.ENOSPC, "what to do is said already"), "what to do is said already"),
+            (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+            (OSError("no number"), "no number"),
+        ],
+    )
+    def test_an_error_is_told_with_the_path_and_what_to_do(self, path: pathlib.Path, error: OSError, said: str) -> None:
+        with files.Place(str(path)) as place:
+            told = place._told(error)
+        assert (told.errno, told.strerror, told.filename) == (error.errno, said, str(path))
+
+    @pytest.mark.parametrize("everybody", [True, False])
+    @pytest.mark.parametrize("number", [errno.EINVAL, errno.EPERM, errno.EOVERFLOW, errno.EIO])
+    def test_who_is_no_user_of_the_container_is_said(
+        self, number: int, everybody: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_given: Any) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fchown", refused)
+        monkeypatch.setattr(files, "_all_users", lambda: everybody)
+        with pytest.raises(OSError, match="^") as caught:
+            files._give(7, 33, 44)
+        text = str(caught.value.strerror)
+        assert caught.value.errno == number
+        assert text.startswith(f"cannot be given to uid 33, gid 44: {os.strerror(number)}")
+        assert ("not users of this container" in text) is (number != errno.EIO and not everybody)
+
+    def test_only_where_nobody_else_has_a_say_if_that_matters(self, path: pathlib.Path) -> None:
+        path.parent.chmod(0o777)
+        assert files.read_text(str(path)) == OLD
+        for how in ({"safe": True}, {"own": True}):
+            with pytest.raises(ValueError, match="everybody may write the folder"):
+                files.read_text(str(path), **how)
+
     def test_not_for_reading(self, path: pathlib.Path) -> None:
         os.mkfifo(path.parent / "pipe")
         with pytest.raises(IsADirectoryError):

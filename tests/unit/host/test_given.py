@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import time
 import tracemalloc
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import given, proc, processes
@@ -315,3 +315,14 @@ class TestSettings:
         assert list(given.may_hold([process._replace(areas=areas)], ["KEY"])) == [process._replace(areas=areas)] * bool(
             size
         )
+
+
+def test_who_shows_nothing_for_long_is_asked_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: List[int] = []
+    monkeypatch.setattr(given, "_TRIES", 3)
+    monkeypatch.setattr(given, "_PAUSE", 0)
+    monkeypatch.setattr(given, "_given", lambda process, _proc: asked.append(process.pid))
+    wanted = [processes.table()[pid] for pid in (os.getpid(), os.getppid())]
+    told = {process.pid: str(found) for process, found in given._all_given(wanted, "/proc")}
+    assert asked == [os.getpid(), os.getppid()] * 3
+    assert told == {pid: f"pid {pid} shows no environment: its main thread has ended" for pid in asked}

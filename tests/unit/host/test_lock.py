@@ -155,6 +155,18 @@ class TestLock:
         with pytest.raises(OSError, match="symbolic links"), Lock(lock):
             pass
         assert (tmp_path / "other").read_text() == "kept"
+        with pytest.raises(OSError, match="symbolic links") as caught:
+            files.holder(lock)
+        assert (caught.value.errno, caught.value.filename) == (errno.ELOOP, lock)
+
+    def test_it_is_given_back_though_the_disk_is_broken(self, lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_arguments: Any) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "ftruncate", broken)
+        with Lock(lock):
+            pass
+        assert files.holder(lock) is None
 
     def test_interrupted_while_it_waits(self, lock: str, elsewhere: Any) -> None:
         class Interrupted(BaseException):

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host import arguments, look
+from ansible_collections.phased.keys.plugins.module_utils._host import arguments, files, look, processes, record, units
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Token
 from visited import OLD, Host
 
 OURS = "our-key-abcdefghijklmnop"
@@ -66,7 +69,7 @@ def test_who_is_young_is_looked_at_twice_whatever_the_clock_says(
     monkeypatch.setattr(look, "look_once", counted)
     monkeypatch.setattr(time, "sleep", waited.append)
     found = look.look(shop.app(settle=settle), [], "nonce")
-    assert len(taken) == looks
+    assert len(taken) == looks and {seen["nonce"] for seen in taken} == {"nonce"}
     pause = shop.app(settle=settle)["settle"]
     assert [seconds for seconds in waited if seconds == pause] == [pause] * (looks - 1)
     assert (found["settled"], found["lasting"]) == (True, 1)
@@ -116,11 +119,89 @@ def test_9_a_pool_that_is_gone_takes_two_looks(monkeypatch: pytest.MonkeyPatch) 
         }
 
     empty, full = ((10, 1),), ((10, 1), (11, 10))
-    for looks, record, taken in (
+    for looks, kept, taken in (
         ([full], [1], 1), ([empty], [0], 1), ([empty], None, 1), ([empty, full], [1], 2), ([empty, empty], [1], 2),
     ):  # fmt: skip
-        left = [shown(*workers, pools=record) for workers in looks]
+        left = [shown(*workers, pools=kept) for workers in looks]
         monkeypatch.setattr(look, "look_once", lambda *_all, left=left: left.pop(0))
         evidence = look.look({"settle": 0.01}, [], "n")
         assert not left and taken == len(looks)
         assert bool(look.proof.pool_findings(evidence)) is (looks == [empty, empty])
+
+
+def test_all_that_a_look_says_and_whom_it_asks(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No other test's processes hold this one.
+    key = f"the-key-of-{os.getpid()}-abcdefghijkl"
+    shop.write(key)
+    shop.note(signs=fingerprint(key))
+    pid = shop.run(["/bin/sleep", "60"], {"SECRET_KEY": key})
+    socket = "lazy.socket"
+    asked: List[Any] = []
+
+    def show(names: Sequence[str], **options: Any) -> List[units.Unit]:
+        asked.append((list(names), options))
+        resting = {"lazy": ("inactive", "dead", (socket,)), socket: ("active", "listening", ())}
+        shown = [(name, *resting.get(name, ("active", "running", ()))) for name in names]
+        return [
+            units.Unit(units.full_name(name), "loaded", active, sub, "", 3, 0, triggers)
+            for name, active, sub, triggers in shown
+        ]
+
+    monkeypatch.setattr(units, "show", show)
+    before = time.time(), processes.ticks_now()
+    app = shop.app(service=["shop", "lazy"], service_scope="user", host="web1")
+    state, lock = str(shop.folder / "state"), record.lock_path(str(shop.folder / "state"), "shop")
+    with files.Lock(lock):
+        found = look.look_once(app, [], "nonce-1")
+    assert before[0] <= found.pop("now") <= time.time() and before[1] <= found.pop("ticks") <= processes.ticks_now()
+    assert [name for name, _options in asked] == [["shop", "lazy"], [socket]]
+    assert {options["scope"] for _names, options in asked} == {"user"}
+    holds = {"signs": fingerprint(key), "accepts": [fingerprint(key)], "problem": None}
+    (worker,) = found["workers"]
+    assert {**worker, **holds, "pid": pid, "by": "environ", "idle": False} == worker
+    unit = {"load": "loaded", "restarts": 3, "restart_delay": None, "sources": []}
+    path = str(shop.env)
+    assert found == {
+        "nonce": "nonce-1", "machine": processes.machine(), "proof": "environ", "workers": [worker],
+        "files": [{"path": path, "identity": files.identity(path), "links": 1, "unusable": {}, **holds}], "others": [],
+        "units": [
+            {"name": "shop.service", "active": "active", "sub": "running", "on_demand": False, **unit},
+            {"name": "lazy.service", "active": "inactive", "sub": "dead", "on_demand": True, **unit},
+        ],
+        "settled": True, "unsettled": [], "lasting": 1, "pools": look.pools.pools([worker]), "record": record.load(state, "shop"),
+        "record_of": None, "state": record.folder_mark(state), "visit": os.getpid(), "restart": "shop, lazy",
+    }  # fmt: skip
+
+
+def test_11_a_record_that_an_image_brought_is_anothers(shop: Any) -> None:
+    shop.write(OURS)
+    token = Token("ring", 1, "n")
+    record.save(str(shop.folder / "state"), "shop", token, "prepare", "proven", {}, member="web1")
+    looks = [shop.look(host=name) for name in ("web1", "web2")]
+    assert [(bool(found["record"]), found["record_of"]) for found in looks] == [(True, None), (False, "web1")]
+
+
+def test_the_units_are_those_of_the_processes_and_of_the_service_each_once() -> None:
+    places = [{"unit": "shop"}, {"pid_file": "/run/x.pid"}, {"unit": "queue"}]
+    assert look._unit_names({"processes": places, "service": ["queue", "web"]}) == ["shop", "queue", "web"]
+
+
+def test_17_processes_that_hide_from_us_are_named_as_that(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.write(OURS)
+    monkeypatch.setattr(processes, "table", lambda **_options: {})
+    with pytest.raises(PermissionError) as caught:
+        shop.look()
+    assert str(caught.value) == "/proc does not show the processes of others (hidepid): run with become (-b)"
+
+
+@pytest.mark.parametrize(
+    ("parents", "below"),
+    [
+        ({11: 10, 12: 11, 13: 12, 20: 1}, {11, 12, 13}),
+        ({10: 1, 11: 10, 30: 10}, {11, 30}),
+        # Of two looks together a number may have been given twice, so that they go round in a keyring.
+        ({11: 10, 12: 11, 10: 12}, {10, 11, 12}),
+    ],
+)
+def test_what_descends_from_one_that_lasts(parents: Dict[int, int], below: Any) -> None:
+    assert look._below({10}, parents) == below

@@ -318,3 +318,12 @@ def test_a_check_that_would_keep_rights_is_not_run(
     answer = app_check.run(app(), f"touch {tmp_path}/ran", [])
     assert answer == {"ok": False, "text": "the rights of root cannot be given up for those of nobody here"}
     assert not (tmp_path / "ran").exists()
+
+
+def test_of_several_workers_the_one_that_has_no_one_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = run_as.Person(0, 0, [], {}, "/", "")
+    people = {1: root, os.getpid(): None}
+    monkeypatch.setattr(run_as, "_of_process", lambda _app, process: people[process.pid])
+    table = processes.table()
+    with pytest.raises(run_as.Refused, match=f"^pid {os.getpid()} has the rights of several users, or has ended: "):
+        run_as._of_processes(app(), [table[pid] for pid in people])

@@ -121,6 +121,7 @@ class TestShow:
         (call,) = systemctl.calls
         assert call.startswith("--system ")
         assert call.endswith("-- shop.service nope.service app.slice")
+        assert " show --property=" in call
         assert systemctl.environ["LC_ALL"] == "C"
 
     def test_where_it_takes_its_settings_from(self, systemctl: Systemctl) -> None:
@@ -151,6 +152,10 @@ class TestShow:
             "restart_delay": 1.5, "sources": sources,
         }  # fmt: skip
         assert units.evidence(unit, False, [])["on_demand"] is False
+
+    def test_one_of_which_nothing_is_said_has_empty_fields(self, systemctl: Systemctl) -> None:
+        systemctl.says("Id=shop.service\n")
+        assert units.show(["shop"]) == [Unit("shop.service", "", "", "", "", 0, 0)]
 
     def test_none(self, systemctl: Systemctl) -> None:
         assert units.show([]) == []
@@ -186,6 +191,18 @@ class TestShow:
         assert units.on_demand(shown) == {"lazy.service"}
         assert systemctl.calls[0].endswith("-- lazy.path lazy.socket off.socket")
         assert units.on_demand(shown[3:]) == set() and len(systemctl.calls) == 1
+        # One that runs is not waiting, though its socket is active.
+        systemctl.says("ActiveState=active\n")
+        assert units.on_demand([shown[0]._replace(active="active")]) == set()
+
+    def test_what_starts_a_unit_is_asked_of_the_same_manager_and_for_as_long(self, monkeypatch: Any) -> None:
+        asked: List[Any] = []
+        monkeypatch.setattr(units, "show", lambda names, **options: asked.append((names, options)) or [])
+        lazy = Unit("lazy.service", "loaded", "inactive", "dead", "", 0, 0, ("lazy.socket",))
+        assert units.on_demand([lazy, lazy._replace(triggered_by=())], scope="user", timeout=7) == set()
+        assert asked == [(["lazy.socket"], {"scope": "user", "timeout": 7})]
+        units.on_demand([lazy])
+        assert asked[1][1] == {"scope": "system", "timeout": units.QUERY_TIMEOUT}
 
     def test_not_booted(self, systemctl: Systemctl) -> None:
         systemctl.does(f"printf %s {json.dumps(NOT_BOOTED)} >&2; exit 1")
@@ -356,6 +373,23 @@ class TestRun:
         # Signals 32 and 33 are glibc's own, which no program can set: some shells leave them ignored.
         assert int(masks["SigIgn"], 16) & ~(0b11 << 31) == 0
         assert int(masks["SigBlk"], 16) == 0
+
+    def test_what_a_child_does_to_its_signals(self) -> None:
+        """Here and not in a child, where nobody sees which mutant of it runs."""
+        usual = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        before = {number: signal.getsignal(number) for number in usual}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        try:
+            units._default_signals()
+            after = {signal.getsignal(number) for number in usual}
+            still = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            for number, handler in before.items():
+                if handler is not None and signal.getsignal(number) != handler:
+                    signal.signal(number, handler)
+        assert after == {signal.SIG_DFL} and still == set()
 
     def test_no_descriptor_is_passed_on(self, tmp_path: pathlib.Path) -> None:
         lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)

@@ -72,6 +72,14 @@ def test_9_the_two_looks_of_a_proof_are_settle_apart(host: Host, monkeypatch: py
     assert answer["did"]["took"] >= 0.7
 
 
+def test_11_the_record_says_whose_it_is_and_a_copy_of_it_is_no_record(host: Host) -> None:
+    host.variables["host"] = "web1"
+    host.proven(OLD, NEW)
+    assert host.record()["member"] == "web1" and "joining" not in host.visit(vouched=False, check=True)
+    host.variables["host"] = "web2"
+    assert host.visit(vouched=False, check=True)["joining"]
+
+
 def test_8_the_next_visit_finds_nothing_to_do(host: Host) -> None:
     host.proven(OLD, NEW)
     host.visit()

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import files, limit, record, units, visit
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.visit import MAY_BE_DOWN
-from visited import ALIEN, NEW, NEXT, OLD, PREPARE, SECRET, Host, holds, order
+from visited import ALIEN, NEW, NEXT, OLD, PREPARE, SECRET, Host, holds, order, plain
 
 BACK = "the previous settings were restored, and the application runs with them"
 # From promote on nobody may sign with OLD alone, and a host that still did is not taken back to it.
@@ -515,9 +515,8 @@ def test_17_a_first_look_that_hangs_is_cut_off_before_anything_was_done(short: H
 def test_17_a_write_that_hangs_is_cut_off_and_nothing_was_changed(short: Host, monkeypatch: Any) -> None:
     hanging(monkeypatch, files.Place, "replace", lambda place, *_more, **_options: place.path == str(short.env))
     answer = short.visit(PREPARE)
-    assert answer["msg"].startswith(
-        "the change and its proof took longer than 1.35 s, and was cut off (in visit.replace). "
-    )
+    told = "the change and its proof took longer than 1.35 s, and was cut off (in visit.replace). "
+    assert plain(answer["msg"]).startswith(told)
     assert "the env file was not changed" in answer["msg"] and short.record()["state"] == "unproven"
     assert files.holder(record.lock_path(str(short.state), "shop")) is None
 

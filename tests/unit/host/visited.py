@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -150,6 +151,11 @@ class Host:
         """Let the host be proven with these keys by a visit of an earlier step."""
         self.goes(*keys)
         assert self.visit(order(*keys), counter=counter, step="prepare")["proven"]
+
+
+def plain(text: str) -> str:
+    """A message that names functions as the code does: while mutants are tested they have other names."""
+    return re.sub(r"x(?:_|ǁ[^ǁ]+ǁ)(\w+?)__mutmut_\w+", r"\1", text)
 
 
 def holds(answer: Dict[str, Any]) -> List[List[str]]:

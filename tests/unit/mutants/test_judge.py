@@ -127,6 +127,11 @@ def test_a_sample_takes_its_share_of_every_file_and_is_the_same_for_the_same_see
     assert sample(reversed(some), 0.25, "a") != sample(some, 0.25, "b")
     assert set(sample(reversed(some), 0.25, "a")) == set(chosen)
     assert set(sample(some, 1.0, "a")) == set(some)
+    # The first ones of it are of all files, for a run may get no further.
+    assert {mutant.file for mutant in sample(mutants(40) + mutants(40, HOST), 1.0, "a")[:20]} == {
+        f"{RULES}/soak.py",
+        f"{HOST}/soak.py",
+    }
     # mutmut's numbers move with every change of the function: they choose nothing.
     renamed = [mutant._replace(name=f"{mutant.name}0") for mutant in some]
     assert {mutant.content for mutant in sample(renamed, 0.25, "a")} == {mutant.content for mutant in chosen}
@@ -140,9 +145,12 @@ def test_over_many_seeds_every_mutant_has_its_turn() -> None:
 def test_the_page_tells_a_sample_from_the_whole() -> None:
     some = mutants(8)
     counted = rows(some, codes(some[:4], _1=0), ())
-    about = {"commit": "abc", "how": "SEED=x", "equivalent": 0, "tests": 2, "seconds": 30.0}
+    about = {"commit": "abc", "how": "SEED=x", "equivalent": 0, "tests": 2, "seconds": 30.0, "minutes": 20.0}
     sampled = page(counted, seed="x", **about)
-    assert "Tested were 4 of 8 mutants: a sample of each file, by the seed `x`." in sampled
+    assert (
+        "Tested were 4 of 8 mutants: a sample of each file, by the seed `x`, as far as it came in 20 minutes."
+        in sampled
+    )
     assert f"| **{RULES}** | 8 | 4 | 3 | 0 | 1 | 0 | 0 | 75.0 % |" in sampled
     assert "a sample" not in page(counted, seed=None, **about)
 

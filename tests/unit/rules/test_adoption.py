@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Looks
@@ -92,7 +94,8 @@ def test_an_idle_host_with_a_file_is_as_good():
 
 
 def test_1_a_fleet_of_no_hosts_is_an_error():
-    assert adoption.judge(Looks([], {}, survey())).findings
+    nobody = [Finding("the fleet has no hosts", "give the inventory with -i")]
+    assert adoption.judge(Looks([], {}, survey())) == adoption.Adoption(findings={"(nobody)": nobody})
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,13 @@ def test_1_a_fleet_of_no_hosts_is_an_error():
 def test_1_unknown_is_unsafe_at_adopt_too(entry, said):
     plan = judge(web_2=entry)
     assert texts(plan.findings) == [said]
+    assert all(finding.advice for finding in plan.findings["web-2"])
     assert (plan.accepts, plan.source) == ((), None)
+
+
+def test_1_why_a_host_was_not_looked_at_is_said_of_that_host():
+    plan = judge(look=survey(web_2="no ssh to it -> see its network"), web_2=None)
+    assert plan.findings == {"web-2": [Finding("no ssh to it", "see its network")]}
 
 
 @pytest.mark.parametrize("state", ["proven", "visiting", "unproven"])
@@ -127,6 +136,12 @@ def test_hosts_that_refuse_what_others_sign_are_named_one_by_one():
     assert file.seen == f"/etc/shop.env signs with {NEW} and does not accept {OLD}, with which web-1 signs"
     assert file.advice == f"let it accept {OLD} too, restart it, then run phased.keys.adopt again"
     assert (plan.accepts, plan.source) == ((), None)
+
+
+def test_a_refused_key_is_named_with_a_host_that_signs_with_it_and_not_with_the_first_one():
+    plan = judge(web_1=host(OLD, NEW), web_2=host(NEW, OLD))
+    assert list(plan.findings) == ["web-3"]
+    assert {text.partition(", with which ")[2] for text in texts(plan.findings, "web-3")} == {"web-2 signs"}
 
 
 @pytest.mark.parametrize(
@@ -309,6 +324,20 @@ def test_7_the_file_of_the_host_that_the_last_step_proved_tells_and_not_its_work
     assert (plan.findings, plan.accepts) == ({}, [NEW, OLD])
 
 
+def test_7_what_one_proven_host_of_the_last_step_signs_with_counts_more_than_what_most_do():
+    behind = [lost("prepared") for _host in range(3)]
+    others = {f"web_{number}": entry for number, entry in enumerate([lost("prepared", NEW, OLD), *behind], 2)}
+    plan = recover(web_1=lost("promoted"), **others)
+    assert (plan.findings, plan.accepts) == ({}, [NEW, OLD])
+    assert plan.counter == 3 + adoption.UNSEEN, "and it goes on after the last step that any host has seen"
+
+
+def test_7_a_record_of_an_earlier_release_tells_of_no_leaked_key():
+    kept = record(at("promoted"))
+    del kept["leaked"]
+    assert recover(web_1=lost("promoted", record=kept)).leaked == []
+
+
 def test_7_a_key_that_was_being_let_go_of_is_not_taught_again():
     keyring = taken_over(recover(web_1=lost("retire"), web_2=lost("promoted")))
     order = keyrings.order(keyring)
@@ -331,12 +360,17 @@ def test_5_a_keyring_that_was_recovered_is_not_rolled_at_once():
 
 def test_7_hosts_of_two_keyrings_are_not_made_one():
     other = lost("promoted", record={**record(at("promoted")), "keyring": "ring-2"})
-    assert texts(recover(web_1=lost("promoted"), web_2=other).findings) == ["was rolled with the keyring ring-2"]
+    found = recover(web_1=lost("promoted"), web_2=other, web_3=nothing()).findings
+    todo = "hosts of several fleets cannot be one: choose those of one keyring with app_keys_hosts"
+    assert {finding.advice for findings in found.values() for finding in findings} == {todo}
+    assert {member: texts(found, member) for member in found} == {
+        "web-1": ["was rolled with the keyring ring-1"], "web-2": ["was rolled with the keyring ring-2"],
+    }  # fmt: skip
 
 
 def test_7_without_any_record_there_is_nothing_to_recover():
     (finding,) = recover(web_1=lost("promoted", record=None)).findings["web-1"]
-    assert finding.advice == "run phased.keys.adopt without app_keys_recover"
+    assert finding == Finding("has no record of any keyring", "run phased.keys.adopt without app_keys_recover")
 
 
 def test_7_a_lost_keyring_is_not_replaced_unasked():
@@ -359,7 +393,9 @@ def test_2_a_worker_whose_keys_cannot_be_seen_keeps_its_host_from_being_adopted(
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])
 def test_a_running_host_whose_file_cannot_be_read_is_not_adopted(kind):
-    assert texts(judge(web_2=host(files=[env_file(problem=kind)])).findings) == [f"/etc/shop.env: the text for {kind}"]
+    todo = proof.PROBLEMS.get(kind, "fix it, and run again")
+    found = judge(web_2=host(files=[env_file(problem=kind)])).findings["web-2"]
+    assert found == [Finding(f"/etc/shop.env: the text for {kind}", todo)]
 
 
 @pytest.mark.parametrize("kind", ["empty", "not_a_list", "twice"])
@@ -370,7 +406,9 @@ def test_a_fresh_host_with_a_file_that_cannot_be_read_is_not_adopted(kind):
 
 
 def test_2_a_process_that_nobody_named_keeps_its_host_from_being_adopted():
-    assert "(celery worker) holds" in texts(judge(web_2=host(others=[outsider()])).findings)[0]
+    findings = judge(web_2=host(others=[outsider()])).findings
+    assert findings["web-2"] == [proof.outsider(outsider(), "a restart")]
+    assert "(celery worker) holds" in texts(findings)[0]
 
 
 def test_2_members_on_one_machine_do_not_accuse_each_other():
@@ -412,7 +450,8 @@ def test_2_a_failed_application_check_says_what_it_said():
     (finding,) = adoption.check_findings(
         ["web-1"], {"web-1": {"ok": False, "text": "SECRET_KEY_FALLBACKS is not read"}}
     )["web-1"]
-    assert finding.seen == "the application check failed: SECRET_KEY_FALLBACKS is not read"
+    todo = "correct the application's settings, or app_keys_app_check"
+    assert finding == Finding("the application check failed: SECRET_KEY_FALLBACKS is not read", todo)
 
 
 def test_2_without_an_application_check_its_ways_are_said():

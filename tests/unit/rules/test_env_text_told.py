@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Optional
 
 import pytest
@@ -177,3 +178,36 @@ def test_a_format_that_there_is_not() -> None:
 )  # fmt: skip
 def test_how_a_change_is_spelled(form: str, text: str, values: Dict[str, Any], expected: str) -> None:
     assert env_text.rewrite(text, form, values) == expected
+
+
+def test_what_would_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = env_text.read
+    # Each setting by itself is there, and all together they are not.
+    monkeypatch.setattr(env_text, "read", lambda text, form, names: real(text, form, names) if len(names) < 2 else {})
+    with pytest.raises(env_text.EnvTextError) as error:
+        env_text.rewrite("", "systemd", {"A": "x", "B": "y"})
+    assert (error.value.kind, str(error.value)) == ("unwritable", "A, B would not be read back as written")
+
+
+def test_a_pattern_is_compiled_with_the_flags_that_were_asked_for_and_with_none_otherwise() -> None:
+    assert env_text._Pattern("a.B").asked == ("a.B", 0)
+    assert env_text._Pattern("a.b").match("a\nb") is None
+    assert env_text._Pattern("a.b", re.DOTALL).match("a\nb")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export A=x B=1\n",
+        "export B=1 A=x\n",
+        "export C=1\nexport A=x B=1\n",
+        "B=1; A=x\n",
+        "true; A=x # c\n",
+    ],
+)
+def test_a_setting_that_shares_its_line_is_not_taken_out(text: str) -> None:
+    with pytest.raises(env_text.EnvTextError) as error:
+        env_text.rewrite(text, "shell", {"A": None})
+    line = text[: text.index("A=x")].count("\n") + 1
+    told = f"line {line}: A cannot be removed, it shares its line with more"
+    assert (error.value.kind, str(error.value)) == ("unwritable", told)

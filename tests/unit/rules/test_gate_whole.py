@@ -325,6 +325,7 @@ def test_of_two_keys_the_one_that_has_soaked_everywhere_goes() -> None:
         assert (states(verdict.keyring)[goes], states(verdict.keyring)[keeps]) == ("dropping", "retiring")
     both = ask(keyring, "retire", now=OVER + DAY)
     assert (states(both.keyring)[OLD], states(both.keyring)[NEW]) == ("dropping", "dropping")
+    assert both.text.endswith(f"; keys {NEW}, {OLD}")
     # What was rolled back goes by another name, and not together with what was not.
     next(key for key in keyring["keys"] if key["fingerprint"] == NEW)["marks"].append("rolled_back")
     assert (

@@ -68,6 +68,7 @@ def test_the_defaults_are_those_of_the_design(name, default):
         *[("new", raw, True) for raw in ("YES", "yes", "True", 1, "1")],
         *[("new", raw, False) for raw in ("no", "No", "false", False, 0, "0")],
         ("replace", "0123456789abcdef", ["0123456789abcdef"]),
+        *[(name, raw, "1234567890123456") for name in ("compromised", "confirm") for raw in ("1234567890123456", 1234567890123456)],
         ("settings", {"primary": "KEY"}, {"primary": "KEY"}),
     ],
 )  # fmt: skip
@@ -109,6 +110,15 @@ def test_a_value_is_read(name, raw, value):
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name, raw):
     with pytest.raises(VariableError, match=re.escape(variables.PREFIX + name)):
         read(**{name: raw})
+
+
+def test_one_of_several_words_is_taken_and_any_other_is_an_error_that_lists_them():
+    """Called here, for the variables' own are made when the module is read, before any mutant of it runs."""
+    one = variables._one_of("a", "b")
+    assert (one("a", "x"), one("b", "x")) == ("a", "b")
+    with pytest.raises(VariableError) as error:
+        one("c", "app_keys_x")
+    assert str(error.value) == "app_keys_x is 'c'; it is one of a, b"
 
 
 def test_batches_without_any_size_are_an_error_since_ansible_would_visit_all_hosts_at_once():

@@ -25,6 +25,7 @@ from builders import (
     outsider,
     record,
     seen,
+    trouble,
     unit,
     worker,
 )  # fmt: skip
@@ -206,6 +207,19 @@ def test_6_only_a_key_that_is_given_up_by_its_name_is_replaced(replace, given_up
 def test_6_every_unknown_key_has_to_be_given_up():
     other = "0123456789abcdef"
     assert other in plan("promote", seen(at("promote"), ALIEN, other), replace=[ALIEN]).refuse
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"files": [env_file(problem="absent", changed=None), env_file(ALIEN, path="/etc/b.env")]},
+        {"workers": [worker(1, problem="stale"), worker(2, ALIEN)]},
+        {"workers": [worker(1, problem="unreadable"), worker(2, ALIEN)]},
+    ],
+    ids=["no file", "a stale worker", "one that cannot be seen"],
+)
+def test_6_an_unknown_key_is_found_behind_what_has_no_key_to_tell(before):
+    assert f"holds the key {ALIEN}" in plan("promote", seen(at("promote"), **before)).refuse
 
 
 @pytest.mark.parametrize("name", ["retired", "promoted"])
@@ -393,6 +407,8 @@ def test_a_record_says_whose_the_workers_were():
     assert visit.remembered_uids(look, idle(keyring)) == [33]
     assert visit.remembered_uids(seen(keyring), idle(keyring)) == []
     assert visit.remembered_uids(seen(keyring, record=None), idle(keyring)) == []
+    # What looked at it did not say whose they are.
+    assert visit.remembered_uids(seen(keyring), {"workers": [{"pid": 7}]}) == []
 
 
 # --- rule 9: pools ------------------------------------------------------------
@@ -575,3 +591,20 @@ def test_a_record_counts_the_workers_that_there_were_and_not_those_that_had_last
     """Of a pool that is still filling not all are in both looks."""
     look = seen(at("promote"), workers=[worker(1), worker(2, parent=1), worker(3, parent=1)], lasting=2)
     assert visit.remembered(seen(at("promote")), look)["workers"] == 3
+
+
+# --- what somebody has brought back ---------------------------------------------
+
+
+def test_keys_that_have_ended_are_told_by_the_file_that_has_them_again():
+    keyring = at("retired")
+    files = [
+        env_file(NEW, OLD),
+        env_file(OLD, NEW, path="/etc/signs.env"),
+        env_file(NEW, path="/etc/right.env"),
+        env_file(ALIEN, path="/etc/alien.env"),
+        # What a file that cannot be used seems to hold is not told of.
+        {**env_file(OLD, path="/etc/broken.env"), "problem": trouble("twice")},
+    ]
+    found = visit.brought_back(keyrings.order(keyring), seen(keyring, files=files))
+    assert found == {PATH: [OLD], "/etc/signs.env": [OLD]}

@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways to a host that do not close, and that let a look pass and no key."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from faults import ALL, REFUSED, STEPS, fault
+from field import Field
+
+SUDOERS = "/etc/sudoers.d/zz-fault"
+
+
+@fault("ssh connection that hangs in the middle of a visit without closing", REFUSED, ALL, ["promote"])
+def hangs(field: Field) -> str:
+    host = field.web2
+    run = field.start("-e", "app_keys_timeout=5s")
+    field.visiting(host, run, written=True)
+    stopped = host.sessions()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        run.wait().refuses(
+            "web2", "UNREACHABLE", "the connection hangs: no answer within", "what it does now is unknown",
+            "the visit may still run there", "see that Ansible reaches web2, and run phased.keys.rollout again",
+        )  # fmt: skip
+        assert stopped and set(stopped) <= set(host.sessions()), "the connection was closed"
+        field.struck("sshd's processes for the connection were there before and after, stopped by SIGSTOP")
+        assert host.record()["state"] == "proven"
+    finally:
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    return "the visit ended by itself, and the run stopped there after app_keys_timeout and half a minute"
+
+
+@fault("sudo wants a terminal (requiretty)", REFUSED, STEPS, ["retire"])
+def requiretty(field: Field) -> str:
+    host = field.web2
+    host.path(SUDOERS).write_text("Defaults requiretty\n")
+    host.path(SUDOERS).chmod(0o440)
+    try:
+        assert "tty" in host.sh("setsid su ops -c 'sudo -n true' 2>&1 < /dev/null || true")
+        status = field.run(playbook="status").ended(0)
+        assert "must have a tty" not in status.text
+        run = field.run().refuses("web2", "must have a tty to run sudo")
+        field.struck("sudo said `you must have a tty to run sudo`, by hand and in the visit")
+        assert host.record()["counter"] < field.keyring()["step"]["counter"] and run.code
+    finally:
+        host.path(SUDOERS).unlink()
+    return "the look went the ordinary way, the key did not"
