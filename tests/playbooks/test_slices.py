@@ -114,7 +114,9 @@ def test_a_playbook_of_ones_own_does_not_step_around_it(after: After) -> None:
     fleet = after("prepare")
     fleet.vars["app_keys_min_members"] = 3
     before = fleet.unchanged()
-    asked = [("gate", {"do": do, "step": "promote", "final": final}) for do in ("open", "close") for final in (False, True)]
+    asked = [
+        ("gate", {"do": do, "step": "promote", "final": final}) for do in ("open", "close") for final in (False, True)
+    ]
     asked.append(("keyring", {"state": "adopted"}))
     tasks = [
         {f"phased.keys.{module}": {**arguments, "nonce": "0123456789abcdef"}, "ignore_errors": True}

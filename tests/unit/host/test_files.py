@@ -12,7 +12,7 @@ import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host import files
+from ansible_collections.phased.keys.plugins.module_utils._host import files, paths
 from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
@@ -92,7 +92,7 @@ class TestRead:
         path.parent.chmod(0o777)
         assert files.read_text(str(path)) == OLD
         for how in ({"safe": True}, {"own": True}):
-            with pytest.raises(ValueError, match="everybody may write the folder"):
+            with pytest.raises(paths.Unsafe, match="everybody may write the folder"):
                 files.read_text(str(path), **how)
 
     def test_not_for_reading(self, path: pathlib.Path) -> None:

@@ -143,7 +143,7 @@ def test_all_that_a_look_says_and_whom_it_asks(shop: Any, monkeypatch: pytest.Mo
         resting = {"lazy": ("inactive", "dead", (socket,)), socket: ("active", "listening", ())}
         shown = [(name, *resting.get(name, ("active", "running", ()))) for name in names]
         return [
-            units.Unit(units.full_name(name), "loaded", active, sub, "", 3, 0, triggers)
+            units.Unit(units.full_name(name), "loaded", active, sub, "", 3, triggers)
             for name, active, sub, triggers in shown
         ]
 

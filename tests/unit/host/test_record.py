@@ -84,7 +84,8 @@ def change(folder: Path, **fields: Any) -> None:
 
 DAMAGED: Dict[str, Any] = {
     "keyring": (..., None, 1, ["x"]), "nonce": (..., None, 1), "state": (..., None, 2), "step": (..., None, {}),
-    "counter": (..., None, "7", 7.5, True, 2**63, -(2**63), 10**400), "at": (..., None, "x", True, float("nan"), float("inf")), "schema": (..., "1", None, 0, -1, True, 1.0, []),
+    "counter": (..., None, "7", 7.5, True, 2**63, -(2**63), 10**400), "at": (..., None, "x", True, float("nan"), float("inf")),
+    "schema": (..., "1", None, 0, -1, True, 1.0, []),
     "member": (1, ["web1"]), "signs": (1, []), "workers": ("3", 2.5, True), "stopped": ([], {"bb": "x"}, {"bb": None}, 1),
     "files": ([], {"x": 1}, "x"), "linked": ([], {"x": "y"}), "leaked": ("cc", [1], {"a": "b"}),
     "pools": ("2", 2, {"a": 1}, [None], ["2"], [1.5], [True]), "uids": ("33", 33, {"a": 1}, [None], ["x"], [1.5], [True]),

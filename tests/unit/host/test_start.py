@@ -28,8 +28,8 @@ def hidden(answer, secrets):
 """
 TEXTS = {
     start.PACKAGE: None,
-    f"{start.PACKAGE}.host": None,
-    f"{start.PACKAGE}.host.answers": ANSWERS,
+    f"{start.PACKAGE}.rules": None,
+    f"{start.PACKAGE}.answers": ANSWERS,
     f"{start.PACKAGE}.broken": "\nraise ValueError('here')\n",
 }
 
@@ -51,17 +51,17 @@ def undone() -> Iterator[None]:
 
 
 def test_what_came_along_is_imported_and_nothing_else() -> None:
-    finder = start.Carried(TEXTS)
+    finder = start.Sent(TEXTS)
     sys.meta_path.insert(0, finder)
-    assert importlib.import_module(f"{start.PACKAGE}.host.answers").answer(1, 2, 3) == [1, 2, 3]
-    package, module = finder.find_spec(f"{start.PACKAGE}.host"), finder.find_spec(f"{start.PACKAGE}.host.answers")
+    assert importlib.import_module(f"{start.PACKAGE}.answers").answer(1, 2, 3) == [1, 2, 3]
+    package, module = finder.find_spec(f"{start.PACKAGE}.rules"), finder.find_spec(f"{start.PACKAGE}.answers")
     assert package is not None and package.submodule_search_locations == [] and package.loader is finder
     assert module is not None and module.submodule_search_locations is None
-    assert finder.find_spec("json") is None and finder.find_spec(f"{start.PACKAGE}.host.none") is None
+    assert finder.find_spec("json") is None and finder.find_spec(f"{start.PACKAGE}.rules.none") is None
 
 
 def test_an_error_in_it_is_told_with_the_name_of_its_module() -> None:
-    sys.meta_path.insert(0, start.Carried(TEXTS))
+    sys.meta_path.insert(0, start.Sent(TEXTS))
     with pytest.raises(ValueError, match="here") as caught:
         importlib.import_module(f"{start.PACKAGE}.broken")
     last = traceback.extract_tb(caught.value.__traceback__)[-1]
@@ -107,7 +107,7 @@ def test_a_call_is_answered_on_stdout_and_handing_it_over_has_an_end(log: List[A
     assert capsys.readouterr().out == ANSWER
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
     assert start.LAST - 1 <= signal.alarm(0) <= start.LAST
-    assert isinstance(sys.meta_path[0], start.Carried), "nothing that is installed comes before it"
+    assert isinstance(sys.meta_path[0], start.Sent), "nothing that is installed comes before it"
     assert log == []
 
 

@@ -155,7 +155,7 @@ class TestShow:
 
     def test_one_of_which_nothing_is_said_has_empty_fields(self, systemctl: Systemctl) -> None:
         systemctl.says("Id=shop.service\n")
-        assert units.show(["shop"]) == [Unit("shop.service", "", "", "", "", 0, 0)]
+        assert units.show(["shop"]) == [Unit("shop.service", "", "", "", "", 0)]
 
     def test_none(self, systemctl: Systemctl) -> None:
         assert units.show([]) == []
@@ -198,7 +198,7 @@ class TestShow:
     def test_what_starts_a_unit_is_asked_of_the_same_manager_and_for_as_long(self, monkeypatch: Any) -> None:
         asked: List[Any] = []
         monkeypatch.setattr(units, "show", lambda names, **options: asked.append((names, options)) or [])
-        lazy = Unit("lazy.service", "loaded", "inactive", "dead", "", 0, 0, ("lazy.socket",))
+        lazy = Unit("lazy.service", "loaded", "inactive", "dead", "", 0, ("lazy.socket",))
         assert units.on_demand([lazy, lazy._replace(triggered_by=())], scope="user", timeout=7) == set()
         assert asked == [(["lazy.socket"], {"scope": "user", "timeout": 7})]
         units.on_demand([lazy])

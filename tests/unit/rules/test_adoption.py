@@ -407,7 +407,7 @@ def test_a_fresh_host_with_a_file_that_cannot_be_read_is_not_adopted(kind):
 
 def test_2_a_process_that_nobody_named_keeps_its_host_from_being_adopted():
     findings = judge(web_2=host(others=[outsider()])).findings
-    assert findings["web-2"] == [proof.outsider(outsider(), "a restart")]
+    assert findings["web-2"] == proof.outsiders(host(), [outsider()], "a restart")
     assert "(celery worker) holds" in texts(findings)[0]
 
 

@@ -8,7 +8,7 @@ import re
 from typing import Any, Dict, Optional
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_formats, env_text
 
 UNCLOSED = "what is opened here is not closed, or not for every reader"
 DIFFERS = "A is read differently by the readers of this format: put it in single quotes, without backslashes"
@@ -190,9 +190,9 @@ def test_what_would_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_pattern_is_compiled_with_the_flags_that_were_asked_for_and_with_none_otherwise() -> None:
-    assert env_text._Pattern("a.B").asked == ("a.B", 0)
-    assert env_text._Pattern("a.b").match("a\nb") is None
-    assert env_text._Pattern("a.b", re.DOTALL).match("a\nb")
+    assert env_formats.Pattern("a.B").asked == ("a.B", 0)
+    assert env_formats.Pattern("a.b").match("a\nb") is None
+    assert env_formats.Pattern("a.b", re.DOTALL).match("a\nb")
 
 
 @pytest.mark.parametrize(

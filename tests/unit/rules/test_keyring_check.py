@@ -167,9 +167,3 @@ def test_a_dropping_key_still_has_its_secret_since_its_retire_may_not_close():
     keyring = changed(at("retire"), "keys.0.secret", None)
     with pytest.raises(KeyringError, match="is dropping and has no secret"):
         keyrings.check(keyring)
-
-
-def test_what_may_be_null_is_null_or_of_its_kind():
-    """Called here, for the fields' own are made when the module is read, before any mutant of it runs."""
-    one = keyrings._or_null(lambda value: value == 1)
-    assert (one(None), one(1), one(2)) == (True, True, False)

@@ -19,18 +19,18 @@ STARTED, WRITTEN = f"started {stamp(T0 - DAY)},", f"the env file was written {st
 @pytest.mark.parametrize(
     ("changes", "finding"),
     [
-        ({"record": None}, Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy: it needs a visit")),
+        ({"record": None}, Finding("has no record of a visit", "run phased.keys.rollout, or the role in a deploy, which visits it")),
         (
             {"record": None, "record_of": "web-9"},
             Finding(
                 "has no record of a visit, for the one there is web-9's: an image brought it",
-                "run phased.keys.rollout, or the role in a deploy: it needs a visit",
+                "run phased.keys.rollout, or the role in a deploy, which visits it",
             ),
         ),
-        ({"record": record(at("prepare"))}, Finding("was last visited at step 2 (prepare)", "run phased.keys.rollout: it needs a visit")),
+        ({"record": record(at("prepare"))}, Finding("was last visited at step 2 (prepare)", "run phased.keys.rollout, which visits it")),
         (
             {"record": record(RING, state="unproven")},
-            Finding(f"its last visit, at {stamp(T0)}, did not end in a proof", "run phased.keys.rollout: it visits the host again"),
+            Finding(f"its last visit, at {stamp(T0)}, did not end in a proof", "run phased.keys.rollout, which visits it again"),
         ),
         (
             {"record": record(RING, keyring="ring-2")},
@@ -61,7 +61,7 @@ def test_of_its_record(changes, finding):
         (env_file(problem="twice"), [Finding(f"{PATH}: the text for twice", "fix the file, and run again")]),
         (
             env_file(OLD, NEW),
-            [Finding(f"{PATH} signs with {OLD} and not with {NEW}", "run phased.keys.rollout: the host needs a visit")],
+            [Finding(f"{PATH} signs with {OLD} and not with {NEW}", "run phased.keys.rollout, which visits the host")],
         ),
         (
             env_file(ALIEN, OLD),
@@ -214,9 +214,12 @@ def test_what_does_not_run_is_on_demand_where_all_of_it_is(units, told):
     ],
 )
 def test_of_a_process_that_nobody_named(changes, said):
-    assert proof.outsider({**outsider(), **changes}, "a restart") == Finding(
+    look = seen(RING)
+    (found,) = proof.outsiders(look, [{**outsider(), **changes}], "a restart")
+    assert found == Finding(
         f"pid 900, started {stamp(T0)}, {said} is not among app_keys_processes",
-        "name it in app_keys_processes and app_keys_service if it is part of the application, or end it; a restart does not reach it",
+        proof.OUTSIDE.format(restart="a restart", them="it"),
+        look["machine"],
     )
 
 
@@ -259,7 +262,7 @@ def test_all_that_is_wrong_is_said_in_one_order():
         *proof.worker_findings(ASKED, look, "restart shop.service"),
         *proof.process_findings(look),
         *proof.source_findings(look),
-        proof.outsider(outsider(), "restart shop.service"),
+        *proof.outsiders(look, [outsider()], "restart shop.service"),
     ]
     assert len(found) == 6
     # Of a host that has to be visited first nothing else is said; one that nothing restarts is restarted somehow.

@@ -114,7 +114,7 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name, r
 
 def test_one_of_several_words_is_taken_and_any_other_is_an_error_that_lists_them():
     """Called here, for the variables' own are made when the module is read, before any mutant of it runs."""
-    one = variables._one_of("a", "b")
+    one = variables._one_of(("a", "b"))
     assert (one("a", "x"), one("b", "x")) == ("a", "b")
     with pytest.raises(VariableError) as error:
         one("c", "app_keys_x")
