@@ -64,7 +64,7 @@ def assert_one_rollout_was_done(host: Any) -> None:
     """The key of before is gone for good, and every process of the host has the new one alone."""
     book = keyring()
     assert states() == [("k1", "retired"), ("k2", "primary")]
-    assert keyring["keys"][0]["secret"] is None
-    assert keyring["step"]["name"] == "retire" and keyring["step"]["closed"]
-    assert signs_with(host) == {keyring["keys"][1]["fingerprint"]}
+    assert book["keys"][0]["secret"] is None
+    assert book["step"]["name"] == "retire" and book["step"]["closed"]
+    assert signs_with(host) == {book["keys"][1]["fingerprint"]}
     assert fallbacks(host) == {""}

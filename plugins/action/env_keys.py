@@ -18,8 +18,7 @@ from ..module_utils._host.rules import visit as rules
 from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
-from ..module_utils._rules.keyring import Keyring
-from ..module_utils._shapes import DatedEvidence, Record
+from ..module_utils._shapes import DatedEvidence, Keyring, Record
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile

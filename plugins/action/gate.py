@@ -19,7 +19,7 @@ from ..module_utils._rules import emergency, gate, membership, next_step, slices
 from ..module_utils._rules import evidence as proofs
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.gate import PhaseRequest, Verdict
-from ..module_utils._rules.keyring import Keyring
+from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._host_call import boot_time

@@ -17,8 +17,7 @@ from ..module_utils._host.rules.fingerprint import fingerprint
 from ..module_utils._rules import adoption, next_step, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.adoption import Adoption
-from ..module_utils._rules.keyring import Keyring
-from ..module_utils._shapes import Soak
+from ..module_utils._shapes import Keyring, Soak
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._host_call import GRACE, AskingAction

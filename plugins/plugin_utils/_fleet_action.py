@@ -16,8 +16,8 @@ from ansible.plugins.action import ActionBase
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import slices
 from ..module_utils._rules.gate import NOTHING_CHANGED
-from ..module_utils._rules.keyring import Keyring
 from ..module_utils._rules.survey import Conditions, Looks, Survey
+from ..module_utils._shapes import Keyring
 from . import _host_action, _inventory
 from . import _run_folder as run_folder
 from . import _stores as stores

@@ -32,7 +32,7 @@ from ..module_utils._host import files
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
-from ..module_utils._rules.keyring import Keyring
+from ..module_utils._shapes import Keyring
 from . import _forks as forks
 from . import _keyring_damage as keyring_damage
 from ._keyring_damage import Damage

@@ -8,7 +8,7 @@ import abc
 from typing import Any, Container, Optional, Tuple
 
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules.keyring import Keyring
+from ..module_utils._shapes import Keyring
 
 
 class KeyringFileError(PhasedKeysError):

@@ -16,8 +16,8 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import evidence
 from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Keyring
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
+from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
 
 from . import invariants, visits
 from .looks import evidence, look

@@ -16,7 +16,7 @@ from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprin
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order, Token
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import Keyring
+from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
 
 T0 = 1_700_000_000.0
 TICK = 1000.0

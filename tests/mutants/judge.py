@@ -10,7 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 # Least per cent caught, of those that are not equivalent.
-BOUNDS = {"plugins/module_utils/_rules": 95.0, "plugins/module_utils/_host/rules": 95.0, "plugins/module_utils/_host": 90.0}
+BOUNDS = {
+    "plugins/module_utils/_rules": 95.0,
+    "plugins/module_utils/_host/rules": 95.0,
+    "plugins/module_utils/_host": 90.0,
+}
 # Most per cent of all mutants that may be called equivalent.
 MOST_EQUIVALENT = 3.0
 

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
 
 from . import processes, units
 from .age import Ages
 from .processes import Process
 from .rules.process_sources import Found
+
+if TYPE_CHECKING:
+    from .._shapes import EnvFile
 
 Table = Mapping[int, Process]
 
@@ -41,9 +44,7 @@ class Processes:
 class Keys:
     """See `rules.proofs.Sight`; `stamps` are the record's, and `env_files` what the files say."""
 
-    def __init__(
-        self, table: Table, named: Table, stamps: Mapping[str, Any], env_files: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, table: Table, named: Table, stamps: Mapping[str, Any], env_files: Sequence[EnvFile]) -> None:
         self._table, self._named, self._stamps, self._env_files = table, named, stamps, env_files
         self._ages: Optional[Ages] = None
 

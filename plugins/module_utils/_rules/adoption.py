@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 from .._host.rules import proof
 from .._host.rules.durations import stamp
 from .._host.rules.proof import PROBLEMS, Finding, is_claimed, outsiders, place, process_findings, source_findings
-from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Worker
+from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Keyring, Worker
 from . import folders
 from . import keyring as keyrings
 from .survey import Looks
@@ -100,7 +100,7 @@ def judge(looks: Looks, recover: bool = False) -> Adoption:
     )
 
 
-def recovering(keyring: keyrings.Keyring) -> bool:
+def recovering(keyring: Keyring) -> bool:
     """Whether this keyring is one that a recovery began and did not finish: the same command goes on with it, and makes no other."""
     return (
         keyring["step"]["name"] == "adopt"

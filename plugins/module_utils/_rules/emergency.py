@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from .._host.rules.durations import stamp
 from .._host.rules.frameworks import PROFILES
+from .._shapes import Keyring
 from . import keyring as keyrings
 from . import soak
-from .keyring import Keyring
 
 
 def cost(keyring: Keyring, leaked: str, goal: str = "rollout") -> str:

@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import in_words
-from .._shapes import Evidence, Soak
+from .._shapes import Evidence, Keyring, Soak
 from . import evidence as proofs
 from . import keyring as keyrings
 from . import membership, next_step, soak, steady, steps, wording
-from .keyring import Keyring
 from .next_step import Decision
 from .survey import Survey
 

@@ -13,8 +13,8 @@ from typing import Collection, List, Mapping, NamedTuple, Optional, Sequence, ca
 
 from .._host.rules.durations import epoch, stamp
 from .._host.rules.proof import outdated
-from .._shapes import KeyringCore, Record, Waiver
-from .keyring import Keyring, KeyringError, note
+from .._shapes import Keyring, KeyringCore, Record, Waiver
+from .keyring import KeyringError, note
 
 WAIVED = "waived: asserted to serve no traffic"
 LAST = (

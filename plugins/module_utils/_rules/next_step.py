@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from .._host.rules.durations import epoch, in_words, stamp
-from .._shapes import Key, StepName
+from .._shapes import Key, Keyring, StepName
 from . import keyring as keyrings
 from . import soak
-from .keyring import Keyring
 
 # The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
 # before every host had its record is finished before anything else.

@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Set, Tuple
 
 from .._host.rules.proof import Finding, is_claimed, outsiders
-from .._shapes import Evidence, Outsider
+from .._shapes import Evidence, Keyring, Outsider
 from . import keyring as keyrings
-from .keyring import Keyring
 
 
 class Apart(NamedTuple):

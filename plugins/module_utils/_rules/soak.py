@@ -13,9 +13,9 @@ from typing import List, Optional, Tuple, Union
 
 from .._host.rules.durations import epoch, in_words, seconds
 from .._host.rules.history import clock, stopped
-from .._shapes import Evidence, Key, Soak
+from .._shapes import Evidence, Key, Keyring, Soak
 from . import keyring as keyrings
-from .keyring import Keyring, KeyringError
+from .keyring import KeyringError
 
 
 def length(value: Union[str, int, float, None], framework: str, framework_soak: Optional[str]) -> Soak:

@@ -14,10 +14,10 @@ from typing import List, NamedTuple, Optional, Sequence, cast
 from .._host.rules import frameworks
 from .._host.rules.durations import stamp
 from .._host.rules.fingerprint import fingerprint
-from .._shapes import Details, Form, Key, Soak, State, StepName, Verified
+from .._shapes import Details, Form, Key, Keyring, Soak, State, StepName, Verified
 from . import keyring as keyrings
 from . import membership, next_step
-from .keyring import Keyring, KeyringError, note
+from .keyring import KeyringError, note
 
 
 def open_step(

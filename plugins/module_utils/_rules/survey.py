@@ -15,10 +15,9 @@ from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequen
 from .._host.rules.durations import in_words
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, judge
-from .._shapes import DatedEvidence
+from .._shapes import DatedEvidence, Keyring
 from . import folders, membership, outsiders
 from . import keyring as keyrings
-from .keyring import Keyring
 
 
 class Conditions(NamedTuple):
