@@ -54,6 +54,8 @@ class ActionModule(FleetAction):
             raise FleetError(f"do is {do!r}; it is one of fleet, open, batch, close and status")
         if do != "status" and (do, self.goal) != ("fleet", "status"):
             self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
+        if do != "fleet":
+            self.run_has(needs_look=False)
         try:
             answer: Dict[str, Any] = operation()
         except Refused as refused:
@@ -221,7 +223,7 @@ class ActionModule(FleetAction):
 
     def told_to_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""
-        self.run_has(known=keyrings.order(keyring).known)
+        self.run_has(known=keyrings.order(keyring).known, needs_look=True)
         return {**ANSWER, "needs_look": True}
 
     def run_has(self, **more: Any) -> None:

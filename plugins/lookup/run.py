@@ -20,7 +20,8 @@ options:
   _terms:
     description:
       - V(members) are the members of the fleet; V(visits) those that the gate has said are to be visited, in their order; V(serial) the batches;
-        V(nonce) the run's nonce; V(looks) the members that the task's host is to look at before its batch begins.
+        V(nonce) the run's nonce; V(to_look_at) the members if the gate asked for a look at them, else nobody; V(looks) the members that the
+        task's host is to look at before its batch begins.
       - V(open), V(status) and V(close) are the hosts for a play that asks the gate so. They are all members, and for V(close) nobody where
         the gate said that nobody is to be visited.
     type: list
@@ -55,7 +56,7 @@ from ..plugin_utils import _run_folder as run_folder
 
 # By term; where no run is under way, or the task that begins one was stepped over.
 WITHOUT_A_RUN: Dict[str, List[Any]] = {
-    **dict.fromkeys(("members", "visits", "open", "status", "close"), ["localhost"]), "serial": [1], "nonce": [""], "looks": []
+    **dict.fromkeys(("members", "visits", "open", "status", "close", "to_look_at"), ["localhost"]), "serial": [1], "nonce": [""], "looks": []
 }  # fmt: skip
 
 
@@ -68,6 +69,7 @@ def answers(run: Mapping[str, Any], host: str) -> Dict[str, List[Any]]:
         "status": members,
         "close": members if run["visits"] else [],
         "visits": run["visits"],
+        "to_look_at": members if run.get("needs_look") else [],
         "serial": run["serial"],
         "nonce": [run["nonce"]],
         "looks": run.get("looks", {}).get(host, []),
@@ -84,5 +86,5 @@ class LookupModule(LookupBase):
         if unknown:
             raise AnsibleError(f"{', '.join(unknown)}: the run has {', '.join(WITHOUT_A_RUN)}")
         run = run_folder.current()
-        found = answers(run, str((variables or {}).get("inventory_hostname"))) if run else WITHOUT_A_RUN
+        found = answers(run, str((variables or {}).get("inventory_hostname"))) if "members" in run else WITHOUT_A_RUN
         return [one for term in terms for one in found[term]]

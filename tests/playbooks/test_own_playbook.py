@@ -25,7 +25,7 @@ def own(fleet: Fleet) -> str:
 
 def test_the_example_of_the_gates_page_prepares_a_fleet(after: After) -> None:
     fleet = after("adopt")
-    fleet.run(own(fleet)).ended(0).says("prepare is open: 2 of 2 hosts", "promote is next")
+    fleet.run(own(fleet)).ended(0).says("prepare is open: 2 of 2 hosts").says("promote is next")
     assert all(host.has(fleet.old, [fleet.key("staged")]) for host in fleet.hosts)
 
 
