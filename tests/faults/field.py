@@ -34,7 +34,7 @@ LOOK = "Look at every worker"
 GATE = "Bring what was seen to the gate"
 VISIT = "Bring the host to the keys that it should have"
 BATCH = "See that nothing was lost before this batch"
-CLOSE = "Ask the gate (close)"
+CLOSE = "Ask the gate: close"
 # What an operator has besides: the role, and nothing of a rollout.
 DEPLOY = "- hosts: shop\n  gather_facts: false\n  roles:\n    - phased.keys.app_keys\n"
 
