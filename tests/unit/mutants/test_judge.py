@@ -8,7 +8,7 @@ import pytest
 from judge import BOUNDS, Equivalent, Mutant, complaints, equivalents, row, rows, sample, survivors
 from mutants_page import page, told
 
-RULES, HOST = BOUNDS
+RULES, _RULES_OF_A_HOST, HOST = BOUNDS
 
 
 def mutants(count: int, folder: str = RULES) -> list[Mutant]:
