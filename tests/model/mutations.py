@@ -40,7 +40,7 @@ NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
     "soak.py",
     "history.py",
     "adoption.py",
-    "members.py",
+    "membership.py",
 )
 
 MUTATIONS = [
@@ -72,8 +72,8 @@ MUTATIONS = [
     _m("workers that come and go are enough", "restarts",
        (PROOF, 'if not evidence["workers"] or evidence["settled"]:', "if True:")),
     _m("a batch begins whatever was lost", "restarts",
-       (EVIDENCE, "found = list(lost.get(member, ())) or survey.unknown", "found = survey.unknown"),
-       (EVIDENCE, 'found = judge(survey.keyring, asked, {**seen, "others": []}, set())', "found = []")),
+       (EVIDENCE, "found = list(dropped_out.get(member, ())) or survey.unknown", "found = survey.unknown"),
+       (EVIDENCE, 'found = judge(survey.keyring, asked, outsiders.without(seen), set())', "found = []")),
     _m("a batch begins beside a host that is not safe beside it", "harm",
        (EVIDENCE, "[] if mending or member in batch else inadmissible(asked, seen)", "[]"),
        (EVIDENCE, "return not (member in evidence and inadmissible(asked, evidence[member])), member != first",

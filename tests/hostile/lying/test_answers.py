@@ -64,15 +64,15 @@ class World:
     """A fleet at one moment, of which one member lies."""
 
     def __init__(self, name: str) -> None:
-        self.keyring_path = builders.at(name)
+        self.keyring = builders.at(name)
         self.survey = builders.survey()._replace(clock=NOW)
-        self.honest = builders.fleet_of(self.keyring_path)
+        self.honest = builders.fleet_of(self.keyring)
         self.baseline = self.verdicts(None)
 
     def verdicts(self, seen: Optional[Dict[str, Any]]) -> Dict[str, Any]:
         """What is decided and said of the honest members while the liar says this (None: nothing that can be used)."""
         evidence = {**self.honest, LIAR: seen} if seen else {m: e for m, e in self.honest.items() if m != LIAR}
-        keyring, fleet, survey = self.keyring_path, builders.FLEET, self.survey
+        keyring, fleet, survey = self.keyring, builders.FLEET, self.survey
         count = builders.surveyed(keyring, fleet, evidence, survey).count
         wordings: List[str] = [wording.status(builders.counting(keyring, count, evidence, NOW), 86400.0)]
         said: Dict[str, Any] = {"proven": sorted(set(count.proven) - {LIAR}), "findings": _others(count.findings)}
