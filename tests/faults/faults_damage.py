@@ -41,7 +41,7 @@ def damaged_record(field: Field) -> str:
 
 @fault("keyring is cut off, all zeroes, or in a merge conflict", REFUSED, ALL, ["prepare"])
 def damaged_keyring(field: Field) -> str:
-    whole = field.keyring.read_bytes()
+    whole = field.keyring_path.read_bytes()
     lines = whole.splitlines(keepends=True)
     merged = [lines[0], b"<<<<<<< ours\n", *lines[1:3], b"=======\n", *lines[3:5], b">>>>>>> theirs\n", *lines[5:]]
     before = [(host.keys(), host.pids(), host.record()) for host in field.members]
@@ -51,13 +51,13 @@ def damaged_keyring(field: Field) -> str:
             (b"\0" * len(whole), "holds nothing but zero bytes"),
             (b"".join(merged), "holds the markers of a merge conflict, in line 2 first"),
         ):
-            field.keyring.write_bytes(damage)
-            run = field.run().ended(-1).says(str(field.keyring), said)
+            field.keyring_path.write_bytes(damage)
+            run = field.run().ended(-1).says(str(field.keyring_path), said)
             run.says("No step opens and no host is visited without the keyring")
-            assert field.keyring.read_bytes() == damage, "the keyring was written"
+            assert field.keyring_path.read_bytes() == damage, "the keyring was written"
             field.struck("the keyring was the same damaged file before and after")
     finally:
-        field.keyring.write_bytes(whole)
+        field.keyring_path.write_bytes(whole)
     assert [(host.keys(), host.pids(), host.record()) for host in field.members] == before
     return "each was said to be what it is, and no host was visited"
 
@@ -110,7 +110,7 @@ def dangling_link(field: Field) -> str:
 
 @fault("disk of the keyring is full at the closing count", REFUSED, ALL, ["retire"])
 def keyring_disk_full(field: Field) -> str:
-    folder = field.keyring.parent
+    folder = field.keyring_path.parent
     below = [
         "unshare",
         "--mount",
@@ -120,16 +120,16 @@ def keyring_disk_full(field: Field) -> str:
         "-euc",
         SMALL_DISK,
         str(folder),
-        str(field.keyring),
+        str(field.keyring_path),
     ]
     run = field.start(stops=[f"{CLOSE}#1"], below=below)
     run.reached()
     inside = Path(f"/proc/{run.process.pid}/root{folder}")
     filled = fill(inside / "filler")
     # The next run finds what is there now: the disk ends with the run.
-    shutil.copy(inside / field.keyring.name, field.keyring)
+    shutil.copy(inside / field.keyring_path.name, field.keyring_path)
     run.go()
-    run.wait().ended(-1).says(str(field.keyring), "No space left on device", "free some space", "run again")
+    run.wait().ended(-1).says(str(field.keyring_path), "No space left on device", "free some space", "run again")
     field.struck(filled)
     step = field.keyring()["step"]
     assert not step["closed"] and all(host.record()["counter"] == step["counter"] for host in field.members)

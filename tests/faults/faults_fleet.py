@@ -95,7 +95,7 @@ def joins_as_another(field: Field) -> str:
 def two_rollbacks(field: Field) -> str:
     copy = field.folder / "copy" / "shop.yml"
     copy.parent.mkdir(exist_ok=True)
-    shutil.copy(field.keyring, copy)
+    shutil.copy(field.keyring_path, copy)
     field.web1.lock_out()
     try:
         given = ((), ("-e", f"app_keys_keyring={copy}"))
@@ -116,5 +116,5 @@ def two_rollbacks(field: Field) -> str:
     finally:
         field.web1.let_in()
     if loser is runs[0]:
-        shutil.copy(copy, field.keyring)
+        shutil.copy(copy, field.keyring_path)
     return "one of the two went on without web1, and the other was told so"

@@ -16,7 +16,7 @@ from host_seen import STATE
 
 @fault("controller killed with -9 in adopt, and in a recovery", FINISHED, ["prepare"])
 def killed_in_adopt(field: Field) -> str:
-    keyring = field.folder / "another" / "another.yml"
+    path = field.folder / "another" / "another.yml"
     before = [(host.keys(), host.pids()) for host in field.members]
     keyrings = []
     try:
@@ -24,17 +24,17 @@ def killed_in_adopt(field: Field) -> str:
             run = field.start(*arguments, playbook="adopt", stops=[f"{VISIT}#2"])
             run.reached()
             run.kill()
-            assert field.keyring(keyring)["step"]["closed"] is None
+            assert field.keyring(path)["step"]["closed"] is None
             field.struck(f"{KILLED} with one host visited and two not")
             field.run(*arguments, playbook="adopt").ended(0)
-            keyring = field.keyring(keyring)
+            keyring = field.keyring(path)
             assert keyring["step"]["closed"] and len(keyring["members"]) == len(field.members)
             keyrings.append(keyring["id"])
             # Lost, for the recovery.
-            keyring.unlink()
+            path.unlink()
         assert keyrings[0] == keyrings[1] and [(host.keys(), host.pids()) for host in field.members] == before
     finally:
-        shutil.rmtree(keyring.parent, ignore_errors=True)
+        shutil.rmtree(path.parent, ignore_errors=True)
         for host in field.members:
             host.sh(f"rm -f {STATE}/another.*")
     return "the same command finished each"

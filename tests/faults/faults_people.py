@@ -18,10 +18,10 @@ NOTHING = "changes nothing"
 
 def untouched(field: Field, *arguments: str) -> str:
     """Run with these arguments; see that neither the keyring nor any host was changed, and return what was said."""
-    keyring = field.keyring.read_bytes()
+    keyring = field.keyring_path.read_bytes()
     before = [(host.keys(), host.pids(), host.record()) for host in field.members]
     run = field.run(*arguments)
-    assert field.keyring.read_bytes() == keyring, "the keyring was written"
+    assert field.keyring_path.read_bytes() == keyring, "the keyring was written"
     assert [(host.keys(), host.pids(), host.record()) for host in field.members] == before
     field.struck(f"the command had {arguments[0]}")
     return run.said
@@ -135,7 +135,7 @@ def two_operators(field: Field) -> str:
 def two_copies(field: Field) -> str:
     copy = field.folder / "copy" / "shop.yml"
     copy.parent.mkdir(exist_ok=True)
-    shutil.copy(field.keyring, copy)
+    shutil.copy(field.keyring_path, copy)
     runs = [
         field.start(stops=[f"{GATE}#1"]),
         field.start("-e", f"app_keys_keyring={copy}", stops=[f"{GATE}#1"]),
@@ -156,16 +156,16 @@ def two_copies(field: Field) -> str:
     )
     runs[number].ended(0)
     if number == 1:
-        shutil.copy(copy, field.keyring)
+        shutil.copy(copy, field.keyring_path)
     return "the first host took one of the two, the other was told so"
 
 
 @fault("keyring from an old backup", REFUSED, ALL, ["promote", "retire"])
 def old_backup(field: Field) -> str:
-    backup = field.keyring.read_bytes()
+    backup = field.keyring_path.read_bytes()
     field.run().ended(0)
-    now = field.keyring.read_bytes()
-    field.keyring.write_bytes(backup)
+    now = field.keyring_path.read_bytes()
+    field.keyring_path.write_bytes(backup)
     try:
         run = field.run()
         run.refuses(
@@ -174,10 +174,10 @@ def old_backup(field: Field) -> str:
             "this keyring is a copy or a backup: use the one",
             "the fleet was last rolled with",
         )
-        assert field.keyring.read_bytes() == backup
+        assert field.keyring_path.read_bytes() == backup
         field.struck("its step was one below the records of all hosts")
     finally:
-        field.keyring.write_bytes(now)
+        field.keyring_path.write_bytes(now)
     return "every host refused it"
 
 

@@ -71,7 +71,7 @@ class Field:
             )
         self.spare.crash()
         self.write_inventory(MEMBERS)
-        self.keyring = self.folder / ".keyrings" / "shop.yml"
+        self.keyring_path = self.folder / ".keyrings" / "shop.yml"
         self.begun = self.folder / "begun.yml"
         self.deploys = self.folder / "deploy.yml"
         self.deploys.write_text(DEPLOY)
@@ -83,7 +83,7 @@ class Field:
         run = self.start(playbook="adopt", stops=[f"{VISIT}#1"])
         run.reached()
         # A backup from the moment when nobody has a record yet.
-        self.begun.write_bytes(self.keyring.read_bytes())
+        self.begun.write_bytes(self.keyring_path.read_bytes())
         run.go()
         run.wait().ended(0)
         return self
@@ -136,7 +136,7 @@ class Field:
         """Return the keyring, as its owner sees it."""
         password = VaultSecret(self.hosts.vault_password.read_bytes().strip())
         keyring: dict[str, Any] = yaml.safe_load(
-            VaultLib([("default", password)]).decrypt((path or self.keyring).read_bytes())
+            VaultLib([("default", password)]).decrypt((path or self.keyring_path).read_bytes())
         )
         return keyring
 

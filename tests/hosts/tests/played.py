@@ -38,7 +38,7 @@ class Played:
         self.folder = folder
         self.hosts = real.Hosts(folder)
         self.inventory = self.hosts.inventory
-        self.keyring = self.hosts.inventory.parent / ".keyrings" / "shop.yml"
+        self.keyring_path = self.hosts.inventory.parent / ".keyrings" / "shop.yml"
 
     def up(self, hosts: int, variables: dict[str, Any] | None = None, **options: Any) -> Played:
         self.hosts.up(hosts, options.pop("workers", 2), variables={**QUICK, **(variables or {})},
@@ -109,7 +109,7 @@ class Played:
     def keyring(self, keyring: Path | None = None) -> dict[str, Any]:
         """Return the keyring, as its owner sees it."""
         view = [BIN / "ansible-vault", "view", "--vault-password-file", self.hosts.vault_password]
-        text = subprocess.run([*view, keyring or self.keyring], check=True, capture_output=True, env=self.environment())
+        text = subprocess.run([*view, keyring or self.keyring_path], check=True, capture_output=True, env=self.environment())
         document: dict[str, Any] = yaml.safe_load(text.stdout)
         return document
 

@@ -63,7 +63,7 @@ def through(fleet: Played, config: str) -> dict[str, Any]:
 def test_a_plain_user_cannot_begin(fleet: Played) -> None:
     refused = fleet.run("adopt", ansible_become=False).ended(-1)
     refused.lists("web2", "ops may not do this (Permission denied). Run with become (-b)")
-    assert not fleet.keyring.exists()
+    assert not fleet.keyring_path.exists()
 
 
 def test_a_jump_host(fleet: Played) -> None:

@@ -88,7 +88,7 @@ class Wire:
         self.run("emergency", "rollout", pipelining="1", app_keys_compromised=leaked, app_keys_confirm=leaked).says(
             "retire: 2 of 2"
         )
-        self.fleet.keyring.unlink()
+        self.fleet.keyring_path.unlink()
         self.run("recovered", "adopt", app_keys_recover=True).says("2 of 2 hosts have their record")
 
     def found(self, search: Search) -> dict[str, Any]:
