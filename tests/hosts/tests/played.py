@@ -109,7 +109,9 @@ class Played:
     def keyring(self, keyring: Path | None = None) -> dict[str, Any]:
         """Return the keyring, as its owner sees it."""
         view = [BIN / "ansible-vault", "view", "--vault-password-file", self.hosts.vault_password]
-        text = subprocess.run([*view, keyring or self.keyring_path], check=True, capture_output=True, env=self.environment())
+        text = subprocess.run(
+            [*view, keyring or self.keyring_path], check=True, capture_output=True, env=self.environment()
+        )
         document: dict[str, Any] = yaml.safe_load(text.stdout)
         return document
 

@@ -33,7 +33,7 @@ STARTED, WRITTEN = f"started {stamp(T0 - DAY)},", f"the env file was written {st
             Finding(f"its last visit, at {stamp(T0)}, did not end in a proof", "run phased.keys.rollout, which visits it again"),
         ),
         (
-            {"record": record(RING, keyring="ring-2")},
+            {"record": {**record(RING), "keyring": "ring-2"}},
             Finding("its record is of another keyring (ring-2)", "use the keyring that this fleet was rolled with"),
         ),
         *(

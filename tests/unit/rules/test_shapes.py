@@ -143,14 +143,14 @@ def test_the_keyring_has_every_field_of_every_shape() -> None:
     assert set(FLEET) <= set(WHOLE["members"])
 
 
-@pytest.mark.parametrize(("path", "hint", "needed"), FIELDS, ids=[".".join(map(str, path)) for path, *_ in FIELDS])
+@pytest.mark.parametrize(("path", "hint", "needed"), FIELDS, ids=[".".join(map(str, path)) for path, *_more in FIELDS])
 def test_a_field_of_another_kind_is_refused(path: Path, hint: Any, needed: bool) -> None:
     for value in WRONG:
         if not fits(hint, value, str(path[-1])):
             assert refused(changed(path, value)), value
 
 
-@pytest.mark.parametrize(("path", "hint", "needed"), FIELDS, ids=[".".join(map(str, path)) for path, *_ in FIELDS])
+@pytest.mark.parametrize(("path", "hint", "needed"), FIELDS, ids=[".".join(map(str, path)) for path, *_more in FIELDS])
 def test_a_field_that_has_to_be_there_is_missed_and_no_other(path: Path, hint: Any, needed: bool) -> None:
     del hint
     # The soak is needed of a key that soaks, which no shape can say.
