@@ -62,8 +62,12 @@ class ActionModule(HostAction):
         return [*super().shown(), "waits_for", "vouchers", "warnings"]
 
     def keep(self, task_vars: Mapping[str, Any], said: Mapping[str, Any]) -> None:
-        """Keep what a visit ended with; one that waits for something has not been."""
-        if "waits_for" not in said:
+        """Keep what a visit ended with; of one that waits for something, which has not been, only that it waits."""
+        host = str(task_vars["inventory_hostname"])
+        if "waits_for" in said:
+            run_folder.keep(self.nonce, run_folder.WAIT, host, {"waits_for": said["waits_for"]})
+        else:
+            run_folder.forget(self.nonce, run_folder.WAIT, host)
             super().keep(task_vars, said)
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
@@ -87,7 +91,7 @@ class ActionModule(HostAction):
             raise FleetError(f"{self.host} has no app_keys_name: it belongs to no fleet")
         path = self.given.pop("keyring", None) or keyring_path(self.values, str(name), task_vars)
         self.file = stores.store_for(path, self._loader)
-        keyring, self.members = self.file.without_members(str(name))
+        keyring, self.members = self.file.for_visits(str(name))
         see_same_profile(keyring, self.values)
         if self.host not in self.members and self.host not in fleet(task_vars, self._templar, self._loader).members:
             raise FleetError(
@@ -142,7 +146,7 @@ class ActionModule(HostAction):
         checking = self._task.check_mode
         self._task.check_mode = True
         try:
-            return self.asked(keyring, {})
+            return self.answered(keyring, {})
         finally:
             self._task.check_mode = checking
 
@@ -150,9 +154,9 @@ class ActionModule(HostAction):
         """Visit the host with the keys of the open step."""
         self.may_carry_keys(in_file=self.values["allow_key_in_file"])
         # The dropping ones too, which are not written: what the module returns is searched for all of them.
-        return self.asked(keyring, keyrings.secrets(keyring, keyrings.order(keyring).may_accept))
+        return self.answered(keyring, keyrings.secrets(keyring, keyrings.order(keyring).may_accept))
 
-    def asked(self, keyring: Keyring, secrets: Mapping[str, str]) -> Dict[str, Any]:
+    def answered(self, keyring: Keyring, secrets: Mapping[str, str]) -> Dict[str, Any]:
         """Run the module with what the open step allows, and say what has to come before if it would not be let in yet."""
         voucher = membership.vouched(keyring, self.host, self.records(keyring), alone=self.alone())
         if voucher.refuse:

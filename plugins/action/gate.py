@@ -23,14 +23,14 @@ from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._host_call import boot_time
-from ..plugin_utils._inventory import AROUND, FleetError
+from ..plugin_utils._inventory import FleetError
 from ..plugin_utils._keyring_store import NotWrittenError
 from ..plugin_utils._new_key import new_key
 
 COUNTDOWN = 5.0
 PATIENCE = 120
 # What a playbook may ask of every answer.
-ANSWER: Dict[str, Any] = {"needs_look": False, "visits_only": False}
+ANSWER: Dict[str, Any] = {"needs_look": False}
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
@@ -75,34 +75,35 @@ class ActionModule(FleetAction):
             raise FleetError(
                 f"--limit leaves out all {len(self.fleet.members)} members of {self.fleet.name}: the gate counts the whole fleet"
             )
-        begin = True
+        may_begin = True
         if self.goal == "adopt" and not self.file.exists():
             self.file.ready()
         else:
             keyring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
-            begin = next_step.may_begin(keyring, self.fleet.values["wait"], time.time())
+            may_begin = next_step.may_begin(keyring, self.fleet.values["wait"], time.time())
         run = {
             "name": self.fleet.name,
             "goal": self.goal,
             "members": self.fleet.members,
             "visits": [],
             "serial": proofs.batch_sizes(self.fleet.values["serial"]),
-            "begin": begin,
+            "may_begin": may_begin,
             "keyring": self.file.path,
             "nonce": secrets.token_hex(8),
         }
         run_folder.begin(run)
         self.keep_fleet(str(run["nonce"]), self.fleet)
-        return run
+        # Not the members: of thousands that would be most of what a person sees.
+        return {"name": run["name"], "nonce": run["nonce"]}
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open; asked first, say whether that takes a look."""
         if not self.final:
-            return self.asked()
+            return self.open_if_seen()
         return self.opened(self.with_what_is_said(self.load()) if self.checking else self.load())
 
-    def asked(self) -> Dict[str, Any]:
+    def open_if_seen(self) -> Dict[str, Any]:
         """Open the step of a phase that has anything to do, after waiting for a short soak, unless the fleet has to be looked at first."""
         if self.checking and self.goal == "adopt" and not self.file.exists():
             return {**self.visits(()), "text": "the keyring that adopt would write is not there"}
@@ -209,7 +210,7 @@ class ActionModule(FleetAction):
             nonce=secrets.token_hex(8),
             max_age=values["max_age"],
             # A new rollout was asked for, in a run that found none in flight.
-            new=bool(values["new"] and run_folder.current().get("begin", True)),
+            new=bool(values["new"] and run_folder.current().get("may_begin", True)),
             soak=length,
             new_key=fresh,
             checking=self.checking,
@@ -219,9 +220,9 @@ class ActionModule(FleetAction):
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         survey = self.survey(keyring)
         soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))
-        return self.told_to_look(keyring) if not survey.count.complete or not soaked else ANSWER
+        return self.asking_for_a_look(keyring) if not survey.count.complete or not soaked else ANSWER
 
-    def told_to_look(self, keyring: Keyring) -> Dict[str, Any]:
+    def asking_for_a_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""
         self.run_has(known=keyrings.order(keyring).known, needs_look=True)
         return {**ANSWER, "needs_look": True}
@@ -252,7 +253,7 @@ class ActionModule(FleetAction):
                 self.run_has(
                     looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
                 )
-                return self.told_to_look(keyring)
+                return self.asking_for_a_look(keyring)
         survey = self.survey(keyring)
         evidence = survey.evidence
         batch = self.task_vars["ansible_play_batch"]
@@ -267,12 +268,7 @@ class ActionModule(FleetAction):
                 wording.refusal(survey, f"{keyring['step']['name']} stops here", findings, gate.stopped(keyring))
             )
         self.run_has(looks={})
-        # Nothing may come between this and the visits only if every host has its record, for one without needs the word of another host
-        # first, and if no host has task files around its visit, which drain it.
-        known = all(member in evidence and evidence[member]["record"] for member in batch)
-        # In the inventory, or where a task sees them too: a play's own variables, say.
-        around = any(name in self.task_vars for name in AROUND) or bool(set(batch) & set(self.fleet.around))
-        return {**ANSWER, "visits_only": known and not around}
+        return ANSWER
 
     def baked(self, keyring: Keyring, visits: Mapping[str, Any]) -> List[str]:
         """Wait, once in a step, for as long as the hosts that were restarted first have to run steadily, and return them."""
@@ -318,7 +314,7 @@ class ActionModule(FleetAction):
         """Say who signs with what, who accepts what, and what is next."""
         keyring = self.load()
         if not self.final:
-            return self.told_to_look(keyring)
+            return self.asking_for_a_look(keyring)
         survey = self.survey(keyring)
         text = wording.status(survey, self.fleet.values["max_age"])
         part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])

@@ -21,7 +21,7 @@ options:
     description:
       - V(members) are the members of the fleet; V(visits) those that the gate has said are to be visited, in their order; V(serial) the batches;
         V(nonce) the run's nonce; V(to_look_at) the members if the gate asked for a look at them, else nobody; V(looks) the members that the
-        task's host is to look at before its batch begins.
+        task's host is to look at before its batch begins; V(waiting) the hosts of this batch whose visits wait for something.
       - V(open), V(status) and V(close) are the hosts for a play that asks the gate so. They are all members, and for V(close) nobody where
         the gate said that nobody is to be visited.
     type: list
@@ -47,33 +47,45 @@ _list:
   elements: raw
 """
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import _run_folder as run_folder
 
-# By term; where no run is under way, or the task that begins one was stepped over.
-WITHOUT_A_RUN: Dict[str, List[Any]] = {
-    **dict.fromkeys(("members", "visits", "open", "status", "close", "to_look_at"), ["localhost"]), "serial": [1], "nonce": [""], "looks": []
-}  # fmt: skip
+NO_HOST = ["localhost"]
 
 
-def answers(run: Mapping[str, Any], host: str) -> Dict[str, List[Any]]:
-    """Return the answer to every term, for a task on this host."""
-    members = run["members"]
-    return {
-        "members": members,
-        "open": members,
-        "status": members,
-        "close": members if run["visits"] else [],
-        "visits": run["visits"],
-        "to_look_at": members if run.get("needs_look") else [],
-        "serial": run["serial"],
-        "nonce": [run["nonce"]],
-        "looks": run.get("looks", {}).get(host, []),
-    }
+class Task(NamedTuple):
+    """The run, and the task that asks: its host, and the hosts of its batch."""
+
+    run: Mapping[str, Any]
+    host: str
+    batch: Sequence[str]
+
+
+class Term(NamedTuple):
+    """What a term is answered with, and with what where no run is under way or the task that begins one was stepped over."""
+
+    answer: Callable[[Task], List[Any]]
+    without_a_run: List[Any]
+
+
+TERMS: Dict[str, Term] = {
+    "members": Term(lambda task: task.run["members"], NO_HOST),
+    "open": Term(lambda task: task.run["members"], NO_HOST),
+    "status": Term(lambda task: task.run["members"], NO_HOST),
+    "close": Term(lambda task: task.run["members"] if task.run["visits"] else [], NO_HOST),
+    "visits": Term(lambda task: task.run["visits"], NO_HOST),
+    "to_look_at": Term(lambda task: task.run["members"] if task.run.get("needs_look") else [], NO_HOST),
+    "serial": Term(lambda task: task.run["serial"], [1]),
+    "nonce": Term(lambda task: [task.run["nonce"]], [""]),
+    "looks": Term(lambda task: task.run.get("looks", {}).get(task.host, []), []),
+    "waiting": Term(
+        lambda task: [host for host in task.batch if run_folder.one(task.run["nonce"], run_folder.WAIT, host)], []
+    ),
+}
 
 
 class LookupModule(LookupBase):
@@ -82,9 +94,13 @@ class LookupModule(LookupBase):
     def run(self, terms: List[str], variables: Optional[Dict[str, Any]] = None, **kwargs: Any) -> List[Any]:
         """Return what the terms ask for, one after the other."""
         self.set_options(var_options=variables, direct=kwargs)
-        unknown = [term for term in terms if term not in WITHOUT_A_RUN]
+        unknown = [term for term in terms if term not in TERMS]
         if unknown:
-            raise AnsibleError(f"{', '.join(unknown)}: the run has {', '.join(WITHOUT_A_RUN)}")
-        run = run_folder.current()
-        found = answers(run, str((variables or {}).get("inventory_hostname"))) if "members" in run else WITHOUT_A_RUN
-        return [one for term in terms for one in found[term]]
+            raise AnsibleError(f"{', '.join(unknown)}: the run has {', '.join(TERMS)}")
+        seen, run = variables or {}, run_folder.current()
+        task = Task(run, str(seen.get("inventory_hostname")), seen.get("ansible_play_batch") or [])
+        return [
+            one
+            for term in terms
+            for one in (TERMS[term].answer(task) if "members" in run else TERMS[term].without_a_run)
+        ]

@@ -145,20 +145,10 @@ visit:
   description: Whether there are hosts to visit. P(phased.keys.run#lookup) names them.
   returned: for O(do=open) and O(do=close) when the gate has decided
   type: bool
-visits_only:
-  description:
-    - Whether the visits of this batch wait for nothing. With V(false) M(phased.keys.env_keys) may return C(waits_for) for some.
-  returned: always
-  type: bool
 text:
   description: What the gate said.
   returned: for O(do=open) and O(do=close) when the gate has decided
   type: str
-members:
-  description: The hosts of the fleet.
-  returned: for O(do=fleet)
-  type: list
-  elements: str
 nonce:
   description: Nonce of the run.
   returned: for O(do=fleet)

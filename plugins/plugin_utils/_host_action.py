@@ -48,14 +48,14 @@ class HostAction(AskingAction):
             self.keep(task_vars, {"unreachable": True, "msg": str(error)})
             raise
         self.keep(task_vars, said)
-        said = self.told(str(task_vars["inventory_hostname"]), said)
+        said = self.with_what_it_did(str(task_vars["inventory_hostname"]), said)
         result.update({name: said[name] for name in self.shown() if name in said}, **self.discovered())
         if self.nonce and self.kind == run_folder.LOOK:
             # The gate says what is wrong with a host, and everybody else is looked at and shown all the same.
             result["failed"] = False
         return result
 
-    def told(self, host: str, said: Dict[str, Any]) -> Dict[str, Any]:
+    def with_what_it_did(self, host: str, said: Dict[str, Any]) -> Dict[str, Any]:
         """Return what a host said with what its visit did as one sentence, and show that: of a task that went well Ansible shows no message."""
         # A host that lies may leave out what it did: then there is nothing to say.
         if self.kind != run_folder.VISIT or said.get("failed") or not said.keys() >= VISITED:

@@ -22,7 +22,6 @@ from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._host.rules.variables import PREFIX, VARIABLES, VariableError
 from . import _stores as stores
 
-AROUND = ("app_keys_before_tasks", "app_keys_after_tasks")
 OWN = (PREFIX, f"__{PREFIX}")
 FACTS = (
     "its facts hold {names}, and variables of phased.keys never come from a host -> find out who put them there, and trust nothing that "
@@ -37,14 +36,12 @@ class FleetError(PhasedKeysError):
 class Fleet(NamedTuple):
     """The application's name, its members by the inventory, and the variables that all of them share.
 
-    around   the members that have something to do before or after a visit
     refused  members that nothing is believed of, and why
     """
 
     name: str
     members: List[str]
     values: Dict[str, Any]
-    around: List[str]
     refused: Dict[str, str]
 
 
@@ -173,9 +170,8 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
         variables.profile_of(values)
     except VariableError as error:
         raise FleetError(str(error)) from None
-    around = [host for host in members if any(name in named[host] for name in AROUND)]
     refused = {host: inventory.foreign(host) for host in members}
-    return Fleet(names[0], members, values, around, {host: why for host, why in refused.items() if why})
+    return Fleet(names[0], members, values, {host: why for host, why in refused.items() if why})
 
 
 def read(raw: Mapping[str, Any], host: str) -> Dict[str, Any]:

@@ -124,8 +124,8 @@ class KeyringFile(Store):
         OPENED.put(mark, json.dumps(opened).encode())
         return opened
 
-    def without_members(self, name: str) -> Tuple[Keyring, Container[str]]:
-        """Return what visits need of the keyring (see `membership.short form`), and the names of all members; errors as with `load`.
+    def for_visits(self, name: str) -> Tuple[Keyring, Container[str]]:
+        """Return what visits need of the keyring (see `membership.for_visits`), and the names of all members; errors as with `load`.
 
         The file is read only if it was written since another process of this run did.
         """
@@ -140,7 +140,7 @@ class KeyringFile(Store):
         if kept is None:
             keyring = self.load(name)
             lines = b"".join(Names.line(member) for member in keyring["members"])
-            kept = json.dumps(membership.without_members(keyring)).encode() + lines
+            kept = json.dumps(membership.for_visits(keyring)).encode() + lines
             if written:
                 EXCERPTS.put(mark, kept)
         end = kept.index(b"\n")

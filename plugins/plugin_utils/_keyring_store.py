@@ -46,8 +46,8 @@ class Store(abc.ABC):
         """Return the keyring as it is now, checked (`keyring.check`), and that of the application `name` where that is given."""
 
     @abc.abstractmethod
-    def without_members(self, name: str) -> Tuple[Keyring, Container[str]]:
-        """Return what visits need of the keyring (see `members.short form`), and the names of all members.
+    def for_visits(self, name: str) -> Tuple[Keyring, Container[str]]:
+        """Return what visits need of the keyring (see `membership.for_visits`), and the names of all members.
 
         Every visit of a run asks, each in a process of its own: it has to be quick where nobody has written since.
         """

@@ -9,10 +9,12 @@ what is here was let in through `door` by an action of this very run. No secret 
     run.json             the run that is under way: its nonce, its fleet, the members to visit
     NONCE/fleet.json     what the inventory says of the fleet
     NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json likewise. A call without a run has the nonce `-`
+    NONCE/wait.HOST.json    a visit that waits for something, until there is one that does not
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Dict, Mapping, Optional
@@ -20,7 +22,7 @@ from urllib.parse import quote, unquote
 
 from ansible import constants as C
 
-LOOK, VISIT = "look", "visit"
+LOOK, VISIT, WAIT = "look", "visit", "wait"
 NO_RUN = "-"
 WHOLE = ".json"  # what has been written to its end
 
@@ -46,6 +48,12 @@ def read(nonce: str) -> Dict[str, Dict[str, Said]]:
 def one(nonce: str, kind: str, host: str) -> Optional[Said]:
     """Return what one host said in its last look or visit; None if it has said nothing."""
     return _read(os.path.join(_folder(nonce), _name(kind, host)))
+
+
+def forget(nonce: str, kind: str, host: str) -> None:
+    """Take away what was kept of a host."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(_folder(nonce), _name(kind, host)))
 
 
 def begin(run: Mapping[str, Any]) -> None:

@@ -247,6 +247,6 @@ def worse(before: Optional[Seen], host: Host) -> bool:
 
 
 def fails(visit: Visit, proven: bool) -> bool:
-    """Whether the playbook takes a visit that ended as failed: a host that was down is no worse for an incident one."""
+    """Whether the playbook takes a visit that ended as failed: a host that was down is no worse for an urgent one."""
     was_down = visit.before is not None and bool(rules.down(evidence(visit.before)))
     return not proven and not (visit.order.incident and was_down and visit.restart)

@@ -17,7 +17,7 @@ WAYS = [
     ("--start-at-task", "Ask the gate*"),
     ("--start-at-task", "See that nothing was lost before this batch"),
     ("--start-at-task", "Bring the host to the keys that it should have"),
-    ("-e", '{"__app_keys_gate": {"visit": true, "needs_look": false, "visits_only": true}}'),
+    ("-e", '{"__app_keys_gate": {"visit": true, "needs_look": false}}'),
 ]
 
 

@@ -79,7 +79,7 @@ def told_by(said: Dict[str, Any], kind: str = "visit", check: bool = False) -> T
     action = SimpleNamespace(
         kind=kind, _task=SimpleNamespace(check_mode=check), _display=SimpleNamespace(display=shown.append)
     )
-    return HostAction.told(action, "web2", said), shown  # type: ignore[arg-type]
+    return HostAction.with_what_it_did(action, "web2", said), shown  # type: ignore[arg-type]
 
 
 def test_what_a_visit_did_is_in_its_result_and_is_shown():

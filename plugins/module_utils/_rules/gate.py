@@ -148,7 +148,7 @@ def _let_go(survey: Survey, request: PhaseRequest) -> Verdict:
     go = soaked(survey)
     keys = soak.due(survey.keyring, survey.conditions.clock)
     if go:
-        step = next_step.name_of_letting_go([key for key in keys if key["fingerprint"] in go])
+        step = next_step.retire_or_withdraw([key for key in keys if key["fingerprint"] in go])
         return _open(survey, step, request, go)
     short = proofs.soak_findings(survey.evidence, keys)
     head = f"{request.phase}: waiting for the soak on {len(short)} of {len(survey.fleet)} hosts"

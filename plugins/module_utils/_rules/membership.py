@@ -124,7 +124,7 @@ def first_member(keyring: KeyringCore) -> str:
     return str(min(keyring["members"]))
 
 
-def without_members(keyring: Keyring) -> KeyringCore:
+def for_visits(keyring: Keyring) -> KeyringCore:
     """Return of a keyring what a visit needs: no journal, and of the members the first one and one that was proven.
 
     `keyrings.order`, `token` and `secrets` and `vouched` say the same of it, and it is as small in a fleet of thousands as in one of

@@ -145,7 +145,7 @@ def may_go(keyring: Keyring, now: float) -> List[Key]:
     return keyrings.in_state(keyring, "staged") or soak.due(keyring, now)
 
 
-def name_of_letting_go(keys: Sequence[Key]) -> StepName:
+def retire_or_withdraw(keys: Sequence[Key]) -> StepName:
     """What the step is called that lets go of these keys, which have soaked: withdraw, if all of them were rolled back."""
     taken_back = [key for key in keys if "rolled_back" in key["marks"]]
     return "withdraw" if keys and len(taken_back) == len(keys) else "retire"
@@ -194,7 +194,7 @@ def _next(keyring: Keyring, now: float, max_age: Optional[float]) -> Tuple[str, 
         return f"{rest}; the next rollout is due at {stamp(begin)}{left}", ""
     if moment <= now:
         return "the soak is over", "run phased.keys.rollout, or phased.keys.retire"
-    name = name_of_letting_go(soak.due(keyring, moment))
+    name = retire_or_withdraw(soak.due(keyring, moment))
     return f"{name} is due in {in_words(moment - now)}, at {stamp(moment)}", "run phased.keys.rollout again then"
 
 
@@ -254,6 +254,6 @@ def _let_go(keyring: Keyring, now: float) -> Decision:
         return Decision("open", "the staged key is compromised", "withdraw")
     moment = soak.next_due(keyring)
     if moment is None or moment <= now:
-        return Decision("open", "retire is next", name_of_letting_go(soak.due(keyring, now)))
-    left = f"{name_of_letting_go(soak.due(keyring, moment))} is due in {in_words(moment - now)}, at {stamp(moment)}"
+        return Decision("open", "retire is next", retire_or_withdraw(soak.due(keyring, now)))
+    left = f"{retire_or_withdraw(soak.due(keyring, moment))} is due in {in_words(moment - now)}, at {stamp(moment)}"
     return Decision("wait", f"waiting for the soak: {left}: run phased.keys.rollout again then")

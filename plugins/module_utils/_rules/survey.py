@@ -38,7 +38,7 @@ class Conditions(NamedTuple):
     cut_off: Collection[str] = ()
 
 
-class Membership(NamedTuple):
+class Roster(NamedTuple):
     """Who is who.
 
     fleet   the members by the inventory
@@ -122,13 +122,13 @@ class Survey:
         return sorted(set(self.fleet) | set(self.keyring["members"]))
 
     @cached_property
-    def membership(self) -> Membership:
+    def roster(self) -> Roster:
         """Who is in the inventory and who is set aside, so that a count looks that up and does not search."""
         waived = {waiver["member"] for waiver in membership.open_waivers(self.keyring, self.conditions.clock)}
         over = {
             waiver["member"]: waiver["until"] for waiver in self.keyring["waivers"] if waiver["member"] not in waived
         }
-        return Membership(frozenset(self.fleet), waived, over)
+        return Roster(frozenset(self.fleet), waived, over)
 
     @cached_property
     def count(self) -> Count:
@@ -142,7 +142,7 @@ class Survey:
         proven, findings, aside, noted = [], {}, [], {}
         for member in self.everybody:
             found = self.unknown(member) or self.looks.sharing.get(member, [])
-            if found and member in self.membership.waived and member not in self.evidence:
+            if found and member in self.roster.waived and member not in self.evidence:
                 aside.append(member)
                 continue
             if not found:
@@ -159,31 +159,29 @@ class Survey:
 
     def unknown(self, member: str) -> List[Finding]:
         """Find why nothing is known of a member."""
-        if member not in self.membership.fleet:
+        if member not in self.roster.fleet:
             return [Finding("is a member by the keyring and not in the inventory", GONE.format(member=member))]
         found = self.looks.unusable(member)
         if member in self.evidence:
             return found
-        if member in self.membership.over:
-            seen = f"its waiver ran out at {self.membership.over[member]}"
+        if member in self.roster.over:
+            seen = f"its waiver ran out at {self.roster.over[member]}"
             found.append(Finding(seen, SET_ASIDE.format(member=member)))
         elif member in self.conditions.cut_off:
             found = [Finding(finding.seen, f"{finding.advice}; {SET_ASIDE.format(member=member)}") for finding in found]
         return found
 
     def skippable(self, member: str) -> bool:
-        """Whether the others may be visited though nothing is known of this member: it is waived, or the open step skippable_since it.
+        """Whether the others may be visited though nothing is known of this member: it is waived, or the open step does not wait for it.
 
-        Somebody who vanished from the inventory is never skippable by the step: the inventory may be the wrong one.
+        Whoever vanished from the inventory is always waited for: the inventory may be the wrong one.
         """
         if member in self.evidence:
             return False
         since = self.keyring["step"]["skippable_since"]
         entry = self.keyring["members"].get(member)
         proven = (entry and entry["proven"]) or 0
-        return member in self.membership.waived or (
-            since is not None and member in self.membership.fleet and proven >= since
-        )
+        return member in self.roster.waived or (since is not None and member in self.roster.fleet and proven >= since)
 
 
 def unusable(member: str, evidence: Optional[DatedEvidence], conditions: Conditions) -> List[Finding]:

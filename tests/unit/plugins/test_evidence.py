@@ -10,6 +10,7 @@ from typing import Any, Dict
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
+from ansible_collections.phased.keys.plugins.lookup import run
 from ansible_collections.phased.keys.plugins.plugin_utils import _run_folder as run_folder
 from ansible_collections.phased.keys.plugins.plugin_utils._fleet_action import unreachable
 from ansible_collections.phased.keys.plugins.plugin_utils._inventory import FleetError
@@ -109,3 +110,22 @@ def test_what_comes_before_a_visit_does_not_take_the_evidence_of_the_last_one(
     action._task = SimpleNamespace(args={"nonce": "n1"})
     with pytest.raises(FleetError, match="web1 is not visited before"):
         action.answer({"inventory_hostname": "web1"})
+
+
+def test_who_waits_is_told_until_a_visit_of_his_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By what the visits said, and not by what a gate foretold: a host may lose its record in between."""
+    monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    run_folder.begin({"nonce": "n1", "members": ["web1", "web2"]})
+    action = object.__new__(env_keys.ActionModule)
+    action._task = SimpleNamespace(args={"nonce": "n1"})
+    batch = {"inventory_hostname": "web1", "ansible_play_batch": ["web1", "web2"]}
+
+    def waiting() -> Any:
+        return run.LookupModule().run(["waiting"], variables=batch)
+
+    assert waiting() == []
+    action.keep({"inventory_hostname": "web2"}, {"changed": False, "waits_for": "drain"})
+    assert waiting() == ["web2"]
+    assert run_folder.read("n1") == {"look": {}, "visit": {}}, "it is no evidence"
+    action.keep({"inventory_hostname": "web2"}, {"changed": True, "proven": True})
+    assert waiting() == [] and "web2" in run_folder.read("n1")["visit"]

@@ -52,7 +52,7 @@ def refused(file: KeyringFile) -> str:
     """See that the keyring is refused by all who would use it, without a secret, and return what is said."""
     before = content(file) if os.path.isfile(file.path) else None
     said = set()
-    for use in (lambda: file.load("shop"), lambda: file.without_members("shop")):
+    for use in (lambda: file.load("shop"), lambda: file.for_visits("shop")):
         with pytest.raises(KeyringFileError) as error:
             use()
         said.add(str(error.value))

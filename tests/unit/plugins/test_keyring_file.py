@@ -245,8 +245,8 @@ def test_a_keyring_that_was_opened_once_is_not_decrypted_again(sealed: Sealed, m
 def test_what_visits_need_is_read_from_the_file_once(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
     file = sealed.keyring_file()
     whole = file.load()
-    keyring, names = file.without_members("shop")
-    assert keyring == membership.without_members(whole)
+    keyring, names = file.for_visits("shop")
+    assert keyring == membership.for_visits(whole)
     assert [name in names for name in (*whole["members"], "web", "", '"', "\n")] == [True] * len(whole["members"]) + [
         False
     ] * 4
@@ -255,28 +255,28 @@ def test_what_visits_need_is_read_from_the_file_once(sealed: Sealed, monkeypatch
         raise AssertionError("read once more")
 
     monkeypatch.setattr(files, "read_text", nobody)
-    assert file.without_members("shop")[0] == keyring
+    assert file.for_visits("shop")[0] == keyring
     stranger = sealed.keyring_file()
     stranger.secrets = [("default", VaultSecret(b"another"))]
     for other, name in ((file, "till"), (stranger, "shop")):
         with pytest.raises(AssertionError, match="read once more"):
-            other.without_members(name)
+            other.for_visits(name)
     monkeypatch.undo()
     # Another version of the file, also one that is an older one again.
     before = sealed.keyring_path.read_bytes()
     first = next(iter(whole["members"]))
     changed = file.replace({**whole, "members": {"web9": whole["members"][first]}})
-    assert changed["revision"] == file.without_members("shop")[0]["revision"] != keyring["revision"]
-    assert ("web9" in file.without_members("shop")[1], first in file.without_members("shop")[1]) == (True, False)
+    assert changed["revision"] == file.for_visits("shop")[0]["revision"] != keyring["revision"]
+    assert ("web9" in file.for_visits("shop")[1], first in file.for_visits("shop")[1]) == (True, False)
     sealed.keyring_path.write_bytes(before)
-    assert file.without_members("shop")[0] == keyring
+    assert file.for_visits("shop")[0] == keyring
     sealed.keyring_path.unlink()
     with pytest.raises(KeyringFileError, match="there is no keyring at"):
-        file.without_members("shop")
+        file.for_visits("shop")
 
 
 def test_an_excerpt_is_never_written(sealed: Sealed) -> None:
     before = sealed.keyring_path.read_bytes()
     with pytest.raises(KeyringError, match="no usable journal"):
-        sealed.keyring_file().replace(sealed.keyring_file().without_members("shop")[0])
+        sealed.keyring_file().replace(sealed.keyring_file().for_visits("shop")[0])
     assert sealed.keyring_path.read_bytes() == before

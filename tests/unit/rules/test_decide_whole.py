@@ -246,7 +246,7 @@ def test_the_key_before_must_not_have_been_taken_back_itself() -> None:
     ],
 )
 def test_what_letting_go_is_called(keys: Any, name: str) -> None:
-    assert next_step.name_of_letting_go([{"state": state, "marks": marks} for state, marks in keys]) == name
+    assert next_step.retire_or_withdraw([{"state": state, "marks": marks} for state, marks in keys]) == name
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def use(keyring: Dict[str, Any], good: Dict[str, Any]) -> None:
     """Decide, count, show and write it in every way."""
     evidence, look = fleet_of(good), survey()._replace(clock=NOW)
     keyrings.public(keyring), keyrings.token(keyring), keyrings.secrets(keyring, keyrings.order(keyring).may_accept)
-    membership.without_members(keyring), membership.vouchers(keyring, "web-9", FLEET)
+    membership.for_visits(keyring), membership.vouchers(keyring, "web-9", FLEET)
     membership.vouched(keyring, "web-9", {"web-1": record(good)})
     next_step.may_begin(keyring, 0, NOW)
     wording.status(counting(keyring, surveyed(keyring, FLEET, evidence, look).count, evidence, NOW), DAY)

@@ -263,17 +263,17 @@ def partly() -> Dict[str, Any]:
 def test_11_once_one_host_was_proven_the_first_one_is_asked_about_like_any_other() -> None:
     keyring = partly()
     assert [entry["proven"] for entry in keyring["members"].values()] == [None, 1, 1]
-    for known in (keyring, membership.without_members(keyring)):
+    for known in (keyring, membership.for_visits(keyring)):
         assert membership.vouched(known, "web-1", {}) == Voucher(False, None)
         assert membership.vouched(known, "web-1", {"web-2": record(keyring)}) == Voucher(True, None)
 
 
 def test_an_excerpt_is_small_and_has_whom_it_needs() -> None:
     keyring = partly()
-    small = membership.without_members(keyring)
+    small = membership.for_visits(keyring)
     assert small["members"] == {name: keyring["members"][name] for name in ("web-1", "web-2")}
     assert set(keyring) - set(small) == {"journal"}
-    assert membership.without_members(adopt())["members"] == {"web-1": adopt()["members"]["web-1"]}
+    assert membership.for_visits(adopt())["members"] == {"web-1": adopt()["members"]["web-1"]}
 
 
 def test_11_whoever_refuses_says_no_and_not_nothing() -> None:

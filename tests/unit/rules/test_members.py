@@ -218,7 +218,7 @@ def test_11_a_copy_from_when_the_keyring_began_is_told_from_a_keyring_that_begin
 @pytest.mark.parametrize("step", ["adopt", "adopted", "prepare", "promote", "promoted", "retire"])
 def test_an_excerpt_says_what_the_keyring_says(step):
     keyring = at(step, [f"web-{number}" for number in range(30, 0, -1)])
-    small = membership.without_members(keyring)
+    small = membership.for_visits(keyring)
     assert (keyrings.order(small), keyrings.token(small)) == (keyrings.order(keyring), keyrings.token(keyring))
     known = keyrings.order(keyring).may_accept
     assert keyrings.secrets(small, known) == keyrings.secrets(keyring, known)
@@ -235,7 +235,7 @@ def test_an_excerpt_keeps_one_that_was_proven_wherever_it_stands():
     keyring = at("adopted", [f"web-{number}" for number in range(9)])
     for member, entry in keyring["members"].items():
         entry["proven"] = 1 if member == "web-7" else None
-    small = membership.without_members(keyring)
+    small = membership.for_visits(keyring)
     assert sorted(small["members"]) == ["web-0", "web-7"]
     assert membership.vouched(small, "web-0", {}) == membership.vouched(keyring, "web-0", {}) == (False, None)
 
