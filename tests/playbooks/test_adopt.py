@@ -7,6 +7,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, Callable, Dict
 
+import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from light_fleet import Fleet
 from playbook_run import Run
@@ -57,6 +58,7 @@ def test_hosts_that_disagree_are_listed_and_nothing_is_written(new_fleet: NewFle
     assert other not in run.text
 
 
+@pytest.mark.slow
 def test_a_keyring_that_exists_is_never_overwritten_nor_made_anew_for_a_fleet_that_was_rolled(after: After) -> None:
     fleet = after("adopt")
     before, inode = fleet.unchanged(), fleet.keyring_path.stat().st_ino

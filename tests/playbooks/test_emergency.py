@@ -111,6 +111,7 @@ def test_an_emergency_names_every_key_that_it_lets_go_of_the_leaked_one_first(af
 
 
 @pytest.mark.parametrize("step", [slow("prepare"), "promote"])
+@pytest.mark.slow
 def test_an_emergency_in_the_middle_of_a_step_finishes_that_rollout_without_the_soak(after: After, step: str) -> None:
     fleet = after("adopt" if step == "prepare" else "prepare")
     fleet.vars.update(app_keys_soak="1h", app_keys_wait="0s")

@@ -97,6 +97,7 @@ def test_a_host_that_joins_is_refused_while_nobody_can_vouch_for_the_keyring(aft
     assert fleet[1].has(fleet.key("primary"), [fleet.old])
 
 
+@pytest.mark.slow
 def test_a_host_that_left_the_inventory_is_missed_until_it_is_released_by_name(after: After) -> None:
     fleet = after("prepare")
     fleet.vars.update(app_keys_soak="1h", app_keys_wait="0s")

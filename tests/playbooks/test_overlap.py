@@ -17,6 +17,7 @@ After = Callable[..., Fleet]
 NEW = ("-e", "app_keys_new=true")
 
 
+@pytest.mark.slow
 def test_a_key_with_a_short_soak_is_retired_during_the_long_soak_of_an_older_one(after: After) -> None:
     fleet = after("promote", ("web1",))
     fleet.soak("retiring", 3600)

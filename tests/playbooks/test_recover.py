@@ -165,6 +165,7 @@ def test_of_two_adoptions_at_once_one_wins_and_the_other_changes_no_host(
     assert fleet.unchanged() == before
 
 
+@pytest.mark.slow
 def test_a_fleet_that_lost_all_its_records_is_adopted_anew_with_the_keys_that_it_accepts(after: After) -> None:
     # docs/incidents.md, "No host has its record any more".
     fleet = after("promote")

@@ -56,6 +56,7 @@ def test_after_a_rollback_from_promote_the_old_key_signs_and_the_new_one_soaks(a
     assert fleet.unchanged() == before
 
 
+@pytest.mark.slow
 def test_a_rollout_withdraws_the_key_of_a_rollback_once_it_has_soaked(after: After) -> None:
     fleet = after("promote")
     new = fleet.key("primary")

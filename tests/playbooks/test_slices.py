@@ -71,6 +71,7 @@ def test_a_job_that_might_be_a_slice_and_has_all_members_adopts_them(new_fleet: 
 
 
 @pytest.mark.parametrize("playbooks", [("adopt", "rollout"), slow(("rollback", "prepare", "promote", "retire"))])
+@pytest.mark.slow
 def test_the_second_slice_finds_the_keyring_of_the_first_and_does_nothing_with_it(
     new_fleet: Callable[..., Fleet], playbooks: Sequence[str]
 ) -> None:

@@ -21,6 +21,7 @@ def survey(**answers: str) -> List[str]:
     return ["-e", json.dumps({**UNANSWERED, **answers})]
 
 
+@pytest.mark.slow
 def test_a_survey_that_nobody_answered_asks_for_nothing(after: After) -> None:
     fleet = after("adopt")
     fleet.vars.update(app_keys_soak="1h", app_keys_wait="0s")

@@ -28,6 +28,7 @@ def by_hand(new_fleet: NewFleet, *hosts: Tuple[str, Held]) -> Tuple[Fleet, str]:
     return fleet, fingerprint(keys["new"])
 
 
+@pytest.mark.slow
 def test_a_fallback_that_is_left_over_on_some_hosts_soaks_on_all_of_them_and_is_retired(new_fleet: NewFleet) -> None:
     fleet, new = by_hand(new_fleet, ("web1", ["new", "old"]), ("web2", ["new"]))
     run = fleet.run("adopt").ended(0).says(f"with the key {new}: {new} signs on 2 hosts")

@@ -40,6 +40,7 @@ def test_nothing_to_do_is_said_in_one_line_and_changes_nothing(after: After, ste
     assert fleet.unchanged() == before
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_is_taken_up_by_the_next(after: After) -> None:
     fleet = after("adopt")
     fleet.vars.update(app_keys_soak="1h", app_keys_wait="0s")

@@ -31,7 +31,7 @@ def recipe(*arguments: str) -> list[str]:
     told = subprocess.run(
         ["make", "-n", f"PYTHON={sys.executable}", *arguments], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     ).stdout  # fmt: skip
-    (line,) = [line for line in told.splitlines() if " -m pytest " in line]
+    (line,) = [line for line in told.replace("\\\n", "").splitlines() if " -m pytest " in line]
     return line.partition(" -m pytest ")[2].split()
 
 
@@ -47,7 +47,7 @@ def recipe(*arguments: str) -> list[str]:
         ("playbooks", "tests/playbooks/test_plan.py", ""),
         ("slow", "-k kill", "tests/playbooks"),
         ("slow", "tests/playbooks/test_kill.py", ""),
-        ("units", "", "tests/unit tests/playbooks"),
+        ("units", "-k gate", "tests/unit tests/playbooks"),
     ],
 )
 def test_what_is_asked_for_runs_and_nothing_else(target: str, given: str, where: str) -> None:
@@ -56,6 +56,16 @@ def test_what_is_asked_for_runs_and_nothing_else(target: str, given: str, where:
         word for word in (*where.split(), *given.split()) if "tests/" in word
     ]
     assert words[-len(given.split()) :] == given.split() or not given
+
+
+def test_without_arguments_the_unit_tests_run_beside_the_playbooks() -> None:
+    words = " ".join(recipe("units", "ARGS="))
+    first, _pytest, second = words.partition(" -m pytest ")
+    assert (
+        "tests/unit >" in first,
+        "tests/playbooks" in second,
+        "tests/" in second.replace("tests/playbooks", ""),
+    ) == (True, True, False)
 
 
 def helpers() -> list[Path]:
