@@ -20,6 +20,8 @@ description:
     and into its journal.
   - Evidence is what M(phased.keys.active_fingerprint) and M(phased.keys.env_keys) brought back in the same run of C(ansible-playbook), given
     the run's nonce. It lies in a folder of that run, which no variable, fact or registered result can speak for.
+extends_documentation_fragment:
+  - phased.keys.controller
 options:
   do:
     description:
@@ -63,16 +65,6 @@ seealso:
 attributes:
   check_mode:
     description: Says what would be opened, opens nothing, and fails where the real run would refuse now.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
-  platform:
-    description: Runs on the controller.
-    support: full
-    platforms: posix
-  bypass_host_loop:
-    description: Runs once for all hosts of the play.
     support: full
 """
 

@@ -16,6 +16,8 @@ description:
   - The keyring is a YAML file on the controller, encrypted with Ansible Vault by the vault secrets that C(ansible-playbook) was given.
   - It is started with the key that every running worker and env file of the fleet has, or with a fresh one where no host has any.
     Hosts that disagree are listed, and nothing is written. A keyring that exists is never overwritten.
+extends_documentation_fragment:
+  - phased.keys.controller
 options:
   state:
     description:
@@ -38,16 +40,6 @@ seealso:
 attributes:
   check_mode:
     description: Says what would be adopted, and writes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
-  platform:
-    description: Runs on the controller.
-    support: full
-    platforms: posix
-  bypass_host_loop:
-    description: Runs once for all hosts of the play.
     support: full
 """
 

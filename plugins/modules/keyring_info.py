@@ -16,6 +16,8 @@ description:
   - Returns what the keyring on the controller says, without a secret. Keys are named by their fingerprints.
   - It asks no host. What the hosts really do is told by M(phased.keys.active_fingerprint), and the whole by C(phased.keys.status).
   - It runs once for all hosts of the play. The fleet, and with it the keyring, is that of the inventory's C(app_keys_*) variables.
+extends_documentation_fragment:
+  - phased.keys.controller
 options: {}
 requirements:
   - cryptography on the controller, with which Ansible Vault opens the keyring
@@ -26,16 +28,6 @@ seealso:
 attributes:
   check_mode:
     description: Works in check mode as it does otherwise, since it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to differ.
-    support: none
-  platform:
-    description: Runs on the controller.
-    support: full
-    platforms: posix
-  bypass_host_loop:
-    description: Runs once for all hosts of the play.
     support: full
 """
 
