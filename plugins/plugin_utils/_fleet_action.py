@@ -29,6 +29,9 @@ STEPPED_OVER = (
     "gives no nonce. Run the whole of phased.keys.rollout; nothing was changed"
 )
 
+# It was reached, so nothing about reaching it helps.
+ANSWERED = "fix what is said there, then run again on the whole fleet"
+
 
 def unreachable(said: str) -> str:
     """Say in a few words that a host cannot be reached, by what Ansible said: what ssh said there, without the preface.
@@ -187,7 +190,8 @@ class FleetAction(ActionBase):
             # Without what Ansible says to do: the refusal has its own words for that.
             return unreachable(str(last.get("msg", "")).partition(" -> ")[0])
         if last.get("failed"):
-            return str(last.get("msg", "failed")).strip()
+            said = str(last.get("msg", "failed")).strip()
+            return said if " -> " in said else f"{said} -> {ANSWERED}"
         if host not in self.left_in_play:
             return "unreachable, or failed in a task before"
         return "was not looked at"

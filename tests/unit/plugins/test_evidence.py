@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
 from ansible_collections.phased.keys.plugins.lookup import run
 from ansible_collections.phased.keys.plugins.plugin_utils import _run_folder as run_folder
-from ansible_collections.phased.keys.plugins.plugin_utils._fleet_action import unreachable
+from ansible_collections.phased.keys.plugins.plugin_utils._fleet_action import FleetAction, unreachable
 from ansible_collections.phased.keys.plugins.plugin_utils._inventory import FleetError
 
 
@@ -129,3 +129,17 @@ def test_who_waits_is_told_until_a_visit_of_his_does_not(monkeypatch: pytest.Mon
     assert run_folder.read("n1") == {"look": {}, "visit": {}}, "it is no evidence"
     action.keep({"inventory_hostname": "web2"}, {"changed": True, "proven": True})
     assert waiting() == [] and "web2" in run_folder.read("n1")["visit"]
+
+
+@pytest.mark.parametrize(
+    ("said", "absent"),
+    [
+        ({"failed": True, "msg": "its folder is root's"}, "its folder is root's -> fix what is said there, then run again on the whole fleet"),
+        ({"failed": True, "msg": "an old Python -> set another"}, "an old Python -> set another"),
+        ({"unreachable": True, "msg": "over ssh: ssh: refused -> wait"}, "unreachable (ssh: refused)"),
+    ],
+)  # fmt: skip
+def test_a_host_that_answered_is_not_said_to_be_out_of_reach(said: Dict[str, Any], absent: str) -> None:
+    play = {"fleet": SimpleNamespace(refused={}), "in_play": {"web1"}, "left_in_play": {"web1"}}
+    action: Any = SimpleNamespace(**play, last=lambda host: said)
+    assert FleetAction.absent(action, "web1") == absent
