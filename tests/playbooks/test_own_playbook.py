@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Callable
 
 import yaml
-from ansible.plugins.loader import fragment_loader
-from ansible.utils.plugin_docs import get_docstring
+from ansible.parsing.plugin_docs import read_docstring
 from light_fleet import CHECKOUT, Fleet
 
 After = Callable[..., Fleet]
@@ -17,9 +16,8 @@ After = Callable[..., Fleet]
 
 def own(fleet: Fleet) -> str:
     """Write the example of the gate's page into a file, and return its path."""
-    _doc, examples, _returns, _metadata = get_docstring(str(CHECKOUT / "plugins/modules/gate.py"), fragment_loader)
     path = fleet.folder / "own.yml"
-    path.write_text(examples)
+    path.write_text(read_docstring(str(CHECKOUT / "plugins/modules/gate.py"))["plainexamples"])
     return str(path)
 
 
