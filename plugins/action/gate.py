@@ -31,6 +31,10 @@ COUNTDOWN = 5.0
 PATIENCE = 120
 # What a playbook may ask of every answer.
 ANSWER: Dict[str, Any] = {"needs_look": False}
+CUT_OFF = (
+    "{left!r} of the command line would be lost: of -e name=value Ansible takes the value to the first blank. Give a text with blanks as JSON: "
+    """-e '{{"app_keys_waive_reason": "disk failed"}}'. Nothing was changed"""
+)
 HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
@@ -70,6 +74,7 @@ class ActionModule(FleetAction):
 
     def do_fleet(self) -> Dict[str, Any]:
         """Say which hosts the fleet is; the nonce is that of every look that this run takes."""
+        self.see_whole_texts()
         playing = set(self.task_vars["ansible_play_hosts_all"])
         if not playing & set(self.fleet.members):
             raise FleetError(
@@ -96,6 +101,12 @@ class ActionModule(FleetAction):
         self.keep_fleet(str(run["nonce"]), self.fleet)
         # Not the members: of thousands that would be most of what a person sees.
         return {"name": run["name"], "nonce": run["nonce"]}
+
+    def see_whole_texts(self) -> None:
+        """Refuse a command line of which Ansible has cut off a text: what is left over it keeps under this name, and nobody reads it."""
+        left = self.task_vars.get("_raw_params")
+        if left:
+            raise FleetError(CUT_OFF.format(left=left))
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open; asked first, say whether that takes a look."""

@@ -184,7 +184,7 @@ class FleetAction(ActionBase):
         if host in self.fleet.refused:
             return self.fleet.refused[host]
         if host not in self.in_play:
-            return "is outside --limit, and was not looked at"
+            return "is outside --limit, and was not looked at -> run it again without --limit: every member counts"
         last = self.last(host)
         if last.get("unreachable"):
             # Without what Ansible says to do: the refusal has its own words for that.

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
+from ansible.vars.plugins import get_vars_from_inventory_sources
 
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.errors import PhasedKeysError
@@ -26,6 +27,12 @@ OWN = (PREFIX, f"__{PREFIX}")
 FACTS = (
     "its facts hold {names}, and variables of phased.keys never come from a host -> find out who put them there, and trust nothing that "
     "it says until you know; a fact cache brings them back: --flush-cache empties it"
+)
+
+TWO_APPLICATIONS = (
+    "{host} gets app_keys_name from {groups}: Ansible takes {name}, by the order of the groups, and would bring that application's keys into the "
+    "other's files. A host of the inventory is a member of one application: give it a name for each, {host}-{name} say, with ansible_host "
+    "{host}, or keep the applications in inventories of their own. Nothing was changed"
 )
 
 
@@ -110,6 +117,32 @@ class Inventory:
         except TypeError:
             raise FleetError(f"{host}: {name} is undefined, or is not plain data") from None
 
+    def names_by_group(self, host: str, known: Dict[str, Any]) -> Dict[str, str]:
+        """Return which groups give this host its `app_keys_name`, and which; nothing where the host's own variables do.
+
+        A group below another speaks in its place. Where two are left Ansible takes the one whose name comes last, and all its
+        other variables with it. `known` keeps what a group says, as it stands in the inventory, from one host to the next.
+        """
+        name, found = f"{PREFIX}name", {}
+        entry = self._hostvars._inventory.get_host(host)
+        groups = (
+            entry.get_groups() if len(entry.get_groups()) > 2 else []
+        )  # `all` and one more: there is no other to speak
+        for group in groups:
+            if group.name not in known:
+                known[group.name] = {**group.get_vars(), **self._from_files(group)}.get(name)
+            if known[group.name] is not None:
+                found[group] = str(known[group.name])
+        below = {above for group in found for above in group.get_ancestors()}
+        said = {group.name: value for group, value in found.items() if group not in below}
+        own = len(set(said.values())) > 1 and name in {**entry.vars, **self._from_files(entry)}
+        return {} if own else said
+
+    def _from_files(self, entity: Any) -> Dict[str, Any]:
+        """Return what group_vars and host_vars beside the inventory (and other vars plugins) say of a group or a host."""
+        sources = self._hostvars._inventory._sources
+        return dict(get_vars_from_inventory_sources(self._manager._loader, sources, [entity], "task"))
+
     def foreign(self, host: str) -> Optional[str]:
         """Say why nothing is believed of a host that speaks for the inventory in its facts; None for one that does not."""
         try:
@@ -158,6 +191,11 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
         )
     by_host = {host: read(inventory.of(host, named[host]), host) for host in members}
     names = sorted({str(values["name"]) for values in by_host.values()})
+    by_group: Dict[str, Any] = {}
+    for host in members:
+        said = inventory.names_by_group(host, by_group)
+        if len(set(said.values())) > 1:
+            raise FleetError(TWO_APPLICATIONS.format(host=host, groups=_and(said), name=by_host[host]["name"]))
     if len(names) > 1:
         counts = ", ".join(
             f"{name} ({sum(values['name'] == name for values in by_host.values())} hosts)" for name in names
@@ -208,6 +246,10 @@ def _of_the_fleet(name: str) -> bool:
 
 def _namespace(facts: Mapping[str, Any]) -> Dict[str, Any]:
     return {"ansible_facts": facts["ansible_facts"]} if "ansible_facts" in facts else {}
+
+
+def _and(said: Mapping[str, str]) -> str:
+    return " and ".join(f"the group {group} ({name})" for group, name in sorted(said.items()))
 
 
 def _untemplated(value: Any) -> bool:

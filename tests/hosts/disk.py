@@ -14,6 +14,7 @@ from image import HERE
 
 # Where the image says that everything is; files are (mode, text).
 Files = dict[str, tuple[int, str]]
+WANTED = Path("etc/systemd/system/multi-user.target.wants")
 
 
 def files(name: str, address: str, ssh_port: int, app_port: int, workers: int, env: str, login_key: str) -> Files:
@@ -42,9 +43,13 @@ def write(disk: Path, wanted: Files, *, start_shop: bool) -> None:
     for private in ("root", "root/.ssh", "home/ops/.ssh"):
         (disk / private).chmod(0o700)
     if start_shop:
-        wants = disk / "etc/systemd/system/multi-user.target.wants"
-        _folder(disk, wants)
-        (wants / "shop.service").symlink_to("/etc/systemd/system/shop.service")
+        _folder(disk, disk / WANTED)
+        (disk / WANTED / "shop.service").symlink_to("/etc/systemd/system/shop.service")
+
+
+def starts_shop(disk: Path) -> bool:
+    """Tell whether a host with this disk starts the shop when it boots."""
+    return (disk / WANTED / "shop.service").is_symlink()
 
 
 def give(folder: Path, uid: int, gid: int) -> None:

@@ -1,6 +1,11 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The errors that are meant for a person's eyes."""
+"""What is meant for a person's eyes: errors, and what takes a while."""
+
+from __future__ import annotations
+
+import sys
+import time
 
 
 class HostsError(Exception):
@@ -9,3 +14,8 @@ class HostsError(Exception):
 
 class MissingError(HostsError):
     """What this machine does not offer, and hosts need: root, packages, a mirror, namespaces."""
+
+
+def say(text: str) -> None:
+    """Say to a person what is being done: much of it takes minutes the first time. What is on stdout is for programs."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -44,7 +44,7 @@ import machine  # noqa: E402
 import procs  # noqa: E402
 from backends import BACKENDS  # noqa: E402
 from cgroups import Group  # noqa: E402
-from errors import HostsError, MissingError  # noqa: E402
+from errors import HostsError, MissingError, say  # noqa: E402
 from fleet import ENV, new_key  # noqa: E402
 from inventory import Place  # noqa: E402
 
@@ -111,10 +111,13 @@ class Hosts:
                     self._start_keeper(keeper_pid)
                 self.group.make()
                 layers = image.layers(self.group)
+                say(f"the disks of {hosts} hosts are made in {self.folder}")
                 self._write(hosts, workers, backend, layers, None if no_key else new_key(), life, env or {})
                 self._write_inventory(login, variables or {})
                 machine.raise_instances(hosts)
-                self._start([place.name for place in self.places], shop=not no_key)
+                say(f"{hosts} hosts boot, and {'wait for a key' if no_key else 'start the shop'}")
+                self._start([place.name for place in self.places])
+                say(f"all {hosts} hosts are up")
                 (self.folder / "up").touch()
             except BaseException:
                 self._end()
@@ -125,11 +128,11 @@ class Hosts:
         """Kill a host's process 1 with -9."""
         BACKENDS[self.settings["backend"]].kill(self._host(name), self.group)
 
-    def boot(self, name: str, *, shop: bool = True) -> None:
+    def boot(self, name: str) -> None:
         """Start a host again on the disk that it has; return when it is up."""
         self._host(name)
         with self._locked():
-            self._start([name], shop=shop)
+            self._start([name])
 
     def down(self, remove: bool = False) -> None:
         """End everything that this fleet ever started, within bounded time; with `remove` delete its folder too."""
@@ -229,7 +232,8 @@ class Hosts:
             raise HostsError(f"the shop's database could not be made:\n{done.stderr.strip()}")
         disk.give(folder, image.SHOP_UID, image.SHOP_UID)
 
-    def _start(self, names: list[str], *, shop: bool) -> None:
+    def _start(self, names: list[str]) -> None:
+        """Start these hosts; return when they take logins, and the shop answers where it is started at boot."""
         settings = self.settings
         backend = BACKENDS[settings["backend"]]
         layers = [Path(layer) for layer in settings["layers"]]
@@ -237,8 +241,10 @@ class Hosts:
             backend.start(self.folder / "hosts" / name, layers, self.group)
         deadline = time.monotonic() + PATIENCE
         for place in self.places:
+            host = self.folder / "hosts" / place.name
+            # By its disk: whoever tries an application of his own has taken the shop away.
+            shop = disk.starts_shop(host / "disk")
             while place.name in names and not ((_answers(place) or not shop) and _takes_logins(place)):
-                host = self.folder / "hosts" / place.name
                 if not backend.runs(host, self.group):
                     raise HostsError(f"{place.name} ended at once:\n{_tail(host / 'console')}")
                 if time.monotonic() > deadline:

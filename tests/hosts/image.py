@@ -20,7 +20,7 @@ from pathlib import Path
 
 import machine
 from cgroups import Group
-from errors import HostsError, MissingError
+from errors import HostsError, MissingError, say
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -75,8 +75,10 @@ def layers(fleet: Group) -> list[Path]:
         for left in CACHE.glob("making-*"):
             shutil.rmtree(left)
         if not debian.exists():
+            say("the image of a Debian is made, once: that takes a few minutes")
             _make_debian(debian, group)
         if not shop.exists():
+            say("the shop is put on it")
             _make_shop(shop, debian, group)
     group.end()
     return [shop, debian]

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from errors import MissingError
+from errors import MissingError, say
 
 # Command to Debian package.
 PACKAGES = {
@@ -59,6 +59,7 @@ def provide(commands: Iterable[str]) -> None:
         return
     if shutil.which("apt-get") is None:
         raise MissingError(f"missing, and there is no apt-get to install it: {' '.join(packages)}")
+    say(f"installing {' '.join(packages)}")
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     # A new machine may know no package yet, or only versions that the mirror has no longer.
     for command in (install, ["apt-get", "update"], install):

@@ -32,7 +32,10 @@ def test_a_rollout_says_what_each_visit_did_and_tells_nobody_to_run_it_before_it
         # Once for each of prepare and promote.
         assert [line.startswith(f"{host}: {VISITED}") for line in told(run.text, host)] == [True, True]
     (line,) = [line for line in run.text.splitlines() if TOLD in line]
-    assert re.match(r"retire: waiting for the soak: retire is due in .*: run phased\.keys\.rollout again then$", line)
+    assert re.match(
+        r"retire: waiting for the soak of [0-9a-f]{16}: retire is due in .*: run phased\.keys\.rollout again then$",
+        line,
+    )
     # The same again finds every host as it should be, and has nothing to say of one.
     again = fleet.run("rollout").ended(0)
     assert not told(again.text, "web1") and not told(again.text, "web2")

@@ -30,7 +30,7 @@ def test_a_key_with_a_short_soak_is_retired_during_the_long_soak_of_an_older_one
     assert fleet[0].has(third, [old])
     # Nothing is due: a run in between waits.
     before = fleet.unchanged()
-    fleet.run("rollout").ended(0).says("retire: waiting for the soak: retire is due in")
+    fleet.run("rollout").ended(0).says("retire: waiting for the soak of ", ": retire is due in")
     assert fleet.unchanged() == before
     fleet.soak("retiring", 0)
     fleet.run("rollout").ended(0).says(f"have let go of {old}", "no rollout is in progress")

@@ -45,7 +45,7 @@ def test_a_check_says_when_a_phase_is_due_that_would_be_too_early(after: After) 
     fleet = after("promote", ("web1",))
     fleet.soak("retiring", 3600)
     for playbook in ("retire", "rollout"):
-        checked(fleet, playbook).says("retire: waiting for the soak: retire is due in 5", "m", ", at 20")
+        checked(fleet, playbook).says("retire: waiting for the soak of ", ": retire is due in 5", "m", ", at 20")
 
 
 def test_a_check_in_the_middle_of_a_phase_says_who_is_left_and_what_would_change_there(after: After) -> None:
@@ -102,7 +102,7 @@ def test_a_restart_that_nothing_says_how_to_do_is_refused_by_a_check_too_before_
     fleet = after("adopt")
     del fleet.host_vars["web2"]["app_keys_restart_command"]
     refusal = "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set"
-    checked(fleet, "prepare").says("prepare would open: ").says(f"  web2  would refuse: {refusal}")
+    fleet.run("prepare", "--check").ended(2).says("prepare would open: ").says(f"  web2  would refuse: {refusal}")
     fleet.open("prepare")
     before = fleet.unchanged()
     fleet.visit("--check").ended(2).says(

@@ -52,7 +52,7 @@ def test_after_a_rollback_from_promote_the_old_key_signs_and_the_new_one_soaks(a
     assert back(fleet, new)
     # What the new key signed is alive for as long as it says, and no longer.
     before = fleet.unchanged()
-    fleet.run("rollout").ended(0).says("retire: waiting for the soak: withdraw is due in")
+    fleet.run("rollout").ended(0).says("retire: waiting for the soak of ", ": withdraw is due in")
     assert fleet.unchanged() == before
 
 

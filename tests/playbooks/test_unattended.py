@@ -25,7 +25,7 @@ def own_lines(run: Run) -> List[str]:
     ("step", "said"),
     [
         ("retire", "prepare: nothing to do: the last rollout ended at 20"),
-        ("promote", "retire: waiting for the soak: retire is due in "),
+        ("promote", "retire: waiting for the soak of "),
     ],
 )
 def test_nothing_to_do_is_said_in_one_line_and_changes_nothing(after: After, step: str, said: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
 
+from .._host.rules import visit
 from .._host.rules.proof import Finding, inadmissible, judge, outdated
 from .._shapes import DatedEvidence, Key
 from . import membership, outsiders, soak
@@ -86,6 +87,15 @@ def visiting_order(survey: Survey) -> List[str]:
 def batch_sizes(serial: Sequence[Any]) -> List[Any]:
     """Return the batches of `app_keys_serial`, of which the first is one host."""
     return list(serial) if str(serial[0]) == "1" else [1, *serial]
+
+
+def refusing(survey: Survey, hosts: Sequence[str]) -> List[str]:
+    """Return those of these hosts whose visit at the open step would refuse, by what was seen of them."""
+    return [
+        host
+        for host in hosts
+        if host in survey.evidence and visit.plan(survey.order, survey.evidence[host], converge=True).refuse
+    ]
 
 
 def stale(looks: Looks) -> List[str]:

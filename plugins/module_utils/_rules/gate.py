@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import in_words
+from .._host.rules.proof import listed
 from .._shapes import Evidence, Keyring, Soak
 from . import evidence as proofs
 from . import keyring as keyrings
@@ -73,7 +74,8 @@ def opening(survey: Survey, request: PhaseRequest) -> Verdict:
         # The run itself would have visited the others before: the phase `current` says whom.
         return Verdict("stay", keyring, f"{request.phase}: after these visits")
     if not count.complete:
-        text = wording.refusal(survey, f"{request.phase} is not safe yet", count.findings, NOTHING_CHANGED)
+        begins = request.phase == "prepare"
+        text = wording.refusal(survey, f"{request.phase} is not safe yet", count.findings, NOTHING_CHANGED, begins)
         return Verdict("refuse", keyring, text)
     closed = closed_keyring(survey)
     decision = ask(closed, request, now)
@@ -176,7 +178,10 @@ def _open(survey: Survey, step: str, request: PhaseRequest, go: Optional[Sequenc
     if request.checking:
         fresh = {opened.keyring["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
-        return Verdict("stay", survey.keyring, "\n".join([head, *wording.plan(opened, visit, fresh)]))
+        then = _then(survey.keyring, step) if request.goal == "rollout" else []
+        return _checked(opened, visit, [head, *wording.plan(opened, visit, fresh), *then])._replace(
+            keyring=survey.keyring
+        )
     keys = keyrings.step_keys(opened.keyring)
     text = (
         f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened.keyring)}"
@@ -195,12 +200,35 @@ def _go_on(survey: Survey, request: PhaseRequest) -> Verdict:
     if blocked or not visit:
         # The members that are left are not proven, and cannot be visited either. They block nobody but the closing count.
         head = f"{name} cannot go on" if blocked else f"{name} is not complete"
-        return Verdict("refuse", keyring, wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED))
-    text = f"{name}: {wording.counted(survey)}; {len(count.findings)} to go"
+        head = head if keyrings.is_open(keyring) else "nothing new can begin"
+        text = wording.refusal(survey, head, blocked or count.findings, NOTHING_CHANGED, begins=True)
+        return Verdict("refuse", keyring, text)
+    text = f"{wording.titled(keyring)}: {wording.counted(survey)}; {len(count.findings)} to go"
     if request.checking:
         lines = [f"{text}. They would be visited:", *wording.table(count.findings), *wording.plan(survey, visit)]
-        return Verdict("stay", keyring, "\n".join(lines))
+        return _checked(survey, visit, lines)
     return Verdict("visit", membership.register(keyring, survey.fleet, survey.conditions.clock), text, visit)
+
+
+def _checked(survey: Survey, visit: Sequence[str], lines: Sequence[str]) -> Verdict:
+    """Say in check mode what would be visited; a visit that would refuse ends the run there, and so it ends the check."""
+    refusing = proofs.refusing(survey, visit)
+    if not refusing:
+        return Verdict("stay", survey.keyring, "\n".join(lines))
+    where = "the visit" if len(refusing) == 1 else "visits"
+    stops = f"The run would stop at {where} of {listed(refusing)}: do first what is said there. {NOTHING_CHANGED}"
+    return Verdict("refuse", survey.keyring, "\n".join([*lines, stops]))
+
+
+def _then(keyring: Keyring, step: str) -> List[str]:
+    """Say what the same run would do after a step that would open: nobody is to think that a leaked key waits."""
+    signs = keyrings.primary(keyring)
+    if step not in ("prepare", "promote"):
+        return []
+    promote = "promote follows, and then " if step == "prepare" else ""
+    if "compromised" in signs["marks"]:
+        return [f"{promote}retire lets go of {signs['fingerprint']} at once, without a soak: it is compromised"]
+    return [f"{promote}the soak of {signs['fingerprint']} begins; retire lets go of it when that is over"]
 
 
 def _finished(survey: Survey, goes_on: bool) -> Verdict:

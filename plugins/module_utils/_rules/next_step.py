@@ -255,5 +255,8 @@ def _let_go(keyring: Keyring, now: float) -> Decision:
     moment = soak.next_due(keyring)
     if moment is None or moment <= now:
         return Decision("open", "retire is next", retire_or_withdraw(soak.due(keyring, now)))
-    left = f"{retire_or_withdraw(soak.due(keyring, moment))} is due in {in_words(moment - now)}, at {stamp(moment)}"
-    return Decision("wait", f"waiting for the soak: {left}: run phased.keys.rollout again then")
+    keys = soak.due(keyring, moment)
+    left = f"{retire_or_withdraw(keys)} is due in {in_words(moment - now)}, at {stamp(moment)}"
+    # By name: in an emergency another key has no soak, and this one has not leaked.
+    whose = ", ".join(key["fingerprint"] for key in keys)
+    return Decision("wait", f"waiting for the soak of {whose}: {left}: run phased.keys.rollout again then")

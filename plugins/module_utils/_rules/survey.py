@@ -166,7 +166,7 @@ class Survey:
             return found
         if member in self.roster.over:
             seen = f"its waiver ran out at {self.roster.over[member]}"
-            found.append(Finding(seen, SET_ASIDE.format(member=member)))
+            found.append(Finding(seen, SET_ASIDE.format(member=member) + ANOTHER_REASON))
         elif member in self.conditions.cut_off:
             found = [Finding(finding.seen, f"{finding.advice}; {SET_ASIDE.format(member=member)}") for finding in found]
         return found
@@ -215,7 +215,9 @@ GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "
     "release it with -e app_keys_release={member}"
 )
+# As JSON: of name=value Ansible takes the value to the first blank.
 SET_ASIDE = (
-    "if it serves no traffic, set it aside with -e app_keys_waive={member}, app_keys_waive_reason and app_keys_waive_for, with a reason that "
-    "was not given before"
+    "if it serves no traffic, set it aside with "
+    """-e app_keys_waive={member} -e app_keys_waive_for=3d -e '{{"app_keys_waive_reason": "WHY"}}'"""
 )
+ANOTHER_REASON = "; with another WHY than before, for the same one opens no waiver again"

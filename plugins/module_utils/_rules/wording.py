@@ -12,7 +12,7 @@ from .._host.rules.durations import in_words, stamp
 from .._host.rules.history import clock
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
-from .._shapes import DatedEvidence, EnvFile, Evidence, Key, Worker
+from .._shapes import DatedEvidence, EnvFile, Evidence, Key, KeyringCore, Worker
 from . import folders, membership, soak
 from . import keyring as keyrings
 from .next_step import next_text
@@ -30,6 +30,12 @@ DOES = {
     "rollback": "sign with {key} in every worker",
     "withdraw": "have let go of {key} in every worker",
 }
+
+
+def titled(keyring: KeyringCore) -> str:
+    """Say of which step a count is; of one that is closed, that nobody is at it any more."""
+    step = keyring["step"]
+    return step["name"] if keyrings.is_open(keyring) else f"after {step['name']}, which closed at {step['closed']}"
 
 
 def counted(survey: Survey) -> str:
@@ -65,9 +71,15 @@ def later(hosts: Collection[str]) -> str:
     return f"; left out, and to be visited by a later run: {', '.join(sorted(hosts))}" if hosts else ""
 
 
-def refusal(survey: Survey, headline: str, findings: Mapping[str, Sequence[Finding]], tail: str) -> str:
-    """Return the whole refusal: what is refused, the count, each member in the way with what was seen and what to do."""
-    return "\n".join([f"{headline}: {counted(survey)}", *table(findings), tail])
+def refusal(
+    survey: Survey, headline: str, findings: Mapping[str, Sequence[Finding]], tail: str, begins: bool = False
+) -> str:
+    """Return the whole refusal: what is refused, the count, each member in the way with what was seen and what to do.
+
+    `begins` says that what is refused begins something new: the count is that of a step which is over, and that is said.
+    """
+    of = f"{titled(survey.keyring)}, " if begins and not keyrings.is_open(survey.keyring) else ""
+    return "\n".join([f"{headline}: {of}{counted(survey)}", *table(findings), tail])
 
 
 def table(findings: Mapping[str, Sequence[Finding]]) -> List[str]:

@@ -155,7 +155,7 @@ def test_a_retire_before_the_adoption_is_complete_waits_for_a_soak_that_begins_w
 @pytest.mark.parametrize(
     "name, step, now, said",
     [
-        ("promoted", "retire", SOON, "waiting for the soak: retire is due in 13d"),
+        ("promoted", "retire", SOON, f"waiting for the soak of {OLD}: retire is due in 13d"),
         ("promote", "promote", SOON, "promote is open since 2023-11-15T00:13:20Z"),
         ("adopted", "prepare", SOON, "no rollout has been done yet"),
     ],

@@ -59,8 +59,8 @@ def next_is(name: str, step: str = "") -> Decision:
     return Decision("open", f"{name} is next", step or name)
 
 
-def wait(text: str) -> Decision:
-    return Decision("wait", f"waiting for the soak: {text}: {AGAIN}")
+def wait(text: str, key: str = OLD) -> Decision:
+    return Decision("wait", f"waiting for the soak of {key}: {text}: {AGAIN}")
 
 
 FIRST = Decision("open", "no rollout has been done yet", "prepare")
@@ -95,7 +95,7 @@ TABLE: Dict[str, Any] = {
         resume("rollback"),
     ),
     "rolled back": (
-        SKIP, SKIP, wait(WITHDRAW_DUE), next_is("prepare"), refuse("rolled back", NO_STAGED), wait(WITHDRAW_DUE),
+        SKIP, SKIP, wait(WITHDRAW_DUE, NEW), next_is("prepare"), refuse("rolled back", NO_STAGED), wait(WITHDRAW_DUE, NEW),
         Decision("skip", f"{done('rolled back').text}, and {OLD} signs; {WITHDRAW_DUE}: {AGAIN}"),
     ),
     "withdraw": (

@@ -118,6 +118,9 @@ REFUSED = [
     ("shell", "B=$(hidden7f3a\nA=1\n", "broken"),
     ("shell", "B=`hidden7f3a\nA=1\n", "broken"),
     ("shell", "cat <<END\nA=hidden7f3a\nEND\n", "broken"),
+    ("shell", "A\\\n=hidden7f3a\n", "broken"),
+    ("shell", "i\\\nf false; then\nA=hidden7f3a\nfi\n", "broken"),
+    ("shell", "false &\\\n& A=hidden7f3a\n", "broken"),
 ]
 
 

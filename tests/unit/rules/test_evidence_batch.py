@@ -10,7 +10,14 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._rules.survey import AGAIN, SET_ASIDE, Count, Looks, unusable
+from ansible_collections.phased.keys.plugins.module_utils._rules.survey import (
+    AGAIN,
+    ANOTHER_REASON,
+    SET_ASIDE,
+    Count,
+    Looks,
+    unusable,
+)
 from builders import (
     DAY,
     FLEET,
@@ -232,7 +239,7 @@ def test_a_host_that_ansible_could_not_reach_is_told_how_to_set_it_aside_and_one
     found = surveyed(keyring, FLEET, {"web-1": DONE}, look).count.findings
     assert [(finding.seen, finding.advice) for finding in found["web-2"]] == [
         ("unreachable (ssh: connection refused)", AGAIN),
-        ("its waiver ran out at 2023-12-04T22:13:20Z", SET_ASIDE.format(member="web-2")),
+        ("its waiver ran out at 2023-12-04T22:13:20Z", SET_ASIDE.format(member="web-2") + ANOTHER_REASON),
     ]
 
 

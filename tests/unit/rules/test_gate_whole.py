@@ -282,6 +282,7 @@ def test_what_would_open() -> None:
     assert verdict.text.split("\n") == [
         f"promote would open: 3 of 3 hosts accept {NEW} in every worker, and 3 hosts would be visited",
         *[f"  {host}  write {PATH}: signs with {NEW} instead of {OLD}; restart shop.service" for host in FLEET],
+        f"the soak of {OLD} begins; retire lets go of it when that is over",
     ]
     text = ask(at("adopted"), "prepare", checking=True).text
     assert text.split("\n")[1] == f"  web-1  write {PATH}: accepts a new key; restart shop.service"

@@ -244,6 +244,7 @@ _SHELL_DEEPER.update(dict.fromkeys(("fi", "done", "esac", "}"), -1))
 _SHELL_DEEPER.update(dict.fromkeys(("then", "else", "elif", "do", "!"), 0))
 
 _COMPOUND = "is part of a compound command, and not set in every case"
+_GOES_ON = "a word or an operator goes on in the next line, and is another then than it seems: write it in one line"
 
 
 class _Word(NamedTuple):
@@ -274,6 +275,8 @@ def _shell(text: str) -> Iterator[Assignment]:
                 words.append(word)
             continue
         pos, ended = operator.end(), operator[0]
+        if ended.strip() and text.startswith("\\\n", pos):
+            raise error("broken", text, pos, _GOES_ON)
         if ended == "<<":
             raise error("broken", text, pos, "a here-document, whose end is not looked for")
         if ended[:1] in ("<", ">"):
@@ -327,6 +330,8 @@ def _shell_word(text: str, start: int) -> _Word:
             bare += plain[0]
         elif char == "\\":
             pos += 2
+            if text[begin + 1 : pos] == "\n" and "=" not in text[start:begin]:
+                raise error("broken", text, begin, _GOES_ON)
             value += text[begin + 1 : pos].replace("\n", "")
             literal = literal and pos <= len(text)
         elif char == "'":

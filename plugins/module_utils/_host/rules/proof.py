@@ -142,13 +142,15 @@ def file_findings(asked: Order, file: EnvFile) -> List[Finding]:
     """Find what is wrong with an env file."""
     path = file["path"]
     if file["problem"]:
-        return [Finding(f"{path}: {file['problem']['text']}", "fix the file, and run again")]
+        # What is not there a visit writes.
+        todo = VISIT if file["problem"]["kind"] == "absent" else "fix the file, and run again"
+        return [Finding(f"{path}: {file['problem']['text']}", todo)]
     if unknown_keys(asked, file):
         seen, todo = _unknown_keys_finding(asked, file)
         return [Finding(f"{path} {seen}", todo)]
     if asked.wants(file["signs"], file["accepts"]):
         return []
-    return [Finding(f"{path} {differs(asked, file)}", "run phased.keys.rollout, which visits the host")]
+    return [Finding(f"{path} {differs(asked, file)}", VISIT)]
 
 
 def worker_findings(
@@ -348,6 +350,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 FIRST = 2  # so many of a long list are named
+
+
+VISIT = "run phased.keys.rollout, which visits the host"
 
 
 EMPTIED = (
