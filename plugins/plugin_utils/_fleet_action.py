@@ -41,11 +41,11 @@ def unreachable(said: str) -> str:
     """
     text = re.split(r"\b(?:over|via) ssh: ", said.replace("\r", "\n"), maxsplit=1)[-1]
     lines = [line.strip() for line in re.sub(r"^Task failed: ", "", text).splitlines()]
-    told = [
+    messages = [
         line.rstrip(".") for line in lines if line and not re.match(r"debug\d: |OpenSSH_|Warning: Permanently", line)
     ]
-    first = [line for line in told if line.startswith("ssh: ")] or told[-1:]
-    return f"unreachable ({first[0]})" if first else "unreachable"
+    why = [line for line in messages if line.startswith("ssh: ")] or messages[-1:]
+    return f"unreachable ({why[0]})" if why else "unreachable"
 
 
 class FleetAction(ActionBase):

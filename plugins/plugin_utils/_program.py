@@ -91,7 +91,7 @@ START, TEXTS = lines(pack(_start())), lines(pack(_texts()))
 def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[Sequence[str]] = None) -> bytes:
     """Return the program that runs the module once and prints its result; ArgumentsError where it cannot be called so.
 
-    `log` is what the host's log is told before (see `logged`), and None where it is told nothing.
+    `log` is what the host's log gets before (see `logged`), and None where it gets nothing.
     """
     spec = options.ENV_KEYS if module == "env_keys" else options.ACTIVE_FINGERPRINT
     together = None if module == "env_keys" else options.TOGETHER
@@ -142,10 +142,10 @@ def _silence(interpreter: str, ended: Mapping[str, Any]) -> str:
     """Say what came in place of an answer."""
     if ended["rc"] in _KILLED:
         return f"{interpreter} gave no answer: {KILLED}"
-    told = [line.strip() for line in (ended["stderr"] or ended["stdout"])[-door.TEXT :].splitlines()]
-    last = [line for line in told if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
+    lines = [line.strip() for line in (ended["stderr"] or ended["stdout"])[-door.TEXT :].splitlines()]
+    last = [line for line in lines if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
     text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(last) or 'it said nothing'}"
-    if ended["rc"] in (126, 127) or any(kind in "\n".join(told) for kind in _NO_PYTHON):
+    if ended["rc"] in (126, 127) or any(kind in "\n".join(lines) for kind in _NO_PYTHON):
         text += f" {TOO_OLD}"
     return door.printable(text)
 

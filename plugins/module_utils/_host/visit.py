@@ -437,9 +437,9 @@ class _Visit:
                 else settings.describe(self.before),
             },
         }
-        told = [*found, *self.left_behind()]
-        if told:
-            outcome["msg"] = ". ".join(told)
+        messages = [*found, *self.left_behind()]
+        if messages:
+            outcome["msg"] = ". ".join(messages)
         if found:
             # A host that was down before is no worse off now. The others must not wait for it where a rollout is taken back; the closing count does.
             outcome["failed"] = not (self.request.order.incident and self.was_down and self.did["restarted"])
