@@ -83,19 +83,21 @@ $(VENV)/.lint: $(VENV)/.test
 	touch $@
 
 # Virtual environments of their own, each whole from its lists.
-OWN_VENV = rm -rf $(@D); $(PYTHON) -m venv $(@D); \
+OWN_VENV = rm -rf $(@D); $(or $(OWN_PYTHON),$(PYTHON)) -m venv $(@D); \
 	$(@D)/bin/python -m pip install --quiet --no-deps $(addprefix -r ,$(filter %.txt,$^)); \
 	$(@D)/bin/python -m pip check --quiet; printf '%s' "$$PWD" > $(@D)/.checkout
-$(foreach venv,.venv-mutants .venv-2.16,$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+# Every ansible-core that the collection supports, and those before it, which say that they are too old.
+CORES := $(patsubst requirements/core-%.txt,%,$(wildcard requirements/core-*.txt))
+$(foreach venv,.venv-mutants $(addprefix .venv-,$(CORES)),$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
 
 # Without the link to this checkout: code that was not mutated must not be found.
 .venv-mutants/.made: requirements/runtime.txt requirements/test.txt requirements/mutants.txt | .cache/tmp
 	$(OWN_VENV)
 	touch $@
 
-.venv-2.16/.made: requirements/core-2.16.txt | .cache/tmp
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
-	  { echo "ansible-core 2.16 needs Python 3.10 to 3.12: say PYTHON= with the path of one; this is $$($(PYTHON) -V)"; exit 1; }
+.venv-2.%/.made: OWN_PYTHON = $(shell $(PYTHON) tests/tools/pythons.py 2.$*)
+.venv-2.%/.made: requirements/core-2.%.txt | .cache/tmp
+	@$(PYTHON) tests/tools/pythons.py 2.$* >/dev/null
 	$(OWN_VENV)
 	$(call LINK,$(@D))
 	touch $@
@@ -170,9 +172,12 @@ hostile: $(VENV)/.test ## Hosts that lie, and users of a host who try everything
 core-%: .venv-%/.made
 	PATH="$(CURDIR)/$(<D)/bin:$$PATH" $(<D)/bin/python -m pytest $(or $(ARGS),tests/hostile/lying)
 
-CORES := 2.16
 .PHONY: cores
-cores: $(addprefix core-,$(CORES)) ## The hosts that lie against the oldest ansible-core too
+cores: core-2.16 ## The hosts that lie against the oldest ansible-core too
+
+.PHONY: matrix
+matrix: $(VENV)/.test ## The main job and the refusals with every ansible-core, on every Python (CORES="2.16 2.22", TABLE=docs/versions.md)
+	$(BIN)/python tests/tools/matrix.py $(if $(TABLE),--table $(TABLE)) $(CORES)
 
 .PHONY: test-hosts
 test-hosts: hosts faults ## Both of the next two
@@ -298,5 +303,9 @@ pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	}; \
 	fresh; add runtime; add test; add lint; \
 	fresh runtime.txt test.txt; add mutants; \
-	fresh; add core-2.16
+	for core in 2.14 2.15 2.16 2.17 2.18 2.19 2.20 2.21 2.22; do \
+	  rm -rf ../build/pins; $$($(PYTHON) ../tests/tools/pythons.py $$core) -m venv ../build/pins; \
+	  ../build/pins/bin/python -m pip install --quiet -r core.in "ansible-core==$$core.*"; \
+	  { echo "# Made by \`make pins\` from core.in."; ../build/pins/bin/python -m pip freeze; } > core-$$core.txt; \
+	done
 	rm -rf build/pins

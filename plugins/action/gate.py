@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
+from ansible import errors
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..module_utils._host.rules import variables
@@ -200,7 +200,7 @@ class ActionModule(FleetAction):
         end = time.monotonic() + PATIENCE
         try:
             typed: Any = self._display.prompt_until(question, seconds=PATIENCE)
-        except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive):
+        except (errors.AnsiblePromptInterrupt, errors.AnsiblePromptNoninteractive):
             return False
         # When the time is over, what was typed so far comes back as if Enter had been pressed.
         in_time = time.monotonic() < end

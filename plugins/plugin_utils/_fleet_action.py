@@ -18,7 +18,7 @@ from ..module_utils._rules import slices
 from ..module_utils._rules.gate import NOTHING_CHANGED
 from ..module_utils._rules.survey import Conditions, Looks, Survey
 from ..module_utils._shapes import Keyring
-from . import _host_action, _inventory
+from . import _core, _host_action, _inventory
 from . import _run_folder as run_folder
 from . import _stores as stores
 from ._host_call import boot_time
@@ -64,6 +64,7 @@ class FleetAction(ActionBase):
         self.task_vars: Dict[str, Any] = task_vars or {}
         self.checking = bool(self._task.check_mode)
         try:
+            _core.see_that_it_is_supported()
             self.fleet = self.found()
             if not self.nonce and self.needs_nonce():
                 raise FleetError(STEPPED_OVER)

@@ -14,7 +14,7 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import wording
 from ..module_utils._shapes import Keyring
-from . import _inventory
+from . import _core, _inventory
 from . import _run_folder as run_folder
 from ._host_call import GRACE, AskingAction, boot_time
 from ._inventory import PREFIX, FleetError, Inventory
@@ -38,6 +38,7 @@ class HostAction(AskingAction):
         del tmp
         task_vars = task_vars or {}
         try:
+            _core.see_that_it_is_supported()
             why = _inventory.foreign_facts(task_vars.get("ansible_facts"))
             if why:
                 raise FleetError(why)
