@@ -99,7 +99,7 @@ class FleetAction(ActionBase):
         except PhasedKeysError as error:
             failed = failed or str(error)
         moment = outputs.Moment(
-            asked=str(self._task.args.get("do") or "adopt"),
+            asked=str(self._task.args.get("do") or self._task.action.rpartition(".")[2]),
             goal=str(run_folder.current().get("goal", "")),
             failed=bool(result.get("failed")),
             said=said or str(result.get("status") or result.get("text") or ""),
@@ -245,3 +245,30 @@ class FleetAction(ActionBase):
         if host not in self.left_in_play:
             return "unreachable, or failed in a task before"
         return "was not looked at"
+
+
+class Teller(FleetAction):
+    """Tells others what a visit ended with, on behalf of its action: where no host of a batch is left Ansible ends the run, and no gate is asked."""
+
+    def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Nothing: it is no task of its own."""
+        return {}
+
+    @classmethod
+    def tell(cls, action: ActionBase, task_vars: Dict[str, Any], said: str) -> None:
+        """Write what others read (`outputs`) after a visit that ended the run with these words."""
+        own = cls(
+            action._task,
+            action._connection,
+            action._play_context,
+            action._loader,
+            action._templar,
+            action._shared_loader_obj,
+        )
+        kept = run_folder.fleet(own.nonce)
+        if kept is None:
+            return
+        kept.pop("hosts")
+        own.task_vars, own.fleet = task_vars, Fleet(**kept)
+        own.file = stores.store_for(run_folder.current()["keyring"], own._loader)
+        own.put_out({"failed": True}, said)

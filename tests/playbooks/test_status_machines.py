@@ -102,17 +102,46 @@ def test_every_opening_and_every_closing_is_written(after: After) -> None:
     fleet = after("prepare")
     files = told(fleet)
     # While the hosts are visited the file says what the opening wrote.
-    seen = fleet.folder / "seen.json"
+    seen = f"{fleet.folder}/{{{{ inventory_hostname }}}}.json"
     task = {
-        "ansible.builtin.copy": {"src": str(files["json"]), "dest": str(seen), "mode": "0600"},
+        "ansible.builtin.copy": {"src": str(files["json"]), "dest": seen, "mode": "0600"},
         "delegate_to": "localhost",
     }
     (fleet.folder / "before.yml").write_text(json.dumps([task]))
     fleet.run("promote", "-e", "app_keys_before_tasks=before.yml").ended(0)
-    opened, closed = read(seen), read(files["json"])
+    opened, closed = read(fleet.folder / "web1.json"), read(files["json"])
     assert (opened["phase"], opened["step_open"], opened["ok"], opened["members_proven"]) == ("promote", True, False, 0)
     assert (closed["phase"], closed["step_open"], closed["ok"], closed["members_proven"]) == ("promote", False, True, 2)
+    # Before the second batch the first was counted.
+    assert read(fleet.folder / "web2.json")["members_proven"] == 1
     assert closed["due_at"] is not None and len(closed["accepted"]) == 2
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "after a drain"])
+def test_a_visit_that_fails_is_written_though_no_gate_comes_after_it(after: After, waits: bool) -> None:
+    fleet = after("prepare")
+    (fleet.folder / "before.yml").write_text("[]")
+    files = told(fleet, **({"app_keys_before_tasks": "before.yml"} if waits else {}))
+    for host in fleet.hosts:
+        host.tell("broken")
+    run = fleet.run("promote").ended(2)
+    assert "close promote" not in run.text
+    found = read(files["json"])
+    assert (found["ok"], found["phase"], found["step_open"]) == (False, "promote", True)
+    assert "web" in found["why"][0] and "restart" in found["why"][0]
+    assert {told["host"] for told in found["unproven"]} == {"web1", "web2"}
+
+
+def test_every_batch_is_written(after: After) -> None:
+    fleet = after("prepare")
+    files = told(fleet, app_keys_serial=[1])
+    # The second visit fails in a task of the user's own, after which nothing of ours runs.
+    task = {"ansible.builtin.fail": {"msg": "cannot be drained"}, "when": "inventory_hostname == 'web2'"}
+    (fleet.folder / "before.yml").write_text(json.dumps([task]))
+    fleet.run("promote", "-e", "app_keys_before_tasks=before.yml").ended(2).says("cannot be drained")
+    found = read(files["json"])
+    assert (found["ok"], found["step_open"], found["members_proven"]) == (False, True, 1)
+    assert [told["host"] for told in found["unproven"]] == ["web2"]
 
 
 def test_what_a_run_did_not_look_at_is_not_said_to_be_known(after: After) -> None:
