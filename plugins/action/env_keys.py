@@ -21,6 +21,7 @@ from ..module_utils._rules import membership
 from ..module_utils._shapes import DatedEvidence, Keyring, Record
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores
+from ..plugin_utils._fleet_action import Teller
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile
 from ..plugin_utils._host_call import boot_time
 from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
@@ -69,6 +70,16 @@ class ActionModule(HostAction):
         else:
             run_folder.forget(self.nonce, run_folder.WAIT, host)
             super().keep(task_vars, said)
+            if self.ends_the_run(task_vars):
+                Teller.tell(self, dict(task_vars), f"{host}: {str(said.get('msg', '')).partition(' -> ')[0]}")
+
+    def ends_the_run(self, task_vars: Mapping[str, Any]) -> bool:
+        """Whether no host of this batch is left, so that Ansible ends the run here."""
+        if not self.nonce or self._task.check_mode:
+            return False
+        left = set(task_vars["ansible_play_batch"]) & set(task_vars["ansible_play_hosts"])
+        visits = [run_folder.one(self.nonce, run_folder.VISIT, host) or {} for host in left]
+        return all(visit.get("failed") or visit.get("unreachable") for visit in visits)
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Prepare and run the visit."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
 from typing import Any, Dict, List, Mapping, Sequence
@@ -50,9 +51,6 @@ class ActionModule(FleetAction):
         do = self._task.args.get("do")
         self.final = boolean(self._task.args.get("final", True))
         self.phase: str = self._task.args.get("step", "current")
-        # What the run is to reach is said once, as it begins.
-        said = self._task.args if do == "fleet" else run_folder.current()
-        self.goal: str = said.get("goal", "rollout")
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
             raise FleetError(f"do is {do!r}; it is one of fleet, open, batch, close and status")
@@ -67,6 +65,26 @@ class ActionModule(FleetAction):
         except keyrings.KeyringError as error:
             return {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
         return answer
+
+    @functools.cached_property
+    def goal(self) -> str:
+        """What the run is to reach: that is said once, as it begins."""
+        said = self._task.args if self._task.args.get("do") == "fleet" else run_folder.current()
+        return str(said.get("goal", "rollout"))
+
+    def after(self, result: Dict[str, Any], said: str) -> None:
+        """Tell others what was decided or refused; in check mode only status does. A status that is strict fails where not all is well."""
+        do = self._task.args.get("do")
+        decided = do != "fleet" and not result.get("needs_look")
+        if not (decided or result.get("failed")) or (self.checking and self.goal != "status"):
+            return
+        unwritten = self.put_out(result, said)
+        if do == "status" and self.fleet.values["strict"] and not result.get("failed"):
+            why = [*result["why"], *unwritten]
+            if why:
+                result.update(
+                    failed=True, msg=f"{self.fleet.name} is not well, and app_keys_strict is true: {'; '.join(why)}"
+                )
 
     def needs_nonce(self) -> bool:
         """All but what gives the run its nonce."""
@@ -331,7 +349,8 @@ class ActionModule(FleetAction):
         part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
         text += f"\nno step opens: {part}" if part else ""
         self.say(text)
-        return {**ANSWER, "status": text, "proven": survey.count.proven, "keyring": keyrings.public(keyring)}
+        shown = {"status": text, "proven": survey.count.proven, "keyring": keyrings.public(keyring)}
+        return {**ANSWER, **self.standing(survey), **shown}
 
     def carry_out(self, keyring: Keyring, verdict: Verdict) -> Dict[str, Any]:
         """Write the keyring as the gate says, then tell."""

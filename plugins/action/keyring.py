@@ -83,6 +83,11 @@ class ActionModule(FleetAction, AskingAction):
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
         return {"changed": True}
 
+    def after(self, result: Dict[str, Any], said: str) -> None:
+        """Tell others of a refusal; of a keyring that was written the gate tells."""
+        if result.get("failed") and not self.checking:
+            self.put_out(result, said)
+
     def app_check(self) -> str:
         """Return how it is known that the application reads its fallbacks."""
         said = {repr(values["app_check"]) for values in self.by_host().values()}

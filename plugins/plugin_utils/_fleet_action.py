@@ -9,16 +9,19 @@ import functools
 import hashlib
 import re
 import time
-from typing import Any, Dict, FrozenSet, Mapping, Optional
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import slices
+from ..module_utils._rules import standing as standings
 from ..module_utils._rules.gate import NOTHING_CHANGED
+from ..module_utils._rules.standing import Standing
 from ..module_utils._rules.survey import Conditions, Looks, Survey
 from ..module_utils._shapes import Keyring
 from . import _core, _host_action, _inventory
+from . import _outputs as outputs
 from . import _run_folder as run_folder
 from . import _stores as stores
 from ._host_call import boot_time
@@ -66,6 +69,10 @@ class FleetAction(ActionBase):
         try:
             _core.see_that_it_is_supported()
             self.fleet = self.found()
+        except PhasedKeysError as error:
+            result.update(failed=True, msg=self.shown_once(str(error)))
+            return result
+        try:
             if not self.nonce and self.needs_nonce():
                 raise FleetError(STEPPED_OVER)
             path = _inventory.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
@@ -73,9 +80,52 @@ class FleetAction(ActionBase):
             result.update(self.answer(self.task_vars))
         except PhasedKeysError as error:
             result.update(failed=True, msg=str(error))
+        said = str(result.get("msg", ""))
         if result.get("failed"):
-            result["msg"] = self.shown_once(str(result["msg"]))
+            result["msg"] = self.shown_once(said)
+        self.after(result, said)
         return result
+
+    def after(self, result: Dict[str, Any], said: str) -> None:
+        """Do what follows an answer, be it a refusal: `said` is the whole of that."""
+
+    def put_out(self, result: Mapping[str, Any], said: str) -> List[str]:
+        """Write what others read (`outputs`); return, and warn of, what could not be written."""
+        values = self.fleet.values
+        if not outputs.wanted(values):
+            return []
+        survey, failed = None, said if result.get("failed") else None
+        try:
+            survey = self.survey(self.load()) if hasattr(self, "file") else None
+        except PhasedKeysError as error:
+            failed = failed or str(error)
+        moment = outputs.Moment(
+            asked=str(self._task.args.get("do") or self._task.action.rpartition(".")[2]),
+            goal=str(run_folder.current().get("goal", "")),
+            failed=bool(result.get("failed")),
+            said=said or str(result.get("status") or result.get("text") or ""),
+            standing=self.standing(survey, failed),
+            survey=survey,
+            max_age=values["max_age"],
+        )
+        unwritten = outputs.write(values, moment)
+        for problem in unwritten:
+            self._display.warning(problem)
+        return unwritten
+
+    def standing(self, survey: Optional[Survey], failed: Optional[str] = None) -> Standing:
+        """Return how the fleet stands; `failed` is what the run ended with, if it failed."""
+        first = failed.strip().splitlines()[0] if failed and failed.strip() else None
+        if survey is None:
+            return standings.without_a_keyring(self.fleet.name, self.fleet.members, time.time(), first or "")
+        part = slices.why_not_whole(len(self.fleet.members), self.fleet.values["min_members"])
+        return standings.standing(survey, self.looked(), self.fleet.values["max_age"], part, first)
+
+    def looked(self) -> Optional[float]:
+        """Return when (epoch) the first of this run's latest looks at members was; None where it has looked at nobody."""
+        lasts = [self.last(member) for member in self.fleet.members] if self.nonce else []
+        asked = [float(last["asked"]) for last in lasts if last]
+        return time.time() - (boot_time() - min(asked)) if asked else None
 
     def shown_once(self, text: str) -> str:
         """Show a refusal of several lines, and return what is left to say of it: Ansible prints a result's message as JSON, and since 2.19 twice."""
@@ -196,3 +246,30 @@ class FleetAction(ActionBase):
         if host not in self.left_in_play:
             return "unreachable, or failed in a task before"
         return "was not looked at"
+
+
+class Teller(FleetAction):
+    """Tells others what a visit ended with, on behalf of its action: where no host of a batch is left Ansible ends the run, and no gate is asked."""
+
+    def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Nothing: it is no task of its own."""
+        return {}
+
+    @classmethod
+    def tell(cls, action: ActionBase, task_vars: Dict[str, Any], said: str) -> None:
+        """Write what others read (`outputs`) after a visit that ended the run with these words."""
+        own = cls(
+            action._task,
+            action._connection,
+            action._play_context,
+            action._loader,
+            action._templar,
+            action._shared_loader_obj,
+        )
+        kept = run_folder.fleet(own.nonce)
+        if kept is None:
+            return
+        kept.pop("hosts")
+        own.task_vars, own.fleet = task_vars, Fleet(**kept)
+        own.file = stores.store_for(run_folder.current()["keyring"], own._loader)
+        own.put_out({"failed": True}, said)

@@ -8,7 +8,7 @@ fleet for granted: `gate` asks them together with the evidence.
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import epoch, in_words, stamp
 from .._shapes import Key, Keyring, StepName
@@ -26,6 +26,7 @@ PHASES = {
     "retire": ("retire", "withdraw"),
 }
 MAX_AGE = 86400.0
+MARKED = "marked as compromised"  # what the journal says of a key that has leaked
 
 
 class Decision(NamedTuple):
@@ -168,34 +169,67 @@ def next_text(keyring: Keyring, now: float, max_age: Optional[float] = None, goe
 
     `goes_on` says that the run that tells this comes to it by itself: then nobody is told to run anything.
     """
-    what, todo = _next(keyring, now, max_age)
-    return what if goes_on or not todo else f"{what}: {todo}"
+    coming = upcoming(keyring, now, max_age)
+    return coming.what if goes_on or not coming.todo else f"{coming.what}: {coming.todo}"
 
 
-def _next(keyring: Keyring, now: float, max_age: Optional[float]) -> Tuple[str, str]:
-    """Return what comes next, and what a person has to do for it; empty for nothing."""
+class Upcoming(NamedTuple):
+    """What comes next, and what a person has to do for it; empty for nothing.
+
+    due     since when, or from when on, that is to be done (epoch); None where nothing is
+    begins  whether it would begin a rollout: nothing is in the middle that has to be ended
+    """
+
+    what: str
+    todo: str
+    due: Optional[float]
+    begins: bool = False
+
+
+def upcoming(keyring: Keyring, now: float, max_age: Optional[float] = None) -> Upcoming:
+    """Return what comes next; `max_age` (seconds) says when the next rollout is due."""
     step = keyring["step"]
-    if leaked_staged(keyring):
-        return "the staged key is compromised, and is taken back", "run phased.keys.rollout"
+    done = epoch(step["closed"] or step["opened"])
+    for key in leaked_staged(keyring):
+        what = "the staged key is compromised, and is taken back"
+        return Upcoming(what, "run phased.keys.rollout", _marked(keyring, key))
     if keyrings.is_open(keyring):
-        return f"{step['name']} is open since {step['opened']}", "run phased.keys.rollout to finish it"
+        what = f"{step['name']} is open since {step['opened']}"
+        return Upcoming(what, "run phased.keys.rollout to finish it", epoch(step["opened"]))
     if keyrings.in_state(keyring, "staged"):
-        return "promote is next", "run phased.keys.rollout, or phased.keys.promote"
+        return Upcoming("promote is next", "run phased.keys.rollout, or phased.keys.promote", done)
     signs = keyrings.primary(keyring)
     if "compromised" in signs["marks"]:
-        return f"the key that signs, {signs['fingerprint']}, is compromised", "run phased.keys.rollout"
+        what = f"the key that signs, {signs['fingerprint']}, is compromised"
+        return Upcoming(what, "run phased.keys.rollout", _marked(keyring, signs))
     moment = soak.next_due(keyring)
     if moment is None:
-        rest = "no rollout is in progress"
-        if max_age is None or step["name"] == "adopt":
-            return rest, ""
-        begin = epoch(step["closed"] or step["opened"]) + max_age
-        left = f", in {in_words(begin - now)}" if begin > now else ""
-        return f"{rest}; the next rollout is due at {stamp(begin)}{left}", ""
+        return _rest(keyring, now, max_age)
     if moment <= now:
-        return "the soak is over", "run phased.keys.rollout, or phased.keys.retire"
-    name = retire_or_withdraw(soak.due(keyring, moment))
-    return f"{name} is due in {in_words(moment - now)}, at {stamp(moment)}", "run phased.keys.rollout again then"
+        # One that is compromised has no soak, and may go as soon as its step has closed.
+        return Upcoming("the soak is over", "run phased.keys.rollout, or phased.keys.retire", moment or done)
+    what = f"{retire_or_withdraw(soak.due(keyring, moment))} is due in {in_words(moment - now)}, at {stamp(moment)}"
+    return Upcoming(what, "run phased.keys.rollout again then", moment)
+
+
+def _rest(keyring: Keyring, now: float, max_age: Optional[float]) -> Upcoming:
+    """Say when the next rollout begins, where none is in the middle."""
+    step, rest = keyring["step"], "no rollout is in progress"
+    if max_age is None or step["name"] == "adopt":
+        return Upcoming(rest, "", None)
+    begin = epoch(step["closed"] or step["opened"]) + max_age
+    left = f", in {in_words(begin - now)}" if begin > now else ""
+    return Upcoming(f"{rest}; the next rollout is due at {stamp(begin)}{left}", "", begin, begins=True)
+
+
+def _marked(keyring: Keyring, key: Key) -> float:
+    """Return when a key was marked as compromised; of one that was adopted so, when that was."""
+    told = [
+        entry["at"]
+        for entry in keyring["journal"]
+        if entry["event"] == MARKED and entry.get("key") == key["fingerprint"]
+    ]
+    return epoch(told[-1] if told else keyring["step"]["opened"])
 
 
 def _take_back(keyring: Keyring, now: float, again: bool) -> Decision:

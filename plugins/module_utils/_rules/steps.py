@@ -265,7 +265,7 @@ def mark_compromised(keyring: Keyring, leaked: str, now: float) -> Keyring:
     for key in keyring["keys"]:
         if key["fingerprint"] == leaked:
             key["marks"].append("compromised")
-    note(keyring, now, "marked as compromised", key=leaked)
+    note(keyring, now, next_step.MARKED, key=leaked)
     return keyring
 
 

@@ -241,12 +241,14 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members", "new",
-    "replace", "allow_weak", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
+    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members",
+    "strict", "status_json", "status_prometheus", "new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason",
+    "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
     "min_members": 4,
     "settings": {"primary": "X"},
+    "strict": True,
     "new": True,
     "allow_weak": True,
     "recover": True,
