@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Roll a key over a live fleet twice, first the naive way and then with phased.keys, and count who is logged out.
 
-    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 130] [--only naive|phased]
+    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 130] [--only naive|phased] [--drain no]
 
-Both halves run on the same fleet under the same load (load.py). The naive half is what Django ticket 35400 describes:
-the new key into SECRET_KEY, the old one into the fallbacks, restart, host by host. It is done by hand and as fast as a
-host restarts, which flatters it. The phased half is the real ansible-playbook, from adopt to the end of rollout.
+Both halves run on the same fleet under the same load (load.py), which reaches the hosts through one balancer
+(little_balancer.py). The naive half is what Django ticket 35400 describes: the new key into SECRET_KEY, the old one
+into the fallbacks, restart, host by host. It is done by hand and as fast as a host restarts, which flatters it. The
+phased half is the real ansible-playbook, from adopt to the end of rollout. Both drain a host at the same door before
+its restart, so that no client meets a host that is down; with `--drain no` neither does, and clients see errors.
 
 The soak is honest: sessions and links of this shop live 2 seconds less than the soak after their last use (a link:
 after it was made), so nothing that the old key signed outlives it. Sessions that are used are signed anew with every
 use, and last all through the rotation: they are exercised from before its first step until after its last.
 
-Exit code: 0 where naive loses many and phased nothing, 1 where not, 2 where it could not be tried at all.
+Exit code: 0 where naive loses many and phased nothing, and no client saw an error where hosts are drained, 1 where not, 2 where it could not be tried at all.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "fleet"))
 
 import envfile
 import procs
+from balanced import Balanced
 from browser import GaveUp
 from fleet import Fleet, new_key
 from host import HostError
@@ -65,6 +68,7 @@ class Demo:
         self.fleet = Fleet(folder / "fleet")
         self.life = options.soak - LIFE_BELOW_SOAK
         self.password = PASSWORD
+        self.balancer: Balanced | None = None
         self.load: Load | None = None
         self.playbook: Playbook | None = None
         self.marks: list[tuple[str, float]] = []
@@ -86,7 +90,14 @@ class Demo:
                 "app_keys_serial": [1, "50%"],
             },
         )  # fmt: skip
-        result: dict[str, Any] = {"hosts": options.hosts, "workers": options.workers, "soak": options.soak}
+        self.balancer = Balanced(self.fleet)
+        if options.drain == "yes":
+            beside = self.fleet.folder / "group_vars" / "shop.yml"  # JSON is YAML
+            beside.parent.mkdir()
+            beside.write_text(json.dumps(self.balancer.variables))
+        result: dict[str, Any] = {
+            name: getattr(options, name) for name in ("hosts", "workers", "soak", "drain")
+        }
         if options.only != "phased":
             result["naive"] = self.naive()
             self.fresh_start()
@@ -103,12 +114,22 @@ class Demo:
         old, new = envfile.read(self.fleet.hosts[0].folder / "env")["SECRET_KEY"], new_key()
         for number, host in enumerate(self.fleet.hosts, start=1):
             self.enter(f"host {number}")
-            envfile.assign(host.folder / "env", SECRET_KEY=new, SECRET_KEY_FALLBACKS=old)
-            self.fleet.control("restart", [host.folder.name])
+            self.replace(host.folder, SECRET_KEY=new, SECRET_KEY_FALLBACKS=old)
             self.keep_on(self.options.pause)
         self.enter("all new")
         self.keep_on(self.options.pause)
         return self.end_load()
+
+    def replace(self, folder: Path, **settings: str) -> None:
+        """Write a host's settings and restart it, drained meanwhile where hosts are drained."""
+        assert self.balancer is not None
+        drained = self.options.drain == "yes"
+        if drained:
+            self.balancer.drain(folder.name)
+        envfile.assign(folder / "env", **settings)
+        self.fleet.control("restart", [folder.name])
+        if drained:
+            self.balancer.undrain(folder.name)
 
     def fresh_start(self) -> None:
         """Between the halves: the fleet has one key again, the naive half's, and no load."""
@@ -147,8 +168,8 @@ class Demo:
             raise Failed(f"{self.playbook.name} ended with {code}:\n{self.playbook.tail()}")
 
     def begin_load(self, title: str) -> None:
-        hosts = [(host.address, host.port) for host in self.fleet.hosts]
-        self.load = self.progress.load = Load(hosts, self.password, self.life, self.options.rate)
+        assert self.balancer is not None
+        self.load = self.progress.load = Load([self.balancer.front], self.password, self.life, self.options.rate)
         self.progress.title = title
         self.progress.say(f"{title}: clients log in")
         self.load.start()
@@ -203,6 +224,8 @@ class Demo:
             self.playbook.stop()
         if self.load is not None:
             self.load.stop()
+        if self.balancer is not None:
+            self.balancer.stop()
         self.fleet.down()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -252,6 +275,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=1, help="seconds between two hosts of the naive rotation")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one playbook")
     parser.add_argument("--only", choices=["naive", "phased"])
+    parser.add_argument("--drain", choices=["yes", "no"], default="yes", help="hosts before their restart")
     return parser.parse_args()
 
 
