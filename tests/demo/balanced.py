@@ -4,20 +4,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import door
 import procs
 from fleet import Fleet
 from host import HostError
 
 HERE = Path(__file__).resolve().parent
-ANSWER = 60  # seconds for an answer at the door; the balancer itself gives up earlier
 
 
 class Balanced:
@@ -37,8 +37,8 @@ class Balanced:
             self.stop()
             raise HostError(f"the balancer did not start:\n{(fleet.folder / 'balancer.log').read_text()}")
         ports = json.loads(said)
-        self.front: tuple[str, int] = ("127.0.0.1", ports["front"])
-        self._door: tuple[str, int] = ("127.0.0.1", ports["door"])
+        self.front: tuple[str, int] = (door.LOOPBACK, ports["front"])
+        self._door: int = ports["door"]
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -46,28 +46,15 @@ class Balanced:
         return {
             "app_keys_before_tasks": str(HERE / "drain.yml"),
             "app_keys_after_tasks": str(HERE / "undrain.yml"),
-            "balancer_door": f"http://{self._door[0]}:{self._door[1]}",
+            "balancer_door": shlex.join([sys.executable, "-ISB", str(HERE / "door.py"), str(self._door)]),
         }
 
-    def drain(self, name: str) -> None:
-        """Send nobody new to this host; return when the last request on it has ended."""
-        self._ask(f"/drain/{name}")
-
-    def undrain(self, name: str) -> None:
-        """Let this host serve again; return when it does."""
-        self._ask(f"/undrain/{name}")
-
-    def _ask(self, path: str) -> None:
-        door = http.client.HTTPConnection(*self._door, timeout=ANSWER)
+    def ask(self, action: str, name: str) -> None:
+        """Drain this host, or let it serve again; return when that is so."""
         try:
-            door.request("POST", path)
-            status = door.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            raise HostError(f"the balancer does not answer {path}: {error}") from None
-        finally:
-            door.close()
-        if status != 200:
-            raise HostError(f"the balancer answers {path} with {status}")
+            door.ask(self._door, action, name)
+        except OSError as error:
+            raise HostError(str(error)) from None
 
     def stop(self) -> None:
         """End it, if it still runs."""

@@ -125,11 +125,11 @@ class Demo:
         assert self.balancer is not None
         drained = self.options.drain == "yes"
         if drained:
-            self.balancer.drain(folder.name)
+            self.balancer.ask("drain", folder.name)
         envfile.assign(folder / "env", **settings)
         self.fleet.control("restart", [folder.name])
         if drained:
-            self.balancer.undrain(folder.name)
+            self.balancer.ask("undrain", folder.name)
 
     def fresh_start(self) -> None:
         """Between the halves: the fleet has one key again, the naive half's, and no load."""

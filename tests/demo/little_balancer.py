@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-LOOPBACK = "127.0.0.1"
+from door import LOOPBACK
+
 PATIENCE = 30.0  # seconds for the last request to end, and for the health check
 PAUSE = 0.05  # seconds between two health checks
 CHUNK = 65536
