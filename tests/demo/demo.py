@@ -39,10 +39,12 @@ from balanced import Balanced
 from browser import GaveUp
 from fleet import Fleet, new_key
 from host import HostError
-from load import Load
+from load import CLIENTS, Load
 from phases import Watch
 from playbook import ANSIBLE_PLAYBOOK, CHECKOUT, Playbook
+from picture import svg
 from report import ENOUGH, Progress, complaints, crossed, half, table
+from timeline import timeline
 
 BUILD = CHECKOUT / "build" / "demo"
 LIFE_BELOW_SOAK = 2  # seconds: a reset link of n seconds is still good after n + 0.99, for Django counts whole ones
@@ -95,9 +97,8 @@ class Demo:
             beside = self.fleet.folder / "group_vars" / "shop.yml"  # JSON is YAML
             beside.parent.mkdir()
             beside.write_text(json.dumps(self.balancer.variables))
-        result: dict[str, Any] = {
-            name: getattr(options, name) for name in ("hosts", "workers", "soak", "drain")
-        }
+        result: dict[str, Any] = {name: getattr(options, name) for name in ("hosts", "workers", "soak", "drain")}
+        result["clients"] = CLIENTS
         if options.only != "phased":
             result["naive"] = self.naive()
             self.fresh_start()
@@ -151,6 +152,7 @@ class Demo:
                 raise Failed(f"rollout ended well, but the fleet is in phase {watch.now}")
         finally:
             watch.stop()
+        self.enter("done")
         # Everything that rested through retire has to be used once more, and there have to be enough requests.
         self.keep_on(self.life)
         until = time.monotonic() + 60
@@ -185,6 +187,7 @@ class Demo:
         if any(self.load.counts().get(("main", "steady"), {}).get(name) for name in ("lost_sessions", "refused_links")):
             raise SetUpError("the load lost sessions before anything was changed")
         result = self.so_far()
+        result["timeline"] = timeline(list(self.load.moments), self.marks, time.monotonic())
         self.load = self.progress.load = None
         return result
 
@@ -258,8 +261,16 @@ def fresh_folder() -> Path:
     assert me is not None
     folder = BUILD / f"run-{me.pid}-{me.start}"
     folder.mkdir(mode=0o700)
-    (BUILD / "result.json").unlink(missing_ok=True)  # a run that fails must not leave an older run's success
+    for name in ("result.json", "lost.svg"):  # a run that fails must not leave an older run's success
+        (BUILD / name).unlink(missing_ok=True)
     return folder
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    beside.replace(path)
 
 
 def interrupted(number: int, _frame: object) -> NoReturn:
@@ -276,6 +287,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one playbook")
     parser.add_argument("--only", choices=["naive", "phased"])
     parser.add_argument("--drain", choices=["yes", "no"], default="yes", help="hosts before their restart")
+    parser.add_argument("--picture", type=Path, help="keep the plot there too, if nothing is to be complained of")
     return parser.parse_args()
 
 
@@ -303,10 +315,12 @@ def main() -> int:
             demo.close()
     found = complaints(result)
     result["ok"] = not found
-    beside = BUILD / f"result.json.{os.getpid()}"
-    beside.write_text(json.dumps(result, indent=2) + "\n")
-    beside.replace(BUILD / "result.json")
+    keep(BUILD / "result.json", json.dumps(result, indent=2) + "\n")
+    keep(BUILD / "lost.svg", svg(result))
     print(f"\n{table(result)}\n\n{crossed(result)}{result['seconds']} s in all; figures: build/demo/result.json")
+    print("the picture: build/demo/lost.svg")
+    if options.picture and not found:
+        keep(options.picture, svg(result))
     for complaint in found:
         print(f"FAILED: {complaint}", file=sys.stderr)
     return 1 if found else 0
