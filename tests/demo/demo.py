@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Roll a key over a live fleet twice, first the naive way and then with phased.keys, and count who is logged out.
 
-    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 130] [--only naive|phased] [--drain no]
+    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 110] [--only naive|phased] [--drain no]
 
 Both halves run on the same fleet under the same load (load.py), which reaches the hosts through one balancer
 (little_balancer.py). The naive half is what Django ticket 35400 describes: the new key into SECRET_KEY, the old one
@@ -87,7 +87,7 @@ class Demo:
                 "app_keys_soak": f"{options.soak}s",
                 "app_keys_wait": f"{options.soak + 50}s",
                 "app_keys_settle": "1s",
-                "app_keys_bake": "2s",
+                "app_keys_bake": "1s",
                 # Four hosts: one alone first, then two at once.
                 "app_keys_serial": [1, "50%"],
             },
@@ -282,7 +282,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--soak", type=int, default=10, help="seconds; sessions and links live 2 less")
-    parser.add_argument("--rate", type=float, default=130, help="requests a second of the steady clients together")
+    parser.add_argument("--rate", type=float, default=110, help="requests a second of the steady clients together")
     parser.add_argument("--pause", type=float, default=1, help="seconds between two hosts of the naive rotation")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one playbook")
     parser.add_argument("--only", choices=["naive", "phased"])

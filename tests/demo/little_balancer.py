@@ -77,11 +77,12 @@ class LittleBalancer:
     async def client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one client's connection on to a host, which closes it after its answer."""
         host = self.next_host()
-        with contextlib.closing(writer):
+        with contextlib.closing(writer), contextlib.suppress(OSError):
             if host is None:
+                await reader.read(CHUNK)  # closing what was not read would cut off the answer
                 writer.write(response(HTTPStatus.SERVICE_UNAVAILABLE))
                 return
-            with host.one_more(), contextlib.suppress(OSError):
+            with host.one_more():
                 await relay(reader, writer, *await asyncio.open_connection(host.address, host.port))
 
     async def door(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

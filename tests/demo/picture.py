@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 WIDTH, LEFT, RIGHT = 960, 58, 24
 TOP, PANEL, HEAD, GAP = 92, 120, 34, 22  # the first panel's top; a panel's height, the room for its heading, and below it
+ABOVE = 1.25  # above the highest bar there is room for the names of the bands
 LETTER = 6.4  # the width of a letter of the small texts, generously
 
 # What a phase does, in few words; a phase's place in the row is its colour.
@@ -23,8 +24,12 @@ PHASES = {
     "prepare": "all learn the new key",
     "promote": "all sign with it",
     "soak": "the old expires",
-    "retire": "it is dropped",
+    "retire": "the old is dropped",
 }
+WHY = [  # beside the bars of the rotation by hand, whose bands are its hosts
+    "1, 2, 3 ...: the hosts, restarted with the new key one after the other.",
+    "Until the last one has it, they refuse what the others have signed.",
+]
 TITLES = {"naive": "By hand, host by host", "phased": "phased.keys"}
 
 # Class, property, light, dark.
@@ -76,7 +81,7 @@ def svg(result: Mapping[str, Any]) -> str:
     lines = [result[name]["timeline"] for name in halves]
     scale = Scale(
         max(line["seconds"] for line in lines),
-        round_up(max(lost + errors for line in lines for lost, errors in zip(line["lost"], line["errors"], strict=True))),
+        round_up(ABOVE * max(lost + more for line in lines for lost, more in zip(line["lost"], line["errors"], strict=True))),
     )
     has_errors = any(any(line["errors"]) for line in lines)
     height = TOP + len(halves) * (HEAD + PANEL + GAP) + 34
@@ -111,10 +116,7 @@ def title(result: Mapping[str, Any]) -> str:
 def setting(result: Mapping[str, Any]) -> str:
     """What both halves have in common."""
     drained = "every host drained before its restart" if result["drain"] == "yes" else "no host drained"
-    return (
-        f"The same fleet and the same load: {result['clients']} clients, each request to the next host; {drained}. "
-        "A real run of make demo."
-    )
+    return f"Same fleet, same load: {result['clients']} clients, each request to the next host; {drained}."
 
 
 def description(result: Mapping[str, Any]) -> str:
@@ -138,17 +140,8 @@ def errors(half: Mapping[str, Any]) -> str:
 def panel(name: str, half: Mapping[str, Any], scale: Scale) -> str:
     """Return one panel, whose upper edge is at 0."""
     line = half["timeline"]
-    parts = []
-    for band in bands(name, line):
-        left, right = scale.x(band.first), scale.x(band.last)
-        middle, room = (left + right) / 2, (right - left) / LETTER
-        parts.append(f'<rect class="{band.colour}" x="{left:.1f}" y="0" width="{right - left:.1f}" height="{PANEL}"/>')
-        short = band.name if len(band.name) <= room else band.name.split()[-1]
-        if len(short) <= room:
-            parts.append(text(middle, 16, short, "ink", "middle", weight=600))
-        if len(band.words) <= room:
-            parts.append(text(middle, 31, band.words, "dim", "middle", size=11))
-    for count in steps(scale.most):
+    parts = [shade(band, scale) for band in bands(name, line)]
+    for count in (0, scale.most / 2, scale.most):
         y = scale.y(count)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
         parts.append(text(LEFT - 8, y + 4, f"{count:g}", "dim", "end"))
@@ -159,10 +152,24 @@ def panel(name: str, half: Mapping[str, Any], scale: Scale) -> str:
     if not any(line["lost"]) and not any(line["errors"]):
         ends = f'x1="{scale.x(0):.1f}" y1="{PANEL}" x2="{scale.x(line["seconds"]):.1f}" y2="{PANEL}"'
         parts.append(f'<line class="zero" {ends} stroke-width="4"/>')
+    if name == "naive" and scale.x(line["seconds"]) + len(WHY[0]) * LETTER < WIDTH - RIGHT:
+        parts += [text(scale.x(line["seconds"]) + 14, 26 + 18 * row, words, "dim") for row, words in enumerate(WHY)]
     good = "none" if not half["lost"] else "lost"
     parts.append(text(LEFT, -11, TITLES[name], "ink", size=16, weight=600))
     parts.append(text(WIDTH - RIGHT, -11, f"{outcome(half)}, {errors(half)}", good, "end", size=16, weight=600))
     return "\n".join(part for part in parts if part)
+
+
+def shade(band: Band, scale: Scale) -> str:
+    """Return a band, with as many of its words as find room in it."""
+    left, right = scale.x(band.first), scale.x(band.last)
+    middle, room = (left + right) / 2, (right - left) / LETTER
+    found = [f'<rect class="{band.colour}" x="{left:.1f}" y="0" width="{right - left:.1f}" height="{PANEL}"/>']
+    if len(band.name) <= room:
+        found.append(text(middle, 16, band.name, "ink", "middle", weight=600))
+    if band.words and len(band.words) <= room:
+        found.append(text(middle, 31, band.words, "dim", "middle", size=11))
+    return "\n".join(found)
 
 
 def bands(name: str, line: Mapping[str, Any]) -> list[Band]:
@@ -176,7 +183,7 @@ def bands(name: str, line: Mapping[str, Any]) -> list[Band]:
         elif name == "phased" and mark in PHASES:
             found.append(Band(mark, PHASES[mark], f"band{list(PHASES).index(mark)}", first, last))
         elif mark.startswith("host "):
-            found.append(Band(mark, "", f"band{len(found) % 2}", first, last))
+            found.append(Band(mark.split()[1], "", f"band{len(found) % 2}", first, last))
     return found
 
 
@@ -208,18 +215,15 @@ def seconds_axis(scale: Scale, top: float) -> list[str]:
     """The axis of time below the last panel."""
     step = next(step for step in (5, 10, 20, 60, 120, 300, 600, 3600) if scale.seconds / step <= 12)
     found = [text(scale.x(second), top + 17, str(second), "dim", "middle") for second in range(0, int(scale.seconds) + 1, step)]
-    return [*found, text(WIDTH / 2, top + 36, "seconds since the load began", "dim", "middle")]
+    found.append(text(WIDTH / 2, top + 36, "seconds since the load began", "dim", "middle"))
+    return [*found, text(WIDTH - RIGHT, top + 36, "a real run of make demo", "dim", "end")]
 
 
 def round_up(count: float) -> float:
-    """Return a round number that is not smaller, and at least 4."""
-    unit = 10 ** math.floor(math.log10(max(count, 4)))
-    return next(unit * times for times in (1, 2, 4, 5, 6, 8, 10) if unit * times >= max(count, 4))
-
-
-def steps(most: float) -> list[float]:
-    """The counts that are written at the axis: from nothing to the most."""
-    return [0, most / 2, most]
+    """Return a round number that is not smaller, and at least 4: half of it is written at the axis too."""
+    least = max(count, 4)
+    unit = 10 ** math.floor(math.log10(least))
+    return next(unit * times for times in (1, 2, 4, 5, 6, 8, 10) if unit * times >= least)
 
 
 def style() -> str:
