@@ -41,8 +41,8 @@ from fleet import Fleet, new_key
 from host import HostError
 from load import CLIENTS, Load
 from phases import Watch
-from playbook import ANSIBLE_PLAYBOOK, CHECKOUT, Playbook
 from picture import svg
+from playbook import ANSIBLE_PLAYBOOK, CHECKOUT, Playbook
 from report import ENOUGH, Progress, complaints, crossed, half, table
 from timeline import timeline
 

@@ -122,7 +122,10 @@ class LittleBalancer:
 
 
 async def relay(
-    client: asyncio.StreamReader, to_client: asyncio.StreamWriter, host: asyncio.StreamReader, to_host: asyncio.StreamWriter
+    client: asyncio.StreamReader,
+    to_client: asyncio.StreamWriter,
+    host: asyncio.StreamReader,
+    to_host: asyncio.StreamWriter,
 ) -> None:
     """Pass bytes on in both directions until the host has closed; a client that leaves earlier ends nothing."""
     with contextlib.closing(to_host):

@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 WIDTH, LEFT, RIGHT = 960, 58, 24
-TOP, PANEL, HEAD, GAP = 92, 120, 34, 22  # the first panel's top; a panel's height, the room for its heading, and below it
+TOP, PANEL, HEAD, GAP = (
+    92,
+    120,
+    34,
+    22,
+)  # the first panel's top; a panel's height, the room for its heading, and below it
 ABOVE = 1.25  # above the highest bar there is room for the names of the bands
 LETTER = 6.4  # the width of a letter of the small texts, generously
 
@@ -81,7 +86,9 @@ def svg(result: Mapping[str, Any]) -> str:
     lines = [result[name]["timeline"] for name in halves]
     scale = Scale(
         max(line["seconds"] for line in lines),
-        round_up(ABOVE * max(lost + more for line in lines for lost, more in zip(line["lost"], line["errors"], strict=True))),
+        round_up(
+            ABOVE * max(lost + more for line in lines for lost, more in zip(line["lost"], line["errors"], strict=True))
+        ),
     )
     has_errors = any(any(line["errors"]) for line in lines)
     height = TOP + len(halves) * (HEAD + PANEL + GAP) + 34
@@ -116,7 +123,7 @@ def title(result: Mapping[str, Any]) -> str:
 def setting(result: Mapping[str, Any]) -> str:
     """What both halves have in common."""
     drained = "every host drained before its restart" if result["drain"] == "yes" else "no host drained"
-    return f"Same fleet, same load: {result['clients']} clients, each request to the next host; {drained}."
+    return f"Same fleet, same load: {result['clients']} clients, whose requests go to the hosts in turn; {drained}."
 
 
 def description(result: Mapping[str, Any]) -> str:
@@ -214,7 +221,10 @@ def legend(has_errors: bool) -> list[str]:
 def seconds_axis(scale: Scale, top: float) -> list[str]:
     """The axis of time below the last panel."""
     step = next(step for step in (5, 10, 20, 60, 120, 300, 600, 3600) if scale.seconds / step <= 12)
-    found = [text(scale.x(second), top + 17, str(second), "dim", "middle") for second in range(0, int(scale.seconds) + 1, step)]
+    found = [
+        text(scale.x(second), top + 17, str(second), "dim", "middle")
+        for second in range(0, int(scale.seconds) + 1, step)
+    ]
     found.append(text(WIDTH / 2, top + 36, "seconds since the load began", "dim", "middle"))
     return [*found, text(WIDTH - RIGHT, top + 36, "a real run of make demo", "dim", "end")]
 
@@ -235,7 +245,9 @@ def style() -> str:
     return f"{rules(0)}@media (prefers-color-scheme: dark){{{rules(1)}}}"
 
 
-def text(x: float, y: float, words: str, colour: str, anchor: str = "start", *, size: int = 12, weight: int = 400) -> str:
+def text(
+    x: float, y: float, words: str, colour: str, anchor: str = "start", *, size: int = 12, weight: int = 400
+) -> str:
     """Return a text at a place."""
     return (
         f'<text class="{colour}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '

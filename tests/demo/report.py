@@ -145,7 +145,11 @@ def complaints(result: dict[str, Any]) -> list[str]:
     found = []
     naive, phased = result.get("naive"), result.get("phased")
     for name in ("naive", "phased") if result["drain"] == "yes" else ():
-        errors = sum(row["errors"] for row in (result[name], result[name][PARALLEL], result[name][REMEDIED])) if name in result else 0
+        errors = (
+            sum(row["errors"] for row in (result[name], result[name][PARALLEL], result[name][REMEDIED]))
+            if name in result
+            else 0
+        )
         if errors:
             found.append(f"{name}: {errors} connection errors, though every host was drained before its restart")
     if naive is not None and naive["lost"] <= MANY * max(naive["requests"], 1):
