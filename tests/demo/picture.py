@@ -161,9 +161,9 @@ def panel(name: str, half: Mapping[str, Any], scale: Scale) -> str:
         parts.append(f'<line class="zero" {ends} stroke-width="4"/>')
     if name == "naive" and scale.x(line["seconds"]) + len(WHY[0]) * LETTER < WIDTH - RIGHT:
         parts += [text(scale.x(line["seconds"]) + 14, 26 + 18 * row, words, "dim") for row, words in enumerate(WHY)]
-    good = "none" if not half["lost"] else "lost"
+    colour = "lost" if half["lost"] else "error" if half["errors"] else "none"
     parts.append(text(LEFT, -11, TITLES[name], "ink", size=16, weight=600))
-    parts.append(text(WIDTH - RIGHT, -11, f"{outcome(half)}, {errors(half)}", good, "end", size=16, weight=600))
+    parts.append(text(WIDTH - RIGHT, -11, f"{outcome(half)}, {errors(half)}", colour, "end", size=16, weight=600))
     return "\n".join(part for part in parts if part)
 
 

@@ -112,6 +112,15 @@ def test_errors_are_drawn_upon_the_losses_and_explained_only_where_there_are_som
     assert any("no host drained" in one for one in said)
 
 
+@pytest.mark.parametrize(
+    ("lost", "errors", "colour"), [(0, 0, "none"), (0, 5, "error"), (1, 0, "lost"), (1, 5, "lost")]
+)
+def test_only_what_cost_nothing_is_called_so_in_its_colour(lost, errors, colour):
+    phased = {**RESULT["phased"], "lost": lost, "errors": errors}
+    ends = [one for one in drawn({**RESULT, "phased": phased}).iter(f"{SVG}text") if "6,000" in (one.text or "")]
+    assert [one.get("class") for one in ends] == [colour]
+
+
 def test_one_half_alone_is_a_picture_too():
     alone = {name: value for name, value in RESULT.items() if name != "naive"}
     assert not [one for one in words(drawn(alone)) if "By hand" in one]
