@@ -232,7 +232,7 @@ def seconds_axis(scale: Scale, top: float) -> list[str]:
 def round_up(count: float) -> float:
     """Return a round number that is not smaller, and at least 4: half of it is written at the axis too."""
     least = max(count, 4)
-    unit = 10 ** math.floor(math.log10(least))
+    unit = 10.0 ** math.floor(math.log10(least))
     return next(unit * times for times in (1, 2, 4, 5, 6, 8, 10) if unit * times >= least)
 
 
