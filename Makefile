@@ -114,8 +114,8 @@ venv: $(VENV)/.test ## Create .venv with what the demo and the tests need
 # --- what people run ---------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/.runtime ## Roll a key under load: the naive way, then ours
-	$(BIN)/python tests/demo/demo.py
+demo: $(VENV)/.runtime ## Roll a key under load: the naive way, then ours (DRAIN=no without drains, PICTURE=PATH keeps the plot)
+	$(BIN)/python tests/demo/demo.py --drain $(or $(DRAIN),yes) $(if $(PICTURE),--picture "$(PICTURE)") $(ARGS)
 
 .PHONY: test
 test: units molecule ## Unit tests and whole playbooks, then the Molecule scenario `default`

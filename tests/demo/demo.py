@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Roll a key over a live fleet twice, first the naive way and then with phased.keys, and count who is logged out.
 
-    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 130] [--only naive|phased]
+    python tests/demo/demo.py [--hosts 4] [--workers 3] [--soak 10] [--rate 110] [--only naive|phased] [--drain no]
 
-Both halves run on the same fleet under the same load (load.py). The naive half is what Django ticket 35400 describes:
-the new key into SECRET_KEY, the old one into the fallbacks, restart, host by host. It is done by hand and as fast as a
-host restarts, which flatters it. The phased half is the real ansible-playbook, from adopt to the end of rollout.
+Both halves run on the same fleet under the same load (load.py), which reaches the hosts through one balancer
+(little_balancer.py). The naive half is what Django ticket 35400 describes: the new key into SECRET_KEY, the old one
+into the fallbacks, restart, host by host. It is done by hand and as fast as a host restarts, which flatters it. The
+phased half is the real ansible-playbook, from adopt to the end of rollout. Both drain a host at the same door before
+its restart, so that no client meets a host that is down; with `--drain no` neither does, and clients see errors.
 
 The soak is honest: sessions and links of this shop live 2 seconds less than the soak after their last use (a link:
 after it was made), so nothing that the old key signed outlives it. Sessions that are used are signed anew with every
 use, and last all through the rotation: they are exercised from before its first step until after its last.
 
-Exit code: 0 where naive loses many and phased nothing, 1 where not, 2 where it could not be tried at all.
+Exit code: 0 where naive loses many and phased nothing, and no client saw an error where hosts are drained, 1 where not, 2 where it could not be tried at all.
 """
 
 from __future__ import annotations
@@ -33,13 +35,16 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "fleet"))
 
 import envfile
 import procs
+from balanced import Balanced
 from browser import GaveUp
 from fleet import Fleet, new_key
 from host import HostError
-from load import Load
+from load import CLIENTS, Load
 from phases import Watch
+from picture import svg
 from playbook import ANSIBLE_PLAYBOOK, CHECKOUT, Playbook
 from report import ENOUGH, Progress, complaints, crossed, half, table
+from timeline import timeline
 
 BUILD = CHECKOUT / "build" / "demo"
 LIFE_BELOW_SOAK = 2  # seconds: a reset link of n seconds is still good after n + 0.99, for Django counts whole ones
@@ -65,6 +70,7 @@ class Demo:
         self.fleet = Fleet(folder / "fleet")
         self.life = options.soak - LIFE_BELOW_SOAK
         self.password = PASSWORD
+        self.balancer: Balanced | None = None
         self.load: Load | None = None
         self.playbook: Playbook | None = None
         self.marks: list[tuple[str, float]] = []
@@ -81,12 +87,18 @@ class Demo:
                 "app_keys_soak": f"{options.soak}s",
                 "app_keys_wait": f"{options.soak + 50}s",
                 "app_keys_settle": "1s",
-                "app_keys_bake": "2s",
+                "app_keys_bake": "1s",
                 # Four hosts: one alone first, then two at once.
                 "app_keys_serial": [1, "50%"],
             },
         )  # fmt: skip
-        result: dict[str, Any] = {"hosts": options.hosts, "workers": options.workers, "soak": options.soak}
+        self.balancer = Balanced(self.fleet)
+        if options.drain == "yes":
+            beside = self.fleet.folder / "group_vars" / "shop.yml"  # JSON is YAML
+            beside.parent.mkdir()
+            beside.write_text(json.dumps(self.balancer.variables))
+        result: dict[str, Any] = {name: getattr(options, name) for name in ("hosts", "workers", "soak", "drain")}
+        result["clients"] = CLIENTS
         if options.only != "phased":
             result["naive"] = self.naive()
             self.fresh_start()
@@ -103,12 +115,22 @@ class Demo:
         old, new = envfile.read(self.fleet.hosts[0].folder / "env")["SECRET_KEY"], new_key()
         for number, host in enumerate(self.fleet.hosts, start=1):
             self.enter(f"host {number}")
-            envfile.assign(host.folder / "env", SECRET_KEY=new, SECRET_KEY_FALLBACKS=old)
-            self.fleet.control("restart", [host.folder.name])
+            self.replace(host.folder, SECRET_KEY=new, SECRET_KEY_FALLBACKS=old)
             self.keep_on(self.options.pause)
         self.enter("all new")
         self.keep_on(self.options.pause)
         return self.end_load()
+
+    def replace(self, folder: Path, **settings: str) -> None:
+        """Write a host's settings and restart it, drained meanwhile where hosts are drained."""
+        assert self.balancer is not None
+        drained = self.options.drain == "yes"
+        if drained:
+            self.balancer.ask("drain", folder.name)
+        envfile.assign(folder / "env", **settings)
+        self.fleet.control("restart", [folder.name])
+        if drained:
+            self.balancer.ask("undrain", folder.name)
 
     def fresh_start(self) -> None:
         """Between the halves: the fleet has one key again, the naive half's, and no load."""
@@ -130,6 +152,7 @@ class Demo:
                 raise Failed(f"rollout ended well, but the fleet is in phase {watch.now}")
         finally:
             watch.stop()
+        self.enter("done")
         # Everything that rested through retire has to be used once more, and there have to be enough requests.
         self.keep_on(self.life)
         until = time.monotonic() + 60
@@ -147,8 +170,8 @@ class Demo:
             raise Failed(f"{self.playbook.name} ended with {code}:\n{self.playbook.tail()}")
 
     def begin_load(self, title: str) -> None:
-        hosts = [(host.address, host.port) for host in self.fleet.hosts]
-        self.load = self.progress.load = Load(hosts, self.password, self.life, self.options.rate)
+        assert self.balancer is not None
+        self.load = self.progress.load = Load([self.balancer.front], self.password, self.life, self.options.rate)
         self.progress.title = title
         self.progress.say(f"{title}: clients log in")
         self.load.start()
@@ -164,6 +187,7 @@ class Demo:
         if any(self.load.counts().get(("main", "steady"), {}).get(name) for name in ("lost_sessions", "refused_links")):
             raise SetUpError("the load lost sessions before anything was changed")
         result = self.so_far()
+        result["timeline"] = timeline(list(self.load.moments), self.marks, time.monotonic())
         self.load = self.progress.load = None
         return result
 
@@ -203,6 +227,8 @@ class Demo:
             self.playbook.stop()
         if self.load is not None:
             self.load.stop()
+        if self.balancer is not None:
+            self.balancer.stop()
         self.fleet.down()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -235,8 +261,16 @@ def fresh_folder() -> Path:
     assert me is not None
     folder = BUILD / f"run-{me.pid}-{me.start}"
     folder.mkdir(mode=0o700)
-    (BUILD / "result.json").unlink(missing_ok=True)  # a run that fails must not leave an older run's success
+    for name in ("result.json", "lost.svg"):  # a run that fails must not leave an older run's success
+        (BUILD / name).unlink(missing_ok=True)
     return folder
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    beside.replace(path)
 
 
 def interrupted(number: int, _frame: object) -> NoReturn:
@@ -248,10 +282,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=4)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--soak", type=int, default=10, help="seconds; sessions and links live 2 less")
-    parser.add_argument("--rate", type=float, default=130, help="requests a second of the steady clients together")
+    parser.add_argument("--rate", type=float, default=110, help="requests a second of the steady clients together")
     parser.add_argument("--pause", type=float, default=1, help="seconds between two hosts of the naive rotation")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one playbook")
     parser.add_argument("--only", choices=["naive", "phased"])
+    parser.add_argument("--drain", choices=["yes", "no"], default="yes", help="hosts before their restart")
+    parser.add_argument("--picture", type=Path, help="keep the plot there too, if nothing is to be complained of")
     return parser.parse_args()
 
 
@@ -279,10 +315,12 @@ def main() -> int:
             demo.close()
     found = complaints(result)
     result["ok"] = not found
-    beside = BUILD / f"result.json.{os.getpid()}"
-    beside.write_text(json.dumps(result, indent=2) + "\n")
-    beside.replace(BUILD / "result.json")
+    keep(BUILD / "result.json", json.dumps(result, indent=2) + "\n")
+    keep(BUILD / "lost.svg", svg(result))
     print(f"\n{table(result)}\n\n{crossed(result)}{result['seconds']} s in all; figures: build/demo/result.json")
+    print("the picture: build/demo/lost.svg")
+    if options.picture and not found:
+        keep(options.picture, svg(result))
     for complaint in found:
         print(f"FAILED: {complaint}", file=sys.stderr)
     return 1 if found else 0

@@ -31,6 +31,7 @@ MAIN, PARALLEL, REMEDIED = "main", "parallel", "parallel_remedied"
 MARGIN = 1.5  # seconds before the end of its life at which a client renews: signatures count in whole seconds
 STEADY = {"database": 24, "cookie": 24, "link": 12}
 SELDOM = {"database": 24, "cookie": 24, "link": 12}
+CLIENTS = sum(STEADY.values()) + sum(SELDOM.values())  # those that send one request at a time
 BROWSERS = 4
 BURST_EVERY = 1.2
 
@@ -49,6 +50,7 @@ class Load:
         self.phase = "start"
         self.failure: str | None = None
         self.unusual: Counter = Counter()
+        self.moments: list[tuple[float, str]] = []  # when the main clients saw which of timeline.SERIES
         self._counts: Counts = defaultdict(Counter)
         self._names = (f"user{number}" for number in range(10_000))
         self._chance = random.Random()
@@ -144,7 +146,12 @@ class Client(abc.ABC):
 
     def _trouble(self, error: Exception) -> None:
         self.load.counter(self.group)["errors"] += 1
+        self._remember("errors")
         self.load.unusual[f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else str(error)] += 1
+
+    def _remember(self, what: str) -> None:
+        if self.group == MAIN:
+            self.load.moments.append((time.monotonic(), what))
 
     def worn_out(self) -> bool:
         """Tell whether what the client has is about to expire, so that a browser would have dropped it."""
@@ -155,15 +162,18 @@ class Client(abc.ABC):
         if answer.status >= 500:
             counter["errors"] += 1
             counter["server_errors"] += 1
+            self._remember("errors")
             self.load.unusual[f"status {answer.status}"] += 1
             return True
         counter["requests"] += 1
+        self._remember("requests")
         if kept:
             counter["crossings"] += answer.content.get("key") != key
         elif time.monotonic() - born >= self.load.life - 1:
             counter["expired"] += 1  # stalled on a busy machine until it had truly expired
         else:
             counter[lost] += 1
+            self._remember("lost")
         return kept
 
     async def _must(self, send: Callable, accept: Callable[[Answer], bool]) -> Answer:

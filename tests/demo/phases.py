@@ -10,8 +10,6 @@ from pathlib import Path
 
 import envfile
 
-ORDER = ["adopt", "rollout", "prepare", "promote", "soak", "retire", "retired"]
-
 
 def phase(first_key: str, settings: list[dict[str, str]]) -> str | None:
     """Return the phase of a fleet whose hosts have these settings and all signed with `first_key` at first.

@@ -144,6 +144,12 @@ def complaints(result: dict[str, Any]) -> list[str]:
     """Return why the demo has failed; nothing where it has shown what it promises."""
     found = []
     naive, phased = result.get("naive"), result.get("phased")
+    for name, rotation in (("naive", naive), ("phased", phased)):
+        if rotation is None or result["drain"] == "no":
+            continue
+        errors = sum(row["errors"] for row in (rotation, rotation[PARALLEL], rotation[REMEDIED]))
+        if errors:
+            found.append(f"{name}: {errors} connection errors, though every host was drained before its restart")
     if naive is not None and naive["lost"] <= MANY * max(naive["requests"], 1):
         found.append(f"naive lost only {naive['lost']} of {naive['requests']} requests: the load notices too little")
     if phased is not None:

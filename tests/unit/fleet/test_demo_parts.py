@@ -91,13 +91,14 @@ ROW = {
     "lost": 0,
     "lost_sessions": 0,
     "refused_links": 0,
-    "errors": 1,
+    "errors": 0,
     "crossings": 9,
     "seconds": 1.0,
 }
 GOOD = {
-    "naive": {**ROW, "lost": 2000, "phases": {}, "parallel": ROW, "parallel_remedied": ROW},
-    "phased": {**ROW, "phases": {"soak": ROW}, "parallel": {**ROW, "lost": 7}, "parallel_remedied": ROW},
+    "drain": "yes",
+    "naive": {**ROW, "lost": 2000, "phases": {}, "parallel": {**ROW}, "parallel_remedied": {**ROW}},
+    "phased": {**ROW, "phases": {"soak": {**ROW}}, "parallel": {**ROW, "lost": 7}, "parallel_remedied": {**ROW}},
 }
 
 
@@ -106,11 +107,21 @@ def test_a_good_result_has_no_complaints():
     assert "parallel requests" in table(GOOD)
 
 
+def test_without_drains_errors_are_no_complaint():
+    undrained = copy.deepcopy(GOOD)
+    undrained["drain"] = "no"
+    undrained["phased"]["errors"] = undrained["naive"]["errors"] = 7
+    assert complaints(undrained) == []
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
         (("naive", "lost"), 1000, "notices too little"),
         (("phased", "lost"), 1, "lost 1 of 20000"),
+        (("phased", "errors"), 1, "phased: 1 connection errors, though every host was drained"),
+        (("naive", "parallel", "errors"), 1, "naive: 1 connection errors, though every host was drained"),
+        (("phased", "parallel_remedied", "errors"), 2, "phased: 2 connection errors"),
         (("phased", "requests"), 9_999, "10000 are needed"),
         (("phased", "parallel_remedied", "lost"), 1, "in spite of the remedy"),
         (("phased", "phases", "soak", "crossings"), 0, "notices too little"),
