@@ -15,7 +15,8 @@ description:
   - C(hosts:) and C(serial:) of a play see neither the variables of the inventory nor what earlier plays registered. This lookup answers there,
     and everywhere else, what C(do=fleet) of P(phased.keys.gate#module) has found.
   - Before that, or where that task was stepped over, it answers with the host V(localhost), one host a batch and an empty nonce, so that the
-    first task of the play says what is wrong.
+    first task of the play says what is wrong. In a playbook of the collection whose tasks C(--tags), C(--skip-tags) or C(--start-at-task) step
+    over it is an error.
 options:
   _terms:
     description:
@@ -49,10 +50,12 @@ _list:
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils import _stepped_over as stepped_over
 
 NO_HOST = ["localhost"]
 
@@ -98,6 +101,10 @@ class LookupModule(LookupBase):
         if unknown:
             raise AnsibleError(f"{', '.join(unknown)}: the run has {', '.join(TERMS)}")
         seen, run = variables or {}, run_folder.current()
+        # There is no task left that could say it.
+        why = None if "members" in run else stepped_over.why(context.CLIARGS)
+        if why:
+            raise AnsibleError(why)
         task = Task(run, str(seen.get("inventory_hostname")), seen.get("ansible_play_batch") or [])
         return [
             one

@@ -147,11 +147,117 @@ nonce:
   type: str
 status:
   description: What was shown.
-  returned: for O(do=status) when hosts were looked at
+  returned: for O(do=status) when hosts were looked at, unless C(app_keys_strict) ends it with an error
   type: str
 proven:
-  description: The members that are proven at the open step.
+  description: The members that are proven at the last step.
+  returned: as RV(status)
+  type: list
+  elements: str
+keyring:
+  description: The keyring, without a secret.
+  returned: as RV(status)
+  type: dict
+name:
+  description: The application.
+  returned: for O(do=fleet), and for O(do=status) when hosts were looked at
+  type: str
+ok:
+  description:
+    - Whether all is well. Every member is proven at the last step, no step is open, nothing that was begun waits for a person (a staged key,
+      a soak that is over, a key that has leaked and is still accepted), and no waiver has run out.
+    - A rollout that is due by C(app_keys_max_age) is no harm; RV(due_at) tells of it.
+  returned: for O(do=status) when hosts were looked at
+  type: bool
+why:
+  description: What is not well, in a sentence each, with what to do.
   returned: for O(do=status) when hosts were looked at
   type: list
   elements: str
+phase:
+  description: The last step by its name (V(adopt), V(prepare), V(promote), V(retire), V(rollback) or V(withdraw)).
+  returned: for O(do=status) when hosts were looked at
+  type: str
+step_open:
+  description: Whether that step is still open.
+  returned: for O(do=status) when hosts were looked at
+  type: bool
+due_at:
+  description: Since when, or from when on, the next step or rollout is to be done (UTC); null for nothing.
+  returned: for O(do=status) when hosts were looked at
+  type: str
+  sample: "2026-12-12T10:05:40Z"
+next:
+  description: What comes next, and what to do for it.
+  returned: for O(do=status) when hosts were looked at
+  type: str
+members:
+  description: How many members the fleet has, by inventory and keyring together.
+  returned: for O(do=status) when hosts were looked at
+  type: int
+members_proven:
+  description: How many of them are proven at the last step.
+  returned: for O(do=status) when hosts were looked at
+  type: int
+unproven:
+  description: Why the others are not, one entry for each finding.
+  returned: for O(do=status) when hosts were looked at
+  type: list
+  elements: dict
+  contains: &told
+    host:
+      description: The host.
+      type: str
+    seen:
+      description: What was seen of it.
+      type: str
+    advice:
+      description: What to do.
+      type: str
+noted:
+  description: What is to be known of a host, and stands in nobody's way.
+  returned: for O(do=status) when hosts were looked at
+  type: list
+  elements: dict
+  contains: *told
+waived:
+  description: The members that are set aside now, asserted to serve no traffic.
+  returned: for O(do=status) when hosts were looked at
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: The host.
+      type: str
+    until:
+      description: When the waiver runs out (UTC).
+      type: str
+    reason:
+      description: The reason that was given.
+      type: str
+signing:
+  description: Fingerprint of the key that signs.
+  returned: for O(do=status) when hosts were looked at
+  type: str
+accepted:
+  description: Fingerprints of all keys that hosts are to accept.
+  returned: for O(do=status) when hosts were looked at
+  type: list
+  elements: str
+key_age:
+  description: How many seconds ago the key that signs was made or adopted.
+  returned: for O(do=status) when hosts were looked at
+  type: int
+last_rollout:
+  description: When a retire closed last (UTC); null if none has.
+  returned: for O(do=status) when hosts were looked at
+  type: str
+looked_at:
+  description: Since when what is said of hosts is known, the earliest of the looks at them (UTC).
+  returned: for O(do=status) when hosts were looked at
+  type: str
+at:
+  description: When this was said (UTC).
+  returned: for O(do=status) when hosts were looked at
+  type: str
 """

@@ -8,6 +8,7 @@ written never ends a rollout: it is a warning, with its reason.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional
@@ -25,6 +26,15 @@ from . import _report
 KIND = "phased.keys/status"
 SCHEMA = 1
 MODE = 0o644
+NOT_OURS = "what is there is no such file of ours, and was left as it is: give another path, or move it away"
+ADVICE = {
+    **damage.WRITE_ADVICE,
+    errno.ENOENT: "make the folder that it is to be in",
+    errno.ENOTDIR: "give it a path in a folder",
+    errno.EISDIR: "it is a folder: give the path of the file itself",
+    errno.EINVAL: "give it the path of an ordinary file",
+    errno.EFBIG: "move away what is there",
+}
 LARGEST = 64 * 1024 * 1024  # of a file that is replaced: of thousands of hosts there is a lot to say
 
 
@@ -102,14 +112,22 @@ def _written(output: Output, given: str, moment: Moment) -> List[str]:
     """Write one file, whole or not at all; return why that could not be done, if it could not."""
     path = os.path.abspath(os.path.expanduser(given))
     try:
-        present = files.read_text(path, LARGEST)
-        if present and not present.startswith(output.begins):
-            return [
-                "there is a file of somebody else, which was left as it is: give another path, or move that file away"
-            ]
-        files.replace_text(path, output.render(moment), mode=MODE)
+        text = output.render(moment)
+        try:
+            return _replaced(path, text, output.begins)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return _replaced(path, text, output.begins)  # another run has written it at this very moment
     except (OSError, PhasedKeysError) as error:
-        return [damage.why(error, damage.WRITE_ADVICE)]
+        return [damage.why(error, ADVICE)]
     except Exception as error:  # a mistake of ours in a file beside the work must not end the work
         return [f"its text could not be made ({type(error).__name__}: {error}): please report this"]
+
+
+def _replaced(path: str, text: str, begins: str) -> List[str]:
+    present = files.read_text(path, LARGEST)
+    if present and not present.startswith(begins):
+        return [NOT_OURS]
+    files.replace_text(path, text, mode=MODE)
     return []

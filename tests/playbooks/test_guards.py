@@ -29,7 +29,7 @@ def test_a_gate_cannot_be_stepped_over(after: After, way: Sequence[str]) -> None
     before = fleet.unchanged()
     run = fleet.run("promote", *way)
     assert fleet.unchanged() == before, run.text
-    assert run.code != 0 or "--tags" in way, run.text
+    assert run.code != 0, run.text
     if way[0] == "--start-at-task" and "gate" in way[1]:
         run.says("the first play, which finds the fleet, was stepped over")
 

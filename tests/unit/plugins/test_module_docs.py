@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
 from ansible_collections.phased.keys.plugins.module_utils._host import arguments
+from ansible_collections.phased.keys.plugins.module_utils._rules import standing
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
@@ -99,3 +100,21 @@ def test_modules_send_to_each_other_and_to_nobody_who_is_not_there():
     for module in MODULES:
         linked = {entry["module"].rpartition(".")[2] for entry in documented(module)["seealso"]}
         assert linked and linked <= set(MODULES) - {module}, module
+
+
+def test_all_that_status_says_for_machines_is_documented_with_its_fields_and_type():
+    told = text(CHECKOUT / "plugins" / "modules" / "gate.py", "RETURN")
+    shape = get_type_hints(standing.Standing)
+    assert set(shape) <= set(told)
+    kinds = {bool: "bool", int: "int", str: "str", list: "list"}
+    for name, hint in shape.items():
+        (kind,) = [kind for kind in kinds if kind in plain(hint)]
+        assert told[name]["type"] == kinds[kind], name
+    for name, inner in (("unproven", standing.Told), ("noted", standing.Told), ("waived", standing.Aside)):
+        assert list(told[name]["contains"]) == list(get_type_hints(inner))
+
+
+def plain(hint: Any) -> List[Any]:
+    """The kinds of value that a hint allows."""
+    origin = get_origin(hint)
+    return [kind for one in get_args(hint) for kind in plain(one)] if origin is Union else [origin or hint]
