@@ -58,7 +58,7 @@ class Moment(NamedTuple):
     standing: Standing
     survey: Optional[Survey]
     max_age: float
-    run: Run
+    run: Run = Run({}, [])
 
 
 class Output(NamedTuple):

@@ -14,7 +14,7 @@ from ..module_utils._rules.report import Report
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_templates")
 TEMPLATE = "report.html.j2"
-BEGINS = '<!DOCTYPE html>\n<html lang="en">\n<head>\n'  # of every such page
+BEGINS = "<!DOCTYPE html>\n<!-- phased.keys/report -->\n"  # every such page, and no other
 REPLACED = "\ufffd"
 
 

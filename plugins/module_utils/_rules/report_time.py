@@ -180,18 +180,18 @@ def visited(survey: Survey, run: Run) -> Optional[Visited]:
     if not visits:
         return None
     visits.sort(key=lambda visit: visit[:3])
-    began = [(float(batch["began"]) + away, str(batch["step"])) for batch in run.batches] or [(visits[0][0], "")]
+    began = [(float(batch["began"]) + away, str(batch["step"])) for batch in run.batches] or [(visits[0][0], "visit")]
     first = min(visits[0][0], began[0][0])
     end = max(visit[1] for visit in visits)
     room = 0.01 * max(1.0, end - first)
     span = Span(first - room, max(end, first + 1.0) + room)
-    groups: Dict[int, List[Tuple[float, float, str, Mapping[str, Any]]]] = {}
+    groups: Dict[str, List[Tuple[float, float, str, Mapping[str, Any]]]] = {}
     for visit in visits:
-        groups.setdefault(sum(1 for moment, _step in began if moment <= visit[0]) or 1, []).append(visit)
+        groups.setdefault(_batch_of(visit[0], began), []).append(visit)
     if len(visits) <= SINGLY:
-        lines = [_visit(span, number, visit) for number, group in groups.items() for visit in group]
+        lines = [_visit(span, batch, visit) for batch, group in groups.items() for visit in group]
     else:
-        lines = [_batch(span, number, group) for number, group in groups.items()][-BATCHES:]
+        lines = [_batch(span, batch, group) for batch, group in groups.items()][-BATCHES:]
     return {"hosts": len(visits), "batches": len(groups), "chart": _chart(span, None, lines)}
 
 
@@ -289,23 +289,30 @@ def _life(key: Key, span: Span, now: float) -> Line:
     return {"name": key["fingerprint"], "note": f"{key['state']}{marks}", "bars": [bar for bar in bars if bar]}
 
 
-def _visit(span: Span, number: int, visit: Tuple[float, float, str, Mapping[str, Any]]) -> Line:
+def _batch_of(visit: float, began: Sequence[Tuple[float, str]]) -> str:
+    """Return what the batch of a visit is called: the step, and which of its batches in this run it is."""
+    last = max(1, sum(1 for moment, _step in began if moment <= visit))
+    step = began[last - 1][1]
+    return f"{step}, batch {[name for _moment, name in began[:last]].count(step)}"
+
+
+def _visit(span: Span, batch: str, visit: Tuple[float, float, str, Mapping[str, Any]]) -> Line:
     begin, end, host, said = visit
     kind = "proven" if said.get("proven") else "failed"
     words = "proven" if said.get("proven") else "not proven"
     took = float(said["did"]["took"])
     text = f"{words}, {took:g} s from restart to proof" if took else words
     bar = span.bar(kind, words, begin, end)
-    return {"name": host, "note": f"batch {number}: {text}", "bars": [bar] if bar else []}
+    return {"name": host, "note": f"{batch}: {text}", "bars": [bar] if bar else []}
 
 
-def _batch(span: Span, number: int, group: Sequence[Tuple[float, float, str, Mapping[str, Any]]]) -> Line:
+def _batch(span: Span, batch: str, group: Sequence[Tuple[float, float, str, Mapping[str, Any]]]) -> Line:
     begin, end = group[0][0], max(visit[1] for visit in group)
     proven = sum(1 for visit in group if visit[3].get("proven"))
     longest = max(float(visit[3]["did"]["took"]) for visit in group)
-    bar = span.bar("proven" if proven == len(group) else "failed", f"batch {number}", begin, end)
+    bar = span.bar("proven" if proven == len(group) else "failed", f"{proven} of {len(group)}", begin, end)
     note = f"{proven} of {len(group)} {'host' if len(group) == 1 else 'hosts'} proven, the slowest in {longest:g} s"
-    return {"name": f"batch {number}", "note": note, "bars": [bar] if bar else []}
+    return {"name": batch, "note": note, "bars": [bar] if bar else []}
 
 
 def _chart(span: Span, now: Optional[float], lines: List[Line]) -> Chart:
