@@ -21,6 +21,7 @@ from ..module_utils._rules import membership
 from ..module_utils._shapes import DatedEvidence, Keyring, Record
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores
+from ..plugin_utils._fleet_action import Teller
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile
 from ..plugin_utils._host_call import boot_time
 from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
@@ -56,6 +57,21 @@ class ActionModule(HostAction):
     """Visit one host."""
 
     kind = run_folder.VISIT
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        """Visit the host, and tell others if that fails: of a batch in which all do no gate hears."""
+        task_vars = task_vars or {}
+        failed = None
+        try:
+            result = super().run(tmp, task_vars)
+            failed = str(result.get("msg")) if result.get("failed") else None
+            return result
+        except AnsibleConnectionFailure as error:
+            failed = str(error)
+            raise
+        finally:
+            if failed is not None:
+                Teller.beside(self, task_vars).tell(f"the visit of {task_vars['inventory_hostname']} failed: {failed}")
 
     def shown(self) -> List[str]:
         """Return which parts of an answer the result has: those too that the role goes by."""

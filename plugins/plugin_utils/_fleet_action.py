@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import functools
 import hashlib
 import re
@@ -247,3 +248,29 @@ class FleetAction(ActionBase):
         if host not in self.left_in_play:
             return "unreachable, or failed in a task before"
         return "was not looked at"
+
+
+class Teller(FleetAction):
+    """Tells others how the fleet stands as a visit of one host has failed: where that was a whole batch no gate comes after it."""
+
+    @classmethod
+    def beside(cls, action: ActionBase, task_vars: Dict[str, Any]) -> Teller:
+        """Return one that speaks for the task of another action."""
+        given = (action._task, action._connection, action._play_context, action._loader, action._templar)
+        teller = cls(*given, action._shared_loader_obj)
+        teller.task_vars, teller.checking = task_vars, bool(action._task.check_mode)
+        return teller
+
+    def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Return nothing: the action beside it answers."""
+        return {}
+
+    def tell(self, said: str) -> None:
+        """Write what others read, as far as that can be done: a visit in check mode, or of no run of ours, is nobody else's business."""
+        if self.checking or not self.nonce:
+            return
+        with contextlib.suppress(PhasedKeysError):
+            self.fleet = self.found()
+            path = _inventory.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
+            self.file = stores.store_for(path, self._loader)
+            self.put_out({"failed": True}, said)

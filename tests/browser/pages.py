@@ -13,7 +13,7 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import gate, me
 from ansible_collections.phased.keys.plugins.module_utils._rules import report as reports
 from ansible_collections.phased.keys.plugins.module_utils._rules.report_time import Run
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
-from builders import DAY, HOUR, MINUTE, NONCE, SECRETS, T0, adopt, opened, outsider, record, seen, worker
+from builders import DAY, HOUR, MINUTE, NONCE, T0, adopt, opened, outsider, record, seen, worker
 
 START = T0 + 120 * DAY  # of the rollout that is in the middle
 BOOT = 1000.0  # the controller's seconds since its boot, at the moment of a page

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any, Callable
 
+import pytest
 from light_fleet import Fleet
 from page_read import Page, read
 
@@ -33,11 +34,16 @@ def test_status_shows_the_fleet_and_so_it_does_in_check_mode(after: After) -> No
         fleet.run("status", *mode).ended(0)
         page = read(path.read_text())
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
-        assert page.title == "shop: This needs attention (phased.keys)" or page.title == "shop: All is well (phased.keys)"
+        assert (
+            page.title == "shop: This needs attention (phased.keys)" or page.title == "shop: All is well (phased.keys)"
+        )
         assert page.tables["fleet"][0][3:] == [f"{fleet.key('primary')} primary", f"{fleet.key('retiring')} retiring"]
         for row in page.tables["fleet"][1:]:
             assert row[1:2] + row[3:] == ["\u2713 proven", "\u25cf signs", "\u25cb accepts"]
-        assert [row[2] for row in page.tables["journal"]][1:3] == ["promote closed: all 2 members are proven", "promote opened"]
+        assert [row[2] for row in page.tables["journal"]][1:3] == [
+            "promote closed: all 2 members are proven",
+            "promote opened",
+        ]
         path.unlink()
 
 
@@ -45,6 +51,7 @@ def test_a_refusal_is_on_the_page_with_what_to_do_and_check_mode_writes_none(aft
     fleet = after("prepare")
     path = reporting(fleet)
     fleet.down(1)
+    fleet[1].stop()
     fleet.run("promote", "--check").ended(2)
     assert not path.exists()
     fleet.run("promote").ended(2).says("promote is not safe yet")
@@ -65,15 +72,43 @@ def test_a_rollout_leaves_its_visits_on_the_page(after: After) -> None:
     assert "retire is due in" in page.text and "ansible-playbook -i INVENTORY phased.keys.rollout" in page.text
 
 
-def test_a_stop_between_batches_is_on_the_page(after: After) -> None:
+@pytest.mark.parametrize("host", [0, 1])
+def test_a_visit_that_fails_is_on_the_page_be_it_the_whole_batch(after: After, host: int) -> None:
     fleet = after("adopt")
     path = reporting(fleet)
-    fleet[0].tell("stale")
+    fleet[host].tell("keeps")
+    fleet.run("rollout", "--check").ended(0)
+    assert not path.exists()
     fleet.run("rollout").ended(2)
     page = read(path.read_text())
+    name = fleet[host].name
     assert page.title == "shop: Prepare: stopped (phased.keys)"
-    assert standing(page, "web1") == "\u2715 not proven" and standing(page, "web2") == "\u2026 to be visited"
-    assert "prepare, batch 1: not proven" in page.text
+    assert f"the visit of {name} failed: " in page.text
+    assert standing(page, name) == "\u2715 not proven"
+    assert f"prepare, batch {host + 1}: not proven" in page.text
+    assert standing(page, fleet[1 - host].name) == ("\u2713 proven" if host else "\u2026 to be visited")
+
+
+def test_a_host_that_is_lost_in_its_visit_is_on_the_page(after: After) -> None:
+    fleet = after("adopt")
+    path = reporting(fleet)
+    fleet.over_ssh()
+    (fleet[0].folder / "down-after").write_bytes(fleet.keyring_path.read_bytes())
+    fleet.run("rollout").ended(4)
+    page = read(path.read_text())
+    assert page.title == "shop: Prepare: stopped (phased.keys)"
+    assert "the visit of web1 failed: " in page.text and standing(page, "web1") == "\u2298 unreachable"
+
+
+def test_a_stop_between_batches_is_on_the_page(after: After) -> None:
+    fleet = after("adopt", names=("web1", "web2", "web3", "web4"))
+    path = reporting(fleet, app_keys_serial=[2])
+    fleet[1].tell("broken", "once")
+    fleet.run("prepare").ended(2).says("prepare stops here: ")
+    page = read(path.read_text())
+    assert page.title == "shop: Prepare: stopped (phased.keys)"
+    assert "prepare stops here: " in page.text and "exit code 1" in page.text, page.text
+    assert standing(page, "web2") == "\u2715 not proven" and standing(page, "web4") == "\u2026 to be visited"
 
 
 def test_a_page_that_cannot_be_written_is_a_warning_and_the_rollout_goes_on(after: After) -> None:
