@@ -13,12 +13,17 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import gate, me
 from ansible_collections.phased.keys.plugins.module_utils._rules import report as reports
 from ansible_collections.phased.keys.plugins.module_utils._rules.report_time import Run
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
-from builders import DAY, HOUR, MINUTE, NONCE, T0, adopt, opened, outsider, record, seen, worker
+from builders import DAY, FP, HOUR, MINUTE, NONCE, T0, adopt, opened, outsider, record, seen, unit, worker
 
 START = T0 + 120 * DAY  # of the rollout that is in the middle
 BOOT = 1000.0  # the controller's seconds since its boot, at the moment of a page
 MAX_AGE = DAY
 VISIT = 4.0  # seconds from the question to the answer
+
+
+def key(number: int) -> str:
+    """The fingerprint of the key that a fleet signs with after this many rollouts and one more."""
+    return str(FP[number])
 
 
 def names(number: int) -> List[str]:
@@ -174,3 +179,52 @@ def unproven(number: int) -> Any:
     survey = surveyed(ring, fleet, found, START + 20 * MINUTE)
     text = wording.refusal(survey, "promote is not safe yet", survey.count.findings, gate.NOTHING_CHANGED)
     return report(survey, visits(found, [1, number // 4], 90.0, fleet), text, "phased.keys.promote")
+
+
+def unseen() -> Any:
+    """A fleet that this run has looked at nobody of: there was nothing to do."""
+    fleet = names(3)
+    ring = keyring("promote", fleet)
+    return report(surveyed(ring, fleet, {}, START + 5 * DAY), None, None, "phased.keys.rollout")
+
+
+def without_a_keyring() -> Any:
+    """A fleet whose keyring cannot be read."""
+    said = "the keyring cannot be opened: no vault secret fits. Nothing was changed"
+    stands = standing.without_a_keyring("shop", names(3), START, said)
+    return reports.report(stands, None, Run({}, []), MAX_AGE, "phased.keys.rollout", said)
+
+
+def told(text: str) -> Any:
+    """A refusal in which every text that somebody else may choose is this one."""
+    fleet = [f"web-{place} {text}" for place in range(1, 5)]
+    ring = keyring("prepare", fleet)
+    ring = membership.waive(ring, fleet[3:], text, 3 * DAY, START)
+    signs = steps.keyrings.order(ring).accepts[0]
+    processes = [{**worker(3100, signs), "command": text}, {**worker(3101, problem="absent"), "command": text}]
+    processes[1]["problem"] = {"kind": "absent", "text": text}
+    other = {**outsider(977, signs), "command": text}
+    units = [{**unit(), "name": text, "active": "failed", "sub": text}]
+    found = {
+        fleet[0]: evidence(ring, 0, units=units, others=[other], restart=text) | {"workers": processes},
+        fleet[1]: evidence(ring, 1, others=[other]),
+    }
+    survey = surveyed(ring, fleet, found, START + 20 * MINUTE, dict.fromkeys(fleet[2:], f"unreachable ({text})"))
+    run = visits(found, [1, 2], 90.0, fleet[:1])
+    said = wording.refusal(survey, f"promote is not safe yet ({text})", survey.count.findings, text)
+    return report(survey, run, said, "phased.keys.promote")
+
+
+def lying(number: int) -> Any:
+    """A fleet of which every host says as much as the door lets in, and each something else."""
+    fleet = names(number)
+    ring = keyring("prepare", fleet)
+    found = {}
+    for place, host in enumerate(fleet):
+        keys = [f"{place:08x}{more:08x}" for more in range(20)]
+        processes = [
+            {**worker(100 + more, *keys[more:]), "command": f"{place} {more} " + "<" * 1900} for more in range(12)
+        ]
+        found[host] = evidence(ring, place) | {"workers": [{"by": "environ", **one} for one in processes]}
+    survey = surveyed(ring, fleet, found, START + 20 * MINUTE)
+    return report(survey, visits(found, [1, number // 4], 90.0, fleet), "<" * 10**6, "phased.keys.promote")

@@ -107,7 +107,7 @@ def test_a_stop_between_batches_is_on_the_page(after: After) -> None:
     fleet.run("prepare").ended(2).says("prepare stops here: ")
     page = read(path.read_text())
     assert page.title == "shop: Prepare: stopped (phased.keys)"
-    assert "prepare stops here: " in page.text and "exit code 1" in page.text, page.text
+    assert "prepare stops here: " in page.text and "exit code 1" in page.text
     assert standing(page, "web2") == "\u2715 not proven" and standing(page, "web4") == "\u2026 to be visited"
 
 

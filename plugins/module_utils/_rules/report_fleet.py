@@ -19,7 +19,7 @@ from .survey import Survey
 IN_FULL = 30  # a fleet of so many has a row for each host
 APART = 60  # of a larger one so many hosts that need a person have one
 GROUPS = 40  # of hosts that are alike, beyond which only their state is told
-FINDINGS = 8  # of one host
+FINDINGS = 6  # of one host
 TEXT = 600  # characters of one text
 COLUMNS = 6  # keys that have a column of their own
 

@@ -7,7 +7,7 @@ Places on a time line are percent of its width, so that it is drawn without meas
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypedDict
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypedDict, cast
 
 from .._host.rules.durations import epoch, in_words, stamp
 from .._shapes import JournalEntry, Key, Keyring
@@ -140,18 +140,10 @@ def stations(keyring: Keyring, now: float) -> List[Station]:
     soaking = _soak(keyring, now)
     if soaking and [station["name"] for station in ahead[:1]] == ["soak"]:
         ahead[0] = soaking
-    elif step["name"] in ("retire", "withdraw") and len(found) > 1:
-        # It opened as the soak was over.
-        found.insert(
-            -1,
-            {
-                **_ahead("soak"),
-                "state": "done",
-                "opened": found[-2]["closed"],
-                "closed": found[-1]["opened"],
-                "text": "over",
-            },
-        )
+    elif step["name"] in ("retire", "withdraw") and [one for one in found[:-1] if "soak" in THEN[one["name"]][:1]]:
+        # It opened as the soak was over; a key that never signed had none.
+        over = {"state": "done", "opened": found[-2]["closed"], "closed": found[-1]["opened"], "text": "over"}
+        found.insert(-1, cast(Station, {**_ahead("soak"), **over}))
     return found + ahead
 
 
