@@ -81,7 +81,7 @@ class Page(HTMLParser):
             self._parts.append(data)
         if {"td", "th"} & set(self._open):
             cells = self.tables[self._section][-1]
-            cells[-1] = " ".join(f"{cells[-1]}{data}".split()) + (" " if data[-1:].isspace() else "")
+            cells[-1] = " ".join(f"{cells[-1]} {data}".split())
         for tag in ("h1", "h2", "h3"):
             if tag in self._open:
                 self.headings[-1] = (tag, self.headings[-1][1] + data)
@@ -89,9 +89,6 @@ class Page(HTMLParser):
     def close(self) -> None:
         super().close()
         assert not self._open, f"{self._open} never end"
-        for rows in self.tables.values():
-            for cells in rows:
-                cells[:] = [cell.strip() for cell in cells]
 
 
 def read(text: str) -> Page:

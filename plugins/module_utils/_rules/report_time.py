@@ -38,6 +38,7 @@ THEN = {
     "withdraw": (),
 }
 LIFE = ("staged", "primary", "retiring", "dropping", "retired", "withdrawn")
+ENDED = {"proven": "\u2713", "failed": "\u2715"}
 CALLED = {"staged": "accepted", "primary": "signs", "retiring": "accepted", "dropping": "let go of", "soak": "soak"}
 
 
@@ -294,7 +295,7 @@ def _visit(span: Span, batch: str, visit: Tuple[float, float, str, Mapping[str, 
     words = "proven" if said.get("proven") else "not proven"
     took = float(said["did"]["took"])
     text = f"{words}, {took:g} s from restart to proof" if took else words
-    bar = span.bar(kind, words, begin, end)
+    bar = span.bar(kind, ENDED[kind], begin, end)
     return {"name": host, "note": f"{batch}: {text}", "bars": [bar] if bar else []}
 
 
@@ -302,7 +303,8 @@ def _batch(span: Span, batch: str, group: Sequence[Tuple[float, float, str, Mapp
     begin, end = group[0][0], max(visit[1] for visit in group)
     proven = sum(1 for visit in group if visit[3].get("proven"))
     longest = max(float(visit[3]["did"]["took"]) for visit in group)
-    bar = span.bar("proven" if proven == len(group) else "failed", f"{proven} of {len(group)}", begin, end)
+    kind = "proven" if proven == len(group) else "failed"
+    bar = span.bar(kind, ENDED[kind], begin, end)
     note = f"{proven} of {len(group)} {'host' if len(group) == 1 else 'hosts'} proven, the slowest in {longest:g} s"
     return {"name": batch, "note": note, "bars": [bar] if bar else []}
 

@@ -35,7 +35,7 @@ TAGS = {
 }
 ATTRIBUTES = {
     *("lang", "charset", "http-equiv", "content", "name", "id", "class", "style", "scope", "datetime", "max", "value"),
-    *("role", "tabindex", "aria-hidden", "aria-label", "aria-labelledby", "aria-current"),
+    *("role", "tabindex", "colspan", "aria-hidden", "aria-label", "aria-labelledby", "aria-current"),
 }
 PLACE = re.compile(r"left:\d+(\.\d+)?%(;width:\d+(\.\d+)?%)?")
 LEVELS = {"h1": 1, "h2": 2, "h3": 3}
@@ -68,7 +68,8 @@ def test_a_page_is_in_order_and_can_be_read_aloud(case: str) -> None:
     assert len(found.ids) == len(set(found.ids)) and set(found.labelled) <= set(found.ids)
     assert all(head.get("scope") in ("col", "row") for head in found.heads)
     for rows in found.tables.values():
-        assert len({len(cells) for cells in rows}) == 1
+        # Who shares a row is told below it, over the whole width.
+        assert len({len(cells) for cells in rows if not cells[0].startswith("who these ")}) == 1
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -79,7 +80,7 @@ def test_a_page_needs_nothing_from_elsewhere_and_says_nothing_by_colour_alone(ca
     assert all(PLACE.fullmatch(style) for style in found.styles)
     assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:", text)
     # Beside every mark there are words.
-    for row in found.tables.get("fleet", [])[1:]:
+    for row in [row for row in found.tables.get("fleet", [])[1:] if len(row) > 1]:
         assert re.fullmatch(r"\S [a-z].*", row[1]) and all(re.fullmatch(r"\S [a-z0-9].*", cell) for cell in row[3:])
 
 
@@ -130,10 +131,10 @@ def test_hostile_texts_change_nothing_but_what_is_read(evil: str) -> None:
     ("make", "kilobytes", "rows"),
     [
         (lambda: pages.at_rest(3), 32, 4),
-        (lambda: pages.promoting(100, 26), 48, 3),
-        (lambda: pages.refused(2000), 72, 8),
-        (lambda: pages.at_rest(2000), 64, 2),
-        (lambda: pages.unproven(2000), 256, 64),
+        (lambda: pages.promoting(100, 26), 48, 5),
+        (lambda: pages.refused(2000), 72, 9),
+        (lambda: pages.at_rest(2000), 64, 3),
+        (lambda: pages.unproven(2000), 256, 70),
         (lambda: pages.lying(2000), 1024, 160),
     ],
     ids=["3", "100", "2000 with a few in trouble", "2000 at rest", "2000 in trouble", "2000 that lie"],
@@ -147,8 +148,10 @@ def test_a_page_is_small_whatever_the_fleet(make: Callable[[], Any], kilobytes: 
 def test_of_two_thousand_those_in_trouble_come_first_and_the_others_share_a_row() -> None:
     rows = page_read.read(page("refused, of two thousand")).tables["fleet"][1:]
     assert [row[0] for row in rows[:5]] == ["web-0002", "web-0009", "web-0004", "web-0012", "web-0006"]
-    assert "1994 hosts" in rows[-1][0] and "web-2000" in rows[-1][0]
-    assert rows[-1][2] == "4 to 8 workers"
+    assert rows[-2][:3] == ["1994 hosts", "\u2713 proven", "4 to 8 workers"]
+    assert rows[-1][0].startswith("who these 1994 hosts are web-0001, web-0003, ") and rows[-1][0].endswith(
+        ", web-2000"
+    )
 
 
 def test_the_template_is_packed_with_the_collection() -> None:
