@@ -15,7 +15,7 @@ from . import keyring as keyrings
 from . import soak
 from .survey import Survey
 
-SINGLY = 40  # so many visits have a line each; of more there is one for a batch
+SINGLY = 16  # so many visits have a line each; of more there is one for a batch
 BATCHES = 60
 LIVES = 8  # keys with a line of their own
 TICKS = 8
@@ -294,7 +294,7 @@ def _visit(span: Span, batch: str, visit: Tuple[float, float, str, Mapping[str, 
     kind = "proven" if said.get("proven") else "failed"
     words = "proven" if said.get("proven") else "not proven"
     took = float(said["did"]["took"])
-    text = f"{words}, {took:g} s from restart to proof" if took else words
+    text = f"{words} in {took:g} s" if took else words
     bar = span.bar(kind, ENDED[kind], begin, end)
     return {"name": host, "note": f"{batch}: {text}", "bars": [bar] if bar else []}
 

@@ -81,24 +81,24 @@ def test_a_page_needs_nothing_from_elsewhere_and_says_nothing_by_colour_alone(ca
     assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:", text)
     # Beside every mark there are words.
     for row in [row for row in found.tables.get("fleet", [])[1:] if len(row) > 1]:
-        assert re.fullmatch(r"\S [a-z].*", row[1]) and all(re.fullmatch(r"\S [a-z0-9].*", cell) for cell in row[3:])
+        assert re.fullmatch(r"\S [a-z].*", row[1]) and all(re.fullmatch(r"\S [a-z0-9].*", cell) for cell in row[2:-1])
 
 
 def test_the_page_says_who_signs_and_who_accepts_what() -> None:
     found = page_read.read(page("in a soak"))
     head, *rows = found.tables["fleet"]
     new, old = pages.key(3), pages.key(2)
-    assert head == ["Host", "Standing", "Workers", f"{new} primary", f"{old} retiring"]
+    assert head == ["Host", "Standing", f"{new} primary", f"{old} retiring", "Workers"]
     assert rows == [
         [
             "web-2",
             "\u2715 not proven",
-            "4 workers",
             "\u25d0 3 of 4 sign; file: signs",
             "\u25d0 1 of 4 sign; file: accepts",
+            "4 workers",
         ],
-        ["web-1", "\u2713 proven", "4 workers", "\u25cf signs", "\u25cb accepts"],
-        ["web-3", "\u2713 proven", "4 workers", "\u25cf signs", "\u25cb accepts"],
+        ["web-1", "\u2713 proven", "\u25cf signs", "\u25cb accepts", "4 workers"],
+        ["web-3", "\u2713 proven", "\u25cf signs", "\u25cb accepts", "4 workers"],
     ]
     assert "pid 2961, started 2023-12-14 22:13:20 UTC, signs with" in found.text
     assert "What to do: restart shop.service" in found.text
@@ -148,7 +148,7 @@ def test_a_page_is_small_whatever_the_fleet(make: Callable[[], Any], kilobytes: 
 def test_of_two_thousand_those_in_trouble_come_first_and_the_others_share_a_row() -> None:
     rows = page_read.read(page("refused, of two thousand")).tables["fleet"][1:]
     assert [row[0] for row in rows[:5]] == ["web-0002", "web-0009", "web-0004", "web-0012", "web-0006"]
-    assert rows[-2][:3] == ["1994 hosts", "\u2713 proven", "4 to 8 workers"]
+    assert rows[-2] == ["1994 hosts", "\u2713 proven", "\u25cb accepts", "\u25cf signs", "4 to 8 workers"]
     assert rows[-1][0].startswith("who these 1994 hosts are web-0001, web-0003, ") and rows[-1][0].endswith(
         ", web-2000"
     )

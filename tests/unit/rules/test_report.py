@@ -263,9 +263,9 @@ def test_visits_are_told_batch_by_batch() -> None:
     told = report_time.visited(pages.surveyed(ring, FLEET, found, pages.START), run)
     assert told and (told["hosts"], told["batches"]) == (3, 2)
     assert [(line["name"], line["note"], line["bars"][0]["kind"]) for line in told["chart"]["lines"]] == [
-        ("web-1", "promote, batch 1: proven, 1.5 s from restart to proof", "proven"),
-        ("web-2", "promote, batch 2: proven, 1.5 s from restart to proof", "proven"),
-        ("web-3", "promote, batch 2: not proven, 2.5 s from restart to proof", "failed"),
+        ("web-1", "promote, batch 1: proven in 1.5 s", "proven"),
+        ("web-2", "promote, batch 2: proven in 1.5 s", "proven"),
+        ("web-3", "promote, batch 2: not proven in 2.5 s", "failed"),
     ]
 
 
