@@ -58,21 +58,6 @@ class ActionModule(HostAction):
 
     kind = run_folder.VISIT
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-        """Visit the host, and tell others if that fails: of a batch in which all do no gate hears."""
-        task_vars = task_vars or {}
-        failed = None
-        try:
-            result = super().run(tmp, task_vars)
-            failed = str(result.get("msg")) if result.get("failed") else None
-            return result
-        except AnsibleConnectionFailure as error:
-            failed = str(error)
-            raise
-        finally:
-            if failed is not None:
-                Teller.beside(self, task_vars).tell(f"the visit of {task_vars['inventory_hostname']} failed: {failed}")
-
     def shown(self) -> List[str]:
         """Return which parts of an answer the result has: those too that the role goes by."""
         return [*super().shown(), "waits_for", "vouchers", "warnings"]
@@ -85,6 +70,16 @@ class ActionModule(HostAction):
         else:
             run_folder.forget(self.nonce, run_folder.WAIT, host)
             super().keep(task_vars, said)
+            if self.ends_the_run(task_vars):
+                Teller.tell(self, dict(task_vars), f"{host}: {str(said.get('msg', '')).partition(' -> ')[0]}")
+
+    def ends_the_run(self, task_vars: Mapping[str, Any]) -> bool:
+        """Whether no host of this batch is left, so that Ansible ends the run here."""
+        if not self.nonce or self._task.check_mode:
+            return False
+        left = set(task_vars["ansible_play_batch"]) & set(task_vars["ansible_play_hosts"])
+        visits = [run_folder.one(self.nonce, run_folder.VISIT, host) or {} for host in left]
+        return all(visit.get("failed") or visit.get("unreachable") for visit in visits)
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Prepare and run the visit."""

@@ -71,7 +71,7 @@ class ActionModule(FleetAction):
     def after(self, result: Dict[str, Any], said: str) -> None:
         """Tell others what was decided or refused; in check mode only status does. A status that is strict fails where not all is well."""
         do = self._task.args.get("do")
-        decided = do in ("open", "close", "status") and not result.get("needs_look")
+        decided = do != "fleet" and not result.get("needs_look")
         if not (decided or result.get("failed")) or (self.checking and self.goal != "status"):
             return
         unwritten = self.put_out(result, said)

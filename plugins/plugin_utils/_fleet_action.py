@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 import functools
 import hashlib
 import re
@@ -101,7 +100,7 @@ class FleetAction(ActionBase):
         except PhasedKeysError as error:
             failed = failed or str(error)
         moment = outputs.Moment(
-            asked=str(self._task.args.get("do") or "adopt"),
+            asked=str(self._task.args.get("do") or self._task.action.rpartition(".")[2]),
             goal=str(run_folder.current().get("goal", "")),
             failed=bool(result.get("failed")),
             said=said or str(result.get("status") or result.get("text") or ""),
@@ -251,26 +250,27 @@ class FleetAction(ActionBase):
 
 
 class Teller(FleetAction):
-    """Tells others how the fleet stands as a visit of one host has failed: where that was a whole batch no gate comes after it."""
-
-    @classmethod
-    def beside(cls, action: ActionBase, task_vars: Dict[str, Any]) -> Teller:
-        """Return one that speaks for the task of another action."""
-        given = (action._task, action._connection, action._play_context, action._loader, action._templar)
-        teller = cls(*given, action._shared_loader_obj)
-        teller.task_vars, teller.checking = task_vars, bool(action._task.check_mode)
-        return teller
+    """Tells others what a visit ended with, on behalf of its action: where no host of a batch is left Ansible ends the run, and no gate is asked."""
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
-        """Return nothing: the action beside it answers."""
+        """Nothing: it is no task of its own."""
         return {}
 
-    def tell(self, said: str) -> None:
-        """Write what others read, as far as that can be done: a visit in check mode, or of no run of ours, is nobody else's business."""
-        if self.checking or not self.nonce:
+    @classmethod
+    def tell(cls, action: ActionBase, task_vars: Dict[str, Any], said: str) -> None:
+        """Write what others read (`outputs`) after a visit that ended the run with these words."""
+        own = cls(
+            action._task,
+            action._connection,
+            action._play_context,
+            action._loader,
+            action._templar,
+            action._shared_loader_obj,
+        )
+        kept = run_folder.fleet(own.nonce)
+        if kept is None:
             return
-        with contextlib.suppress(PhasedKeysError):
-            self.fleet = self.found()
-            path = _inventory.keyring_path(self.fleet.values, self.fleet.name, self.task_vars)
-            self.file = stores.store_for(path, self._loader)
-            self.put_out({"failed": True}, said)
+        kept.pop("hosts")
+        own.task_vars, own.fleet = task_vars, Fleet(**kept)
+        own.file = stores.store_for(run_folder.current()["keyring"], own._loader)
+        own.put_out({"failed": True}, said)

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils import _program
+from ansible_collections.phased.keys.plugins.plugin_utils._outputs import OUTPUTS
 from canary import SYSLOG, Processes, Search
 from light_fleet import Fleet
 from playbook_run import Run
@@ -53,6 +54,7 @@ class Whole:
         fleet.write_env(AWKWARD)
         fleet.over_ssh()
         fleet.restart()
+        fleet.vars.update({f"app_keys_{output.variable}": f"out.{output.variable}" for output in OUTPUTS})
         more = talkative(fleet)
         # The keys are looked up after the run: which will be made is not known before.
         with Processes() as processes:
@@ -96,6 +98,8 @@ def test_no_secret_is_to_be_found(whole: Whole, place: str) -> None:
         assert whole.search.files(fleet.folder, kept) == {}
         # That nothing was found says something only about files in which something was written.
         assert "Bring the host to the keys" in (fleet.folder / "ansible.log").read_text()
+        for output in OUTPUTS:
+            assert fingerprint(whole.new) in (fleet.folder / "elsewhere" / f"out.{output.variable}").read_text()
         # No ordinary module ran on a host: each would have told its log what it was called with (see the leak below).
         assert not (fleet.folder / "syslog").exists()
         assert set(whole.search.files(fleet.folder, set())) == {f"hosts/{host.name}/env" for host in fleet.hosts}
