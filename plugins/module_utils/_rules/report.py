@@ -128,19 +128,19 @@ def report(
         return found
     keyring, now = survey.keyring, survey.conditions.clock
     journal = [_entry(entry) for entry in reversed(keyring["journal"][-ENTRIES:])]
-    found.update(
-        ahead=_ahead(keyring, now, max_age),
-        stations=report_time.stations(keyring, now),
-        lives=report_time.lives(keyring, now),
-        visited=report_time.visited(survey, run),
-        fleet=report_fleet.matrix(survey, standing["looked_at"] is not None),
-        keys=[_key(key, now) for key in keyrings.in_state(keyring, *keyrings.STATES)[:KEYS]],
-        waivers=keyring["waivers"],
-        journal=journal[:RECENT],
-        earlier=journal[RECENT:],
-        unshown=max(0, len(keyring["journal"]) - ENTRIES),
-    )
-    return found
+    return {
+        **found,
+        "ahead": _ahead(keyring, now, max_age),
+        "stations": report_time.stations(keyring, now),
+        "lives": report_time.lives(keyring, now),
+        "visited": report_time.visited(survey, run),
+        "fleet": report_fleet.matrix(survey, standing["looked_at"] is not None),
+        "keys": [_key(key, now) for key in keyrings.in_state(keyring, *keyrings.STATES)[:KEYS]],
+        "waivers": keyring["waivers"],
+        "journal": journal[:RECENT],
+        "earlier": journal[RECENT:],
+        "unshown": max(0, len(keyring["journal"]) - ENTRIES),
+    }
 
 
 def _verdict(standing: Standing, failed: Optional[str]) -> Verdict:
