@@ -106,7 +106,7 @@ def measured(browser: Browser, case: str, **window: Any) -> Any:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, 760, 400])
 @pytest.mark.parametrize("case", CASES)
 def test_a_page_fits_its_window_and_can_be_read(browser: Browser, case: str, width: int, dark: bool) -> None:
     found = measured(browser, case, width=width, dark=dark)
