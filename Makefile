@@ -164,6 +164,12 @@ mutants: .venv-mutants/.made ## Change the code, and see whether the fast tests 
 	$(<D)/bin/python -m pytest tests/mutants
 	PATH="$(CURDIR)/$(<D)/bin:$$PATH" FULL=$(FULL) ONLY="$(ONLY)" SEED=$(SEED) TABLE=$(TABLE) $(<D)/bin/python tests/mutants/run.py
 
+# What there is to see lies in build/browser afterwards.
+.PHONY: browser
+browser: $(VENV)/.test ## Open the report in Chromium, and measure what is seen (gets Debian's package where that can be done)
+	$(BIN)/python tests/browser/chromium.py ready
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
 .PHONY: hostile
 hostile: $(VENV)/.test ## Hosts that lie, and users of a host who try everything (these need root)
 	$(BIN)/python -m pytest tests/hostile $(ARGS)

@@ -275,6 +275,8 @@ class ActionModule(FleetAction):
         keyring = self.load()
         visits = self.visited(keyring)
         if not self.final:
+            batch_began = {"step": keyring["step"]["name"], "began": boot_time()}
+            self.run_has(batches=[*run_folder.current().get("batches", []), batch_began])
             # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
             stale = [*proofs.stale(self.looks()), *self.baked(keyring, visits)]
             if stale:

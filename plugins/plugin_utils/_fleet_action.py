@@ -17,6 +17,7 @@ from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import slices
 from ..module_utils._rules import standing as standings
 from ..module_utils._rules.gate import NOTHING_CHANGED
+from ..module_utils._rules.report_time import Run
 from ..module_utils._rules.standing import Standing
 from ..module_utils._rules.survey import Conditions, Looks, Survey
 from ..module_utils._shapes import Keyring
@@ -107,6 +108,7 @@ class FleetAction(ActionBase):
             standing=self.standing(survey, failed),
             survey=survey,
             max_age=values["max_age"],
+            run=Run(self.said[run_folder.VISIT], run_folder.current().get("batches", [])),
         )
         unwritten = outputs.write(values, moment)
         for problem in unwritten:

@@ -16,9 +16,12 @@ from typing import Any, Callable, List, Mapping, NamedTuple, Optional
 from ..module_utils._host import files
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules.exposition import exposition
+from ..module_utils._rules.report import report
+from ..module_utils._rules.report_time import Run
 from ..module_utils._rules.standing import Standing
 from ..module_utils._rules.survey import Survey
 from . import _keyring_damage as damage
+from . import _report
 
 KIND = "phased.keys/status"
 SCHEMA = 1
@@ -45,6 +48,7 @@ class Moment(NamedTuple):
     standing  how the fleet stands, for machines
     survey    what this run has seen of the fleet, held against the keyring; None where that could not be read
     max_age   app_keys_max_age, in seconds
+    run       what this run has visited
     """
 
     asked: str
@@ -54,6 +58,7 @@ class Moment(NamedTuple):
     standing: Standing
     survey: Optional[Survey]
     max_age: float
+    run: Run = Run({}, [])
 
 
 class Output(NamedTuple):
@@ -74,9 +79,17 @@ def status_json(moment: Moment) -> str:
     return json.dumps({"kind": KIND, "schema": SCHEMA, **moment.standing}, indent=2) + "\n"
 
 
+def page(moment: Moment) -> str:
+    """Return the report for people, as one page of HTML."""
+    failed = moment.said if moment.failed else None
+    playbook = f"phased.keys.{moment.goal}"
+    return _report.page(report(moment.standing, moment.survey, moment.run, moment.max_age, playbook, failed))
+
+
 OUTPUTS: List[Output] = [
     Output("status_json", status_json, f'{{\n  "kind": "{KIND}"'),
     Output("status_prometheus", lambda moment: exposition(moment.standing), "# HELP phased_keys_"),
+    Output("report", page, _report.BEGINS),
 ]
 
 

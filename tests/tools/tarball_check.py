@@ -28,7 +28,7 @@ FOLDERS = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
 # Without these it is not the collection.
 REQUIRED = {"COPYING", "MANIFEST.json", "README.md", "meta/runtime.yml"}
 # What may lie in the folders.
-SUFFIXES = {".json", ".md", ".py", ".rst", ".svg", ".yaml", ".yml"}
+SUFFIXES = {".j2", ".json", ".md", ".png", ".py", ".rst", ".svg", ".yaml", ".yml"}
 HIDDEN = re.compile(r"(^|/)[.]|__pycache__|~$")
 
 

@@ -242,7 +242,7 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 
 FLEET_WIDE = [
     "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members",
-    "strict", "status_json", "status_prometheus", "new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason",
+    "strict", "status_json", "status_prometheus", "report", "new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason",
     "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {

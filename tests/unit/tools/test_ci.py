@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "demo", "hostile", "cores"]
+ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "demo", "hostile", "cores", "browser"]
 SHARED = ["bench-scale SMALL=1", "bench-small"]
 REAL = ["hosts", "faults SHARE={}", "molecule-hosts SHARE={}"]
 
@@ -40,7 +40,7 @@ class Place:
             shutil.copy2(ROOT / name, folder / name)
         self.command("bin/make", f'echo "$@" >>"{folder}/made"; [[ "$*" != "${{FAILS:-}}" ]]')
         self.command("bin/unshare", "exit ${NO_NAMESPACES:-0}")
-        self.command(".venv/bin/python", "exit ${READY:-0}")
+        self.command(".venv/bin/python", "[[ $1 == */chromium.py ]] && exit ${BROWSER:-0}; exit ${READY:-0}")
         for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
             subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", *arguments], cwd=folder, check=True)
 
@@ -119,6 +119,15 @@ def test_a_machine_that_cannot_have_real_hosts_is_told_and_is_not_everything(pla
     assert place.run("everything", READY="3").code != 0
     # Anything else is a fault, and none of the machine's.
     assert place.run(SHARE="1/4", READY="1").code == 1
+
+
+def test_a_machine_without_a_browser_is_told_and_is_not_everything(place: Place) -> None:
+    ran = place.run(SHARE="1/4", BROWSER="3")
+    assert ran.code == 0
+    assert ran.made == [*ALWAYS[:-1], SHARED[0], *real("1/4")]
+    assert "make browser: there is no chromium, and it cannot be installed here" in ran.left_out
+    assert place.run("everything", BROWSER="3").code != 0
+    assert place.run(SHARE="1/4", BROWSER="1").code == 1
 
 
 def test_a_machine_without_namespaces_is_told_and_is_not_everything(place: Place) -> None:

@@ -265,6 +265,7 @@ VARIABLES: Dict[str, Variable] = {
     "strict": Variable(False, _truth, fleet=True),
     "status_json": Variable(None, _text, fleet=True),
     "status_prometheus": Variable(None, _text, fleet=True),
+    "report": Variable(None, _text, fleet=True),
     "before_tasks": Variable(None, _text),
     "after_tasks": Variable(None, _text),
     "allow_key_in_file": Variable(False, _truth),
