@@ -117,17 +117,18 @@ def test_who_waits_is_told_until_a_visit_of_his_does_not(monkeypatch: pytest.Mon
     monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
     run_folder.begin({"nonce": "n1", "members": ["web1", "web2"]})
     action = object.__new__(env_keys.ActionModule)
-    action._task = SimpleNamespace(args={"nonce": "n1"})
+    action._task = SimpleNamespace(args={"nonce": "n1"}, check_mode=False)
     batch = {"inventory_hostname": "web1", "ansible_play_batch": ["web1", "web2"]}
+    web2 = {**batch, "inventory_hostname": "web2", "ansible_play_hosts": ["web1", "web2"]}
 
     def waiting() -> Any:
         return run.LookupModule().run(["waiting"], variables=batch)
 
     assert waiting() == []
-    action.keep({"inventory_hostname": "web2"}, {"changed": False, "waits_for": "drain"})
+    action.keep(web2, {"changed": False, "waits_for": "drain"})
     assert waiting() == ["web2"]
     assert run_folder.read("n1") == {"look": {}, "visit": {}}, "it is no evidence"
-    action.keep({"inventory_hostname": "web2"}, {"changed": True, "proven": True})
+    action.keep(web2, {"changed": True, "proven": True})
     assert waiting() == [] and "web2" in run_folder.read("n1")["visit"]
 
 
