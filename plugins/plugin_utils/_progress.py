@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the callback phased.keys.rollout shows, as text: the living line and the summary. Plain functions of what is known of a run.
+
+Colours are names of Ansible's settings (`ok`, `changed` ...), each with its piece of text; who writes them looks them up.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ..module_utils._host.rules.durations import in_words
+from ..module_utils._rules import progress as rules
+
+Piece = Tuple[str, str]  # a text, and its colour; empty for none
+
+PLAIN, OK, CHANGED, ERROR, UNREACHABLE, FAINT = "", "ok", "changed", "error", "unreachable", "skip"
+BAR = 20
+NAMED = 8  # so many hosts are named in the summary
+WIDTH = 80
+VERBS = {"open": "asking the gate", "close": "counting the fleet", "status": "counting the fleet", "fleet": "reading the inventory"}
+
+
+@dataclass
+class Run:
+    """What is known of one run of a playbook of ours.
+
+    name, goal, members  the application, what the run is to reach, and how many hosts its fleet has
+    begun                when it began (seconds; as everything here on one clock)
+    told                 what the gate said last of the progress
+    counted              the last of these that had a count: proven and total
+    steps                each step that was open in this run, in order, with what the gate counted there last
+    """
+
+    begun: float
+    goal: str = ""
+    name: str = ""
+    members: int = 0
+    checking: bool = False
+    told: Dict[str, Any] = field(default_factory=dict)
+    counted: Dict[str, Any] = field(default_factory=dict)
+    steps: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    refused: bool = False
+    changed: Set[str] = field(default_factory=set)
+    failed: Set[str] = field(default_factory=set)
+    unreachable: Set[str] = field(default_factory=set)
+    doing: str = ""
+    looked_at: int = 0
+    visits: Optional[Visits] = None
+    waits: Mapping[str, Any] = field(default_factory=dict)
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        """Take in what a gate's result says of the progress."""
+        self.told = dict(told)
+        if told.get("proven") is None:
+            return
+        self.counted = self.told
+        step = str(told["step"])
+        # One that was closed before this run is where the run began, and nothing that it did.
+        if told.get("open") or step in self.steps:
+            self.steps[step] = self.told
+
+
+@dataclass
+class Visits:
+    """The visits of one step: the sizes of their batches, who is being visited, and who was, with whether that proved the host."""
+
+    sizes: Sequence[int]
+    forks: int
+    begun: float
+    batch: int = 0
+    waited: float = 0.0  # seconds of that time in which nobody was visited
+    going: Dict[str, None] = field(default_factory=dict)
+    done: Dict[str, bool] = field(default_factory=dict)
+
+    def left(self, now: float) -> Optional[float]:
+        """Return how many seconds the visits will still take, as far as one can know."""
+        return rules.seconds_left(self.sizes, self.forks, len(self.done), now - self.begun - self.waited)
+
+
+def clean(text: str) -> str:
+    """Return a text on one line that cannot move the cursor, change colours or turn the direction of writing."""
+    return "".join(" " if sign in "\n\t" else sign if sign.isprintable() else "?" for sign in text)
+
+
+def cells(text: str) -> int:
+    """Return how many columns a text takes on a terminal."""
+    return sum(0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def cut(pieces: Sequence[Piece], width: int) -> List[Piece]:
+    """Return as much as fits into so many columns; what was cut off is marked."""
+    if sum(cells(text) for text, _colour in pieces) <= width:
+        return list(pieces)
+    kept: List[Piece] = []
+    left = width - 1
+    for text, colour in pieces:
+        short = ""
+        for sign in text:
+            left -= cells(sign)
+            if left < 0:
+                return [*kept, (short + ">"[:width], colour)]
+            short += sign
+        kept.append((short, colour))
+    return kept
+
+
+def bar(done: int, total: int, width: int = BAR) -> List[Piece]:
+    """Return a bar: full only when all is done, and empty only when nothing is."""
+    full = width * done // total if total else 0
+    full = max(full, 1) if done else 0
+    return [("[", PLAIN), ("#" * full, OK), ("-" * (width - full), FAINT), ("]", PLAIN)]
+
+
+def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
+    """Return the line at the bottom of a terminal that is so wide; `clock` is the wall clock (epoch)."""
+    waits = run.waits
+    step = str(run.told.get("step") or run.goal)
+    pieces: List[Piece] = [(clean(step), CHANGED), ("  ", PLAIN)]
+    visits = run.visits
+    if visits and len(visits.sizes) > 1:
+        pieces += [(f"batch {visits.batch} of {len(visits.sizes)}", PLAIN), ("  ", PLAIN)]
+    if run.counted and run.counted.get("step") == run.told.get("step"):
+        total = int(run.counted["total"])
+        proven = min(total, int(run.counted["proven"]) + _newly(run))
+        pieces += [*bar(proven, total, BAR if width >= WIDTH else BAR // 2), (f" {proven}/{total}", PLAIN), ("  ", PLAIN)]
+    if waits:
+        what = "soak" if waits.get("for") == "soak" else "has to run steadily"
+        pieces.append((f"{what}: {in_words(float(waits['until']) - clock)} to go", CHANGED))
+    elif visits and visits.going:
+        left = visits.left(now)
+        rest = [(f"  ~{in_words(left)} left", PLAIN)] if left else []
+        used = sum(cells(text) for text, _colour in [*pieces, *rest])
+        pieces += [(_going(list(visits.going), width - used), PLAIN), *rest]
+    elif run.doing:
+        pieces.append((run.doing + (f" {run.looked_at}/{run.members}" if run.looked_at else ""), PLAIN))
+    return cut(pieces, width)
+
+
+def _newly(run: Run) -> int:
+    """How many hosts the visits have proven since the gate counted."""
+    return sum(run.visits.done.values()) if run.visits else 0
+
+
+def _going(hosts: Sequence[str], width: int) -> str:
+    """Name those who are being visited, as many as fit."""
+    for named in range(len(hosts), 0, -1):
+        more = f" +{len(hosts) - named}" if named < len(hosts) else ""
+        text = clean(", ".join(hosts[:named])) + more
+        if cells(text) <= width:
+            return text
+        if named > NAMED:
+            continue
+    return clean(hosts[0])
+
+
+def names(hosts: Collection[str]) -> str:
+    """Return hosts with their number; of many the first."""
+    some = sorted(hosts)
+    more = f" and {len(some) - NAMED} more" if len(some) > NAMED + 1 else ""
+    shown = some[:NAMED] if more else some
+    return f"{len(some)} {'host' if len(some) == 1 else 'hosts'}: {clean(', '.join(shown))}{more}"
+
+
+def summary(run: Run, now: float, clean_end: bool) -> List[Piece]:
+    """Return the lines at the end of a run: what happened, to which hosts, how long it took, and what is next."""
+    what = clean(f"{run.name}: {'check of ' if run.checking else ''}{run.goal}".strip())
+    took = in_words(now - run.begun)
+    if run.refused:
+        head, colour = f"{what} was refused after {took}, and says above why", ERROR
+    elif clean_end:
+        head, colour = f"{what} ended well after {took}", OK
+    else:
+        head, colour = f"{what} stopped after {took}, and says above why", ERROR
+    rows: List[Tuple[str, str]] = []
+    for name, told in (run.steps or {str(run.counted["step"]): run.counted} if run.counted else {}).items():
+        state = "open" if told.get("open") else "closed"
+        rows.append(("step", f"{name} is {state}: {told['proven']} of {told['total']} hosts proven"))
+    if run.checking:
+        rows.append(("changed", "nothing, for this was a check"))
+    elif run.goal != "status":
+        rows.append(("changed", names(run.changed) if run.changed else "no host"))
+    rows += [("failed", names(run.failed))] * bool(run.failed)
+    rows += [("unreachable", names(run.unreachable))] * bool(run.unreachable)
+    rows.append(("next", _next(run, clean_end)))
+    lines: List[Piece] = [(head, colour)]
+    for label, text in rows:
+        wrapped = textwrap.wrap(clean(text), WIDTH - 15, break_on_hyphens=False, break_long_words=False)
+        for number, line in enumerate(wrapped):
+            lines.append((f"  {label if number == 0 else '':<13}{line}", _colour(label)))
+    return lines
+
+
+def _colour(label: str) -> str:
+    return {"changed": CHANGED, "failed": ERROR, "unreachable": UNREACHABLE}.get(label, PLAIN)
+
+
+def _next(run: Run, clean_end: bool) -> str:
+    """Say what comes next, and by which command."""
+    if not clean_end or run.refused:
+        return f"do what is said above, then run phased.keys.{run.goal} again"
+    if run.checking:
+        return f"run phased.keys.{run.goal} without --check"
+    return str(run.told.get("next") or f"run phased.keys.{run.goal} again")
