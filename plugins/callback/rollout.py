@@ -28,9 +28,10 @@ seealso:
     plugin_type: callback
 """
 
+import contextlib
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from ansible import constants as C
 from ansible import context
@@ -39,18 +40,32 @@ from ansible.plugins.callback.default import CallbackModule as Default
 from ..module_utils._rules import progress
 from ..plugin_utils import _progress as shown
 from ..plugin_utils import _run_folder as run_folder
-from ..plugin_utils._living_line import LivingLine
+from ..plugin_utils._living_line import LivingLine, Said
 
 GATE, VISIT, LOOK, KEYRING = (f"phased.keys.{name}" for name in ("gate", "env_keys", "active_fingerprint", "keyring"))
 OURS = (GATE, VISIT, LOOK, KEYRING)
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PLACES = tuple(os.path.join(COLLECTION, name) + os.sep for name in ("playbooks", "roles"))
 # What a result of ours may have and still be told in a sentence; whatever has more is shown whole.
-TOLD = {"msg", "changed", "failed", "unreachable", "did", "needed", "proven", "progress", "invocation", "exception", "needs_look"}
+TOLD = {
+    "msg",
+    "diff",
+    "changed",
+    "failed",
+    "unreachable",
+    "did",
+    "needed",
+    "proven",
+    "progress",
+    "invocation",
+    "exception",
+    "needs_look",
+}
+STAMP = len("00:00:00 ")
 SHOWN_ABOVE = "(the rest is shown above)"
 
 
-class CallbackModule(Default):  # type: ignore[misc]
+class CallbackModule(Default):
     """The default callback, but for what is ours."""
 
     CALLBACK_VERSION = 2.0
@@ -74,7 +89,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         if self.line is None:
             self.line = LivingLine(self._display, self.living, self.colour, self.says)
         self.line.start()
-        super().v2_playbook_on_start(playbook)
+        self.default("v2_playbook_on_start", playbook)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         ours = ours_by_path(play)
@@ -83,7 +98,7 @@ class CallbackModule(Default):  # type: ignore[misc]
             self._play = play
         else:
             self.foreign = self.foreign or not ours
-            super().v2_playbook_on_play_start(play)
+            self.default("v2_playbook_on_play_start", play)
         if self.run and ours:
             self.begin_batch(play)
 
@@ -97,13 +112,13 @@ class CallbackModule(Default):  # type: ignore[misc]
             return
         if self.batch_of != path or run.visits is None:
             sizes = progress.batches(known.get("serial") or [1], len(known.get("visits") or []))
-            run.visits = shown.Visits(sizes, int(context.CLIARGS.get("forks") or C.DEFAULT_FORKS), time.monotonic())
+            run.visits = shown.Visits(sizes, int(context.CLIARGS.get("forks") or 5), time.monotonic())
         self.batch_of = path
         run.visits.batch += 1
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         if self._play is None or self.verbose or not ours_by_path(self._play):
-            super().v2_playbook_on_no_hosts_matched()
+            self.default("v2_playbook_on_no_hosts_matched")
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self.task = None
@@ -111,7 +126,7 @@ class CallbackModule(Default):  # type: ignore[misc]
             self.line.stop()
         markers = context.CLIARGS.get("check") and self.get_option("check_mode_markers")
         if self.run is None or self.verbose or self.foreign or stats.custom or markers:
-            super().v2_playbook_on_stats(stats)
+            self.default("v2_playbook_on_stats", stats)
         if self.run is not None:
             failed = {host for host in stats.processed if stats.summarize(host)["failures"]}
             lost = {host for host in stats.processed if stats.summarize(host)["unreachable"]}
@@ -137,7 +152,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         begins = name == GATE and task.args.get("do") == "fleet"
         if begins and self.run is None:
             # As long as the task is not over its goal may be a template, which our playbooks give to the play.
-            goal = (self._play.vars or {}).get("__app_keys_goal") or task.args.get("goal") or "rollout"
+            goal = getattr(self._play, "vars", {}).get("__app_keys_goal") or task.args.get("goal") or "rollout"
             self.run = shown.Run(time.monotonic(), str(goal), checking=bool(context.CLIARGS.get("check")))
         ours = self.run is not None and is_ours(task)
         self.task = task if ours else None
@@ -150,12 +165,12 @@ class CallbackModule(Default):  # type: ignore[misc]
                 self.run.looked_at = 0
         self.hush = ours and not self.verbose
         self.foreign = self.foreign or not ours
-        super().v2_playbook_on_task_start(task, is_conditional)
+        self.default("v2_playbook_on_task_start", task, is_conditional)
         self.hush = False
         self.draw()
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        super().v2_runner_on_start(host, task)
+        self.default("v2_runner_on_start", host, task)
         if self.run and self.run.visits and action_of(task) == VISIT:
             with self._display._lock:
                 self.run.visits.going[host.get_name()] = None
@@ -165,69 +180,73 @@ class CallbackModule(Default):  # type: ignore[misc]
 
     def v2_runner_on_ok(self, result: Any) -> None:
         if not self.is_told(result):
-            super().v2_runner_on_ok(result)
+            self.default("v2_runner_on_ok", result)
             return
         host, said = result._host.get_name(), result._result
         self.heard(result)
         if self.verbose:
-            super().v2_runner_on_ok(result)
+            self.default("v2_runner_on_ok", result)
             return
         self.warned(result)
         if action_of(result._task) == VISIT and "waits_for" not in said:
             if not said.get("msg"):
-                self.tell(f"{host}: nothing to do", C.COLOR_OK)
+                self.tell(f"{host}: {'proven' if said.get('proven') else 'left as it is'}, nothing to change", shown.OK)
             elif result._task.check_mode:
-                self.tell(str(said["msg"]), C.COLOR_CHANGED)
+                self.tell(str(said["msg"]), shown.CHANGED)
         self.draw()
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not self.is_told(result):
-            super().v2_runner_on_failed(result, ignore_errors)
+            self.default("v2_runner_on_failed", result, ignore_errors)
             return
         self.heard(result, failed=True)
         said = result._result
         message = str(said.get("msg") or "")
         if self.verbose or ignore_errors or not message or not set(public(said)) <= TOLD or unforeseen(said, message):
-            super().v2_runner_on_failed(result, ignore_errors)
+            self.default("v2_runner_on_failed", result, ignore_errors)
             return
         said.pop("exception", None)
         self.warned(result)
         if not message.endswith(SHOWN_ABOVE):
             who = "" if action_of(result._task) in (GATE, KEYRING) else f"{result._host.get_name()}: FAILED: "
-            self.tell(who + message, C.COLOR_ERROR, stderr=self.get_option("display_failed_stderr"))
+            self.tell(
+                who + message + shown.did(said.get("did") or {}),
+                shown.ERROR,
+                stderr=self.get_option("display_failed_stderr"),
+            )
         self.draw()
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         if not self.is_told(result):
-            super().v2_runner_on_unreachable(result)
+            self.default("v2_runner_on_unreachable", result)
             return
         self.heard(result, failed=True)
         said = result._result
         message = str(said.get("msg") or "")
         if self.verbose or not message or not set(public(said)) <= TOLD:
-            super().v2_runner_on_unreachable(result)
+            self.default("v2_runner_on_unreachable", result)
             return
         said.pop("exception", None)
         self.warned(result)
         text = f"{result._host.get_name()}: UNREACHABLE: {message}"
-        self.tell(text, C.COLOR_UNREACHABLE, stderr=self.get_option("display_failed_stderr"))
+        self.tell(text, shown.UNREACHABLE, stderr=self.get_option("display_failed_stderr"))
         self.draw()
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         if self.verbose or not self.is_told(result):
-            super().v2_runner_on_skipped(result)
+            self.default("v2_runner_on_skipped", result)
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
         if self.verbose or not self.is_told(result):
-            super().v2_runner_item_on_ok(result)
+            self.default("v2_runner_item_on_ok", result)
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
         if self.verbose or not self.is_told(result):
-            super().v2_runner_item_on_skipped(result)
+            self.default("v2_runner_item_on_skipped", result)
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
         if self.verbose or self.run is None or not str(included_file._filename).startswith(PLACES):
-            super().v2_playbook_on_include(included_file)
+            self.default("v2_playbook_on_include", included_file)
 
     def is_told(self, result: Any) -> bool:
         """Whether a result is of our run, and of a task of ours."""
@@ -264,25 +283,51 @@ class CallbackModule(Default):  # type: ignore[misc]
 
     # --- what is shown ---
 
-    def tell(self, text: str, colour: Optional[str], stderr: bool = False) -> None:
-        """Show a line of ours, with its time."""
-        self.inside = True
-        self._display.display(stamped(text), color=colour, stderr=stderr)
-        self.inside = False
+    @contextlib.contextmanager
+    def own(self) -> Iterator[None]:
+        """While this lasts, what is shown comes from here: that of forks, which another thread shows, waits."""
+        with self._display._lock:
+            before, self.inside = self.inside, True
+            try:
+                yield
+            finally:
+                self.inside = before
 
-    def says(self, msg: str, **how: Any) -> Optional[List[Any]]:
-        """Return what is to be shown in place of what somebody shows now, and how; None for nothing."""
+    def default(self, name: str, *arguments: Any) -> None:
+        """Have the default callback show it."""
+        with self.own():
+            getattr(super(), name)(*arguments)
+
+    def tell(self, text: str, colour: str, stderr: bool = False) -> None:
+        """Show a line of ours, with its time."""
+        with self.own():
+            for short, how in self.wrapped(stamped(text), {"color": self.colour(colour), "stderr": stderr}):
+                self._display.display(short, **how)
+
+    def wrapped(self, text: str, how: Dict[str, Any]) -> List[Said]:
+        """Return a text as it is to be shown: wrapped on a terminal, and whole in the log."""
+        width = self.line.width if self.line else 0
+        short = shown.narrow(text, width, STAMP) if width else text
+        return (
+            [(text, how)]
+            if short == text
+            else [(short, {**how, "screen_only": True}), (text, {**how, "log_only": True})]
+        )
+
+    def says(self, msg: str, **how: Any) -> List[Said]:
+        """Return what is to be shown in place of what somebody shows now, and how."""
         task, plain = self.task, not (how.get("stderr") or how.get("log_only") or how.get("caplevel") is not None)
         if task is None or self.inside or not plain or self.run is None:
-            return [msg, how]
+            return [(msg, how)]
         if how.get("screen_only") and not msg:
             self.run.waits = waits()
-            return None
+            return []
         if progress.SOAKING in msg and "\n" not in msg:
             self.run.waits = waits()
             if self.line and self.line.living:
-                return [msg, {**how, "log_only": True}]
-        return [stamped(msg), how]
+                return [(msg, {**how, "log_only": True})]
+        colour = self.colour(shown.colour_of(msg, action_of(task) == VISIT))
+        return self.wrapped(stamped(msg), {"color": colour, **how})
 
     def living(self, width: int) -> List[shown.Piece]:
         """Return the living line."""

@@ -12,14 +12,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
 
 from ._progress import Piece
 
+Said = Tuple[str, Dict[str, Any]]  # a text, and the other arguments of Display.display
+
 ERASE = "\r\x1b[2K"
+ARGUMENTS = ("color", "stderr", "screen_only", "log_only", "newline", "caplevel")
 PAUSE = 0.1  # seconds: more often nobody can read it
 
 
@@ -31,7 +34,7 @@ class LivingLine:
         display: Display,
         line: Callable[[int], Sequence[Piece]],
         colour: Callable[[str], Optional[str]],
-        says: Callable[..., Optional[dict[str, Any]]],
+        says: Callable[..., List[Said]],
     ) -> None:
         """`line` returns the line for a width, `colour` Ansible's colour for a name, and `says` what is to be shown in place of what was to be."""
         self.display, self.line, self.colour, self.says = display, line, colour, says
@@ -48,10 +51,14 @@ class LivingLine:
         """Whether there is a terminal to live on."""
         return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
+    @property
+    def width(self) -> int:
+        """How many columns the terminal has; 0 where there is none."""
+        return os.get_terminal_size(sys.stdout.fileno()).columns if self.living else 0
+
     def start(self) -> None:
         """Wrap."""
-        self.display.display = self._display
-        self.display.prompt_until = self._prompt_until
+        vars(self.display).update(display=self._display, prompt_until=self._prompt_until)
 
     def stop(self) -> None:
         """Take the line away, and the wrapper."""
@@ -76,7 +83,7 @@ class LivingLine:
         if not at_once and self.shown and now - self.drawn < PAUSE:
             return
         with self.lock:
-            pieces = self.line(os.get_terminal_size(sys.stdout.fileno()).columns - 1)
+            pieces = self.line(self.width - 1)
             if pieces:
                 sys.stdout.write(ERASE + "".join(self._coloured(piece) for piece in pieces))
                 sys.stdout.flush()
@@ -93,12 +100,12 @@ class LivingLine:
             self.original(msg, *args, **kwargs)
             return
         with self.lock:
-            shown: Optional[List[Any]] = self.says(msg, *args, **kwargs)
-            if shown is not None:
+            shown = self.says(msg, **dict(zip(ARGUMENTS, args)), **kwargs)
+            if shown:
                 self.erase()
-                text, arguments = shown
-                self.original(text, **arguments)
-            self.draw(at_once=shown is not None)
+            for text, how in shown:
+                self.original(text, **how)
+            self.draw(at_once=bool(shown))
 
     def _prompt_until(self, *args: Any, **kwargs: Any) -> bytes:
         """In place of Display.prompt_until: nothing is drawn where a person types."""

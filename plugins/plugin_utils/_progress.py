@@ -7,6 +7,7 @@ Colours are names of Ansible's settings (`ok`, `changed` ...), each with its pie
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass, field
@@ -17,11 +18,19 @@ from ..module_utils._rules import progress as rules
 
 Piece = Tuple[str, str]  # a text, and its colour; empty for none
 
+ARROW = " -> "  # between what was seen of a host and what to do, in the gate's tables
 PLAIN, OK, CHANGED, ERROR, UNREACHABLE, FAINT = "", "ok", "changed", "error", "unreachable", "skip"
-BAR = 20
+BAR = 16
+REFUSED = re.compile("Nothing was (changed|written)|No further host is visited")  # begins the last line of a refusal
 NAMED = 8  # so many hosts are named in the summary
 WIDTH = 80
-VERBS = {"open": "asking the gate", "close": "counting the fleet", "status": "counting the fleet", "fleet": "reading the inventory"}
+VERBS = {
+    "open": "asking the gate",
+    "batch": "asking the gate",
+    "close": "counting the fleet",
+    "status": "counting the fleet",
+    "fleet": "reading the inventory",
+}
 
 
 @dataclass
@@ -88,7 +97,9 @@ def clean(text: str) -> str:
 
 def cells(text: str) -> int:
     """Return how many columns a text takes on a terminal."""
-    return sum(0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
+    )
 
 
 def cut(pieces: Sequence[Piece], width: int) -> List[Piece]:
@@ -126,7 +137,11 @@ def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
     if run.counted and run.counted.get("step") == run.told.get("step"):
         total = int(run.counted["total"])
         proven = min(total, int(run.counted["proven"]) + _newly(run))
-        pieces += [*bar(proven, total, BAR if width >= WIDTH else BAR // 2), (f" {proven}/{total}", PLAIN), ("  ", PLAIN)]
+        pieces += [
+            *bar(proven, total, BAR if width >= WIDTH - 1 else BAR // 2),
+            (f" {proven}/{total}", PLAIN),
+            ("  ", PLAIN),
+        ]
     if waits:
         what = "soak" if waits.get("for") == "soak" else "has to run steadily"
         pieces.append((f"{what}: {in_words(float(waits['until']) - clock)} to go", CHANGED))
@@ -157,6 +172,64 @@ def _going(hosts: Sequence[str], width: int) -> str:
     return clean(hosts[0])
 
 
+def narrow(text: str, width: int, stamp: int = 0) -> str:
+    """Return what the gate or a visit said for a terminal that is so wide: sentences and tables are wrapped where they would be cut anywhere.
+
+    The first `stamp` signs are the time: what does not fit beside it goes on below the text.
+    """
+    if all(cells(line) <= width for line in text.splitlines()):
+        return text
+    lines = text.splitlines()
+    found = [line.index(ARROW) for line in lines[1:] if line.startswith("  ") and ARROW in line]
+    arrow = found[0] if found else 0  # the first row begins the first finding; a text may hold an arrow too
+    shown: List[str] = []
+    for number, line in enumerate(lines):
+        if arrow and number and line.startswith("  "):
+            _take_row(shown, line, arrow)
+        else:
+            shown.append(line)
+    return "\n".join(
+        one
+        for number, line in enumerate(shown)
+        for one in textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=" " * (stamp if number == 0 else len(line) - len(line.lstrip()) + 2),
+            break_on_hyphens=False,
+            drop_whitespace=True,
+        )
+        or [""]
+    )
+
+
+def _take_row(shown: List[str], line: str, arrow: int) -> None:
+    """Put a row of a table below the others: one line for what was seen of a host, and one for what to do."""
+    seen, todo = line[:arrow].strip(), line[arrow + len(ARROW) :].strip()
+    if line[arrow : arrow + len(ARROW)] == ARROW:
+        begins = line[2:3] != " "
+        shown += [f"{'  ' if begins else '    '}{seen}", f"    -> {todo}"]
+        return
+    if len(shown) > 1 and shown[-1].startswith("    -> "):
+        shown[-2] = f"{shown[-2]} {seen}".rstrip()
+        shown[-1] = f"{shown[-1]} {todo}".rstrip()
+    else:
+        shown.append(line)
+
+
+def colour_of(said: str, visit: bool) -> str:
+    """Return in which colour a text of the gate, or of a `visit`, is shown."""
+    last = said.rstrip().rpartition("\n")[2]
+    return ERROR if REFUSED.match(last) else CHANGED if visit else PLAIN
+
+
+def did(done: Mapping[str, Any]) -> str:
+    """Say what a visit that failed has done all the same (`did` of its result); empty for nothing."""
+    parts = [f"wrote {', '.join(done['written'])}"] if done.get("written") else []
+    words = {"restarted": "restarted", "restored": "put the settings of before back", "down": "left it down"}
+    parts += [text for name, text in words.items() if done.get(name)]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def names(hosts: Collection[str]) -> str:
     """Return hosts with their number; of many the first."""
     some = sorted(hosts)
@@ -169,12 +242,12 @@ def summary(run: Run, now: float, clean_end: bool) -> List[Piece]:
     """Return the lines at the end of a run: what happened, to which hosts, how long it took, and what is next."""
     what = clean(f"{run.name}: {'check of ' if run.checking else ''}{run.goal}".strip())
     took = in_words(now - run.begun)
-    if run.refused:
-        head, colour = f"{what} was refused after {took}, and says above why", ERROR
-    elif clean_end:
+    if clean_end:
         head, colour = f"{what} ended well after {took}", OK
+    elif run.refused and not run.failed and not run.unreachable:
+        head, colour = f"{what} was refused after {took}; why is said above", ERROR
     else:
-        head, colour = f"{what} stopped after {took}, and says above why", ERROR
+        head, colour = f"{what} stopped after {took}; why is said above", ERROR
     rows: List[Tuple[str, str]] = []
     for name, told in (run.steps or {str(run.counted["step"]): run.counted} if run.counted else {}).items():
         state = "open" if told.get("open") else "closed"
@@ -200,7 +273,7 @@ def _colour(label: str) -> str:
 
 def _next(run: Run, clean_end: bool) -> str:
     """Say what comes next, and by which command."""
-    if not clean_end or run.refused:
+    if not clean_end:
         return f"do what is said above, then run phased.keys.{run.goal} again"
     if run.checking:
         return f"run phased.keys.{run.goal} without --check"
