@@ -68,7 +68,9 @@ class ActionModule(FleetAction):
         except keyrings.KeyringError as error:
             answer = {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
         if self.at is not None:
-            answer["progress"] = progress.told(self.at, self.seen, self.phase, time.time())
+            # As long as hosts have to be looked at first, what was seen says nothing of the fleet.
+            seen = None if answer.get("needs_look") else self.seen
+            answer["progress"] = progress.told(self.at, seen, self.phase, time.time())
         return answer
 
     def load(self) -> Keyring:
@@ -133,8 +135,8 @@ class ActionModule(FleetAction):
             left = moment - now if moment is not None else 0.0
             if decision.action != "wait" or self.goal != "rollout" or left > self.fleet.values["wait"] or self.checking:
                 break
-            self.say(f"{self.phase}: {progress.SOAKING}{in_words(left)} to go")
-            self.wait("soak", min(COUNTDOWN, max(0.0, left)) + 0.01, until=now + left)
+            text = f"{self.phase}: {progress.SOAKING}{in_words(left)} to go"
+            self.wait("soak", text, min(COUNTDOWN, max(0.0, left)) + 0.01, until=now + left)
         if decision.action == "refuse":
             raise Refused(f"{self.phase} is not possible: {decision.text}. {gate.NOTHING_CHANGED}")
         if decision.action in ("skip", "wait"):
@@ -297,18 +299,17 @@ class ActionModule(FleetAction):
         self.run_has(baked=counter)
         left = pause.seconds - (boot_time() - max(visit["asked"] for visit in visits.values()))
         if left > 0:
-            self.say(
-                f"{keyring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {in_words(left)} ({pause.why})"
-            )
-            self.wait("bake", left, until=time.time() + left)
+            text = f"{keyring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {in_words(left)} ({pause.why})"
+            self.wait("bake", text, left, until=time.time() + left)
         return sorted(visits)
 
-    def wait(self, what: str, seconds: float, until: float) -> None:
-        """Sleep, and write down what is waited for and until when (epoch).
+    def wait(self, what: str, text: str, seconds: float, until: float) -> None:
+        """Say that it is waited, and sleep; what is waited for and until when (epoch) is written down before.
 
         Every second an empty text is shown, which nobody sees: it is the moment at which a living line can count down.
         """
         self.run_has(waits={"for": what, "until": until})
+        self.say(text)
         end = time.monotonic() + seconds
         while True:
             left = end - time.monotonic()

@@ -112,7 +112,7 @@ class CallbackModule(Default):
             return
         if self.batch_of != path or run.visits is None:
             sizes = progress.batches(known.get("serial") or [1], len(known.get("visits") or []))
-            run.visits = shown.Visits(sizes, int(context.CLIARGS.get("forks") or 5), time.monotonic())
+            run.visits = shown.Visits(sizes, int(context.CLIARGS.get("forks") or 5))
         self.batch_of = path
         run.visits.batch += 1
 
@@ -132,7 +132,8 @@ class CallbackModule(Default):
             lost = {host for host in stats.processed if stats.summarize(host)["unreachable"]}
             well = not (failed or lost or self.run.refused)
             self._display.display("")
-            for text, colour in shown.summary(self.run, time.monotonic(), well):
+            width = min(shown.WIDTH, self.line.width or shown.WIDTH) if self.line else shown.WIDTH
+            for text, colour in shown.summary(self.run, time.monotonic(), well, width):
                 self._display.display(text, color=self.colour(colour))
         self.run = None
 
@@ -173,7 +174,7 @@ class CallbackModule(Default):
         self.default("v2_runner_on_start", host, task)
         if self.run and self.run.visits and action_of(task) == VISIT:
             with self._display._lock:
-                self.run.visits.going[host.get_name()] = None
+                self.run.visits.begin(host.get_name(), time.monotonic())
         self.draw()
 
     # --- results ---
@@ -262,16 +263,16 @@ class CallbackModule(Default):
                 known = run_folder.current()
                 run.name, run.members = str(known.get("name") or ""), len(known.get("members") or [])
                 run.goal = str(known.get("goal") or run.goal)
-                if said.get("progress"):
-                    run.hear(said["progress"])
                 if said.get("visit") is not None or failed:
                     run.visits = None
+                if said.get("progress"):
+                    run.hear(said["progress"])
                 run.waits = {}
             elif name == LOOK:
                 run.looked_at += 1
-            if name == VISIT and run.visits and "waits_for" not in said:
-                run.visits.going.pop(host, None)
-                run.visits.done[host] = bool(said.get("proven")) and not failed
+            if name == VISIT and run.visits:
+                proven = bool(said.get("proven")) and not failed
+                run.visits.end(host, time.monotonic(), None if "waits_for" in said else proven)
             if name == VISIT and (said.get("changed") or (said.get("did") or {}).get("written")):
                 run.changed.add(host)
             if failed and name != GATE:

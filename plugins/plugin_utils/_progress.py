@@ -7,6 +7,7 @@ Colours are names of Ansible's settings (`ok`, `changed` ...), each with its pie
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 import unicodedata
@@ -15,11 +16,13 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Set
 
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._rules import progress as rules
+from ..module_utils._rules import wording
 
 Piece = Tuple[str, str]  # a text, and its colour; empty for none
 
 ARROW = " -> "  # between what was seen of a host and what to do, in the gate's tables
 PLAIN, OK, CHANGED, ERROR, UNREACHABLE, FAINT = "", "ok", "changed", "error", "unreachable", "skip"
+UNIT = re.compile(r"(\d) s\b")  # stays on one line
 BAR = 16
 REFUSED = re.compile("Nothing was (changed|written)|No further host is visited")  # begins the last line of a refusal
 NAMED = 8  # so many hosts are named in the summary
@@ -41,6 +44,7 @@ class Run:
     begun                when it began (seconds; as everything here on one clock)
     told                 what the gate said last of the progress
     counted              the last of these that had a count: proven and total
+    proven_then          how many the visits under way had proven when that was counted
     steps                each step that was open in this run, in order, with what the gate counted there last
     """
 
@@ -51,6 +55,7 @@ class Run:
     checking: bool = False
     told: Dict[str, Any] = field(default_factory=dict)
     counted: Dict[str, Any] = field(default_factory=dict)
+    proven_then: int = 0
     steps: Dict[str, Dict[str, Any]] = field(default_factory=dict)
     refused: bool = False
     changed: Set[str] = field(default_factory=set)
@@ -66,11 +71,15 @@ class Run:
         self.told = dict(told)
         if told.get("proven") is None:
             return
-        self.counted = self.told
+        self.counted, self.proven_then = self.told, self.newly()
         step = str(told["step"])
         # One that was closed before this run is where the run began, and nothing that it did.
         if told.get("open") or step in self.steps:
             self.steps[step] = self.told
+
+    def newly(self) -> int:
+        """Return how many hosts the visits under way have proven."""
+        return sum(self.visits.done.values()) if self.visits else 0
 
 
 @dataclass
@@ -79,15 +88,29 @@ class Visits:
 
     sizes: Sequence[int]
     forks: int
-    begun: float
     batch: int = 0
-    waited: float = 0.0  # seconds of that time in which nobody was visited
+    busy: float = 0.0  # seconds in which anybody was visited
+    since: Optional[float] = None  # when that began which goes on now
     going: Dict[str, None] = field(default_factory=dict)
     done: Dict[str, bool] = field(default_factory=dict)
 
+    def begin(self, host: str, now: float) -> None:
+        """A visit of this host has begun."""
+        self.going[host] = None
+        self.since = now if self.since is None else self.since
+
+    def end(self, host: str, now: float, proven: Optional[bool]) -> None:
+        """It has ended; None for one that waits for something and comes again."""
+        self.going.pop(host, None)
+        if proven is not None:
+            self.done[host] = proven
+        if not self.going and self.since is not None:
+            self.busy, self.since = self.busy + now - self.since, None
+
     def left(self, now: float) -> Optional[float]:
         """Return how many seconds the visits will still take, as far as one can know."""
-        return rules.seconds_left(self.sizes, self.forks, len(self.done), now - self.begun - self.waited)
+        busy = self.busy + (now - self.since if self.since is not None else 0.0)
+        return rules.seconds_left(self.sizes, self.forks, len(self.done), busy)
 
 
 def clean(text: str) -> str:
@@ -136,7 +159,7 @@ def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
         pieces += [(f"batch {visits.batch} of {len(visits.sizes)}", PLAIN), ("  ", PLAIN)]
     if run.counted and run.counted.get("step") == run.told.get("step"):
         total = int(run.counted["total"])
-        proven = min(total, int(run.counted["proven"]) + _newly(run))
+        proven = min(total, int(run.counted["proven"]) + run.newly() - run.proven_then)
         pieces += [
             *bar(proven, total, BAR if width >= WIDTH - 1 else BAR // 2),
             (f" {proven}/{total}", PLAIN),
@@ -153,11 +176,6 @@ def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
     elif run.doing:
         pieces.append((run.doing + (f" {run.looked_at}/{run.members}" if run.looked_at else ""), PLAIN))
     return cut(pieces, width)
-
-
-def _newly(run: Run) -> int:
-    """How many hosts the visits have proven since the gate counted."""
-    return sum(run.visits.done.values()) if run.visits else 0
 
 
 def _going(hosts: Sequence[str], width: int) -> str:
@@ -179,20 +197,15 @@ def narrow(text: str, width: int, stamp: int = 0) -> str:
     """
     if all(cells(line) <= width for line in text.splitlines()):
         return text
-    lines = text.splitlines()
-    found = [line.index(ARROW) for line in lines[1:] if line.startswith("  ") and ARROW in line]
-    arrow = found[0] if found else 0  # the first row begins the first finding; a text may hold an arrow too
     shown: List[str] = []
-    for number, line in enumerate(lines):
-        if arrow and number and line.startswith("  "):
-            _take_row(shown, line, arrow)
-        else:
-            shown.append(line)
-    return "\n".join(
+    for indented, block in itertools.groupby(text.splitlines(), key=lambda line: line.startswith("  ")):
+        rows = list(block)
+        shown += _stacked(rows) if indented else rows
+    wrapped = "\n".join(
         one
         for number, line in enumerate(shown)
         for one in textwrap.wrap(
-            line,
+            UNIT.sub("\\1\N{NO-BREAK SPACE}s", line),
             width,
             subsequent_indent=" " * (stamp if number == 0 else len(line) - len(line.lstrip()) + 2),
             break_on_hyphens=False,
@@ -200,20 +213,24 @@ def narrow(text: str, width: int, stamp: int = 0) -> str:
         )
         or [""]
     )
+    return wrapped.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def _take_row(shown: List[str], line: str, arrow: int) -> None:
-    """Put a row of a table below the others: one line for what was seen of a host, and one for what to do."""
-    seen, todo = line[:arrow].strip(), line[arrow + len(ARROW) :].strip()
-    if line[arrow : arrow + len(ARROW)] == ARROW:
-        begins = line[2:3] != " "
-        shown += [f"{'  ' if begins else '    '}{seen}", f"    -> {todo}"]
-        return
-    if len(shown) > 1 and shown[-1].startswith("    -> "):
-        shown[-2] = f"{shown[-2]} {seen}".rstrip()
-        shown[-1] = f"{shown[-1]} {todo}".rstrip()
-    else:
-        shown.append(line)
+def _stacked(rows: List[str]) -> List[str]:
+    """Return the rows of a table with what is to be done below what was seen, and each of them on one line; what is no table as it is."""
+    named = [row for row in rows if row[2:3] != " "]
+    arrows = [{place for place in range(wording.SEEN_WIDTH, len(row)) if row.startswith(ARROW, place)} for row in named]
+    column = min(set.intersection(*arrows), default=0) if arrows else 0
+    if not column:
+        return rows
+    lines: List[str] = []
+    for row in rows:
+        seen, todo = row[:column].strip(), row[column + len(ARROW) :].strip()
+        if row.startswith(ARROW, column):
+            lines += [f"{'    ' if row[2:3] == ' ' else '  '}{seen}", f"    -> {todo}"]
+        elif lines:
+            lines[-2:] = [f"{lines[-2]} {seen}".rstrip(), f"{lines[-1]} {todo}".rstrip()]
+    return lines
 
 
 def colour_of(said: str, visit: bool) -> str:
@@ -238,7 +255,7 @@ def names(hosts: Collection[str]) -> str:
     return f"{len(some)} {'host' if len(some) == 1 else 'hosts'}: {clean(', '.join(shown))}{more}"
 
 
-def summary(run: Run, now: float, clean_end: bool) -> List[Piece]:
+def summary(run: Run, now: float, clean_end: bool, width: int = WIDTH) -> List[Piece]:
     """Return the lines at the end of a run: what happened, to which hosts, how long it took, and what is next."""
     what = clean(f"{run.name}: {'check of ' if run.checking else ''}{run.goal}".strip())
     took = in_words(now - run.begun)
@@ -258,10 +275,11 @@ def summary(run: Run, now: float, clean_end: bool) -> List[Piece]:
         rows.append(("changed", names(run.changed) if run.changed else "no host"))
     rows += [("failed", names(run.failed))] * bool(run.failed)
     rows += [("unreachable", names(run.unreachable))] * bool(run.unreachable)
-    rows.append(("next", _next(run, clean_end)))
-    lines: List[Piece] = [(head, colour)]
+    if run.goal != "status" or not clean_end:  # the status itself ends with what is next
+        rows.append(("next", _next(run, clean_end)))
+    lines: List[Piece] = [(line, colour) for line in textwrap.wrap(head, width, subsequent_indent="  ")]
     for label, text in rows:
-        wrapped = textwrap.wrap(clean(text), WIDTH - 15, break_on_hyphens=False, break_long_words=False)
+        wrapped = textwrap.wrap(clean(text), width - 15, break_on_hyphens=False)
         for number, line in enumerate(wrapped):
             lines.append((f"  {label if number == 0 else '':<13}{line}", _colour(label)))
     return lines
