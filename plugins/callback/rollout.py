@@ -302,7 +302,9 @@ class CallbackModule(Default):
     def tell(self, text: str, colour: str, stderr: bool = False) -> None:
         """Show a line of ours, with its time."""
         with self.own():
-            for short, how in self.wrapped(stamped(text), {"color": self.colour(colour), "stderr": stderr}):
+            for short, how in self.wrapped(
+                stamped(shown.clean(text)), {"color": self.colour(colour), "stderr": stderr}
+            ):
                 self._display.display(short, **how)
 
     def wrapped(self, text: str, how: Dict[str, Any]) -> List[Said]:
@@ -328,7 +330,8 @@ class CallbackModule(Default):
             if self.line and self.line.living:
                 return [(msg, {**how, "log_only": True})]
         colour = self.colour(shown.colour_of(msg, action_of(task) == VISIT))
-        return self.wrapped(stamped(msg), {"color": colour, **how})
+        lines = [shown.clean(line) for line in msg.split("\n")]
+        return self.wrapped(stamped("\n".join(lines)), {"color": colour, **how})
 
     def living(self, width: int) -> List[shown.Piece]:
         """Return the living line."""

@@ -175,6 +175,8 @@ def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
         pieces += [(_going(list(visits.going), width - used), PLAIN), *rest]
     elif run.doing:
         pieces.append((run.doing + (f" {run.looked_at}/{run.members}" if run.looked_at else ""), PLAIN))
+    while pieces and not pieces[-1][0].strip():
+        pieces.pop()
     return cut(pieces, width)
 
 
