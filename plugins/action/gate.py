@@ -70,7 +70,10 @@ class ActionModule(FleetAction):
         if self.at is not None:
             # As long as hosts have to be looked at first, what was seen says nothing of the fleet.
             seen = None if answer.get("needs_look") else self.seen
-            answer["progress"] = progress.told(self.at, seen, self.phase, time.time())
+            told = progress.told(self.at, seen, self.phase, time.time())
+            # Not into the result of a refusal, which Ansible prints: nobody scrolls through that to find what was refused.
+            self.run_has(progress=told)
+            answer.update({} if answer.get("failed") else {"progress": told})
         return answer
 
     def load(self) -> Keyring:

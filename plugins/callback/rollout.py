@@ -79,7 +79,7 @@ class CallbackModule(Default):
         self.inside = False  # while this callback itself shows something
         self.hush = False  # while no banner of a task is shown
         self.foreign = False  # whether anything that is not ours was shown
-        self.batch_of: Optional[str] = None
+        self.fresh = False  # whether a play has begun, and no batch of it
         self.line: Optional[LivingLine] = None
 
     # --- the run ---
@@ -99,21 +99,17 @@ class CallbackModule(Default):
         else:
             self.foreign = self.foreign or not ours
             self.default("v2_playbook_on_play_start", play)
-        if self.run and ours:
-            self.begin_batch(play)
+        self.fresh = True
 
-    def begin_batch(self, play: Any) -> None:
-        """Count the batches: each of them is announced as a play."""
-        path, run = str(play.get_path()), self.run
-        known = run_folder.current()
-        assert run is not None
-        if "visit" not in play.get_name().lower():
-            self.batch_of = None
+    def begin_batch(self) -> None:
+        """Count the batches: the first question for one in a play begins it."""
+        run, known = self.run, run_folder.current()
+        if run is None or not self.fresh:
             return
-        if self.batch_of != path or run.visits is None:
+        self.fresh = False
+        if run.visits is None:
             sizes = progress.batches(known.get("serial") or [1], len(known.get("visits") or []))
             run.visits = shown.Visits(sizes, int(context.CLIARGS.get("forks") or 5))
-        self.batch_of = path
         run.visits.batch += 1
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
@@ -164,11 +160,19 @@ class CallbackModule(Default):
                 do = str(task.args.get("do") or "")
                 self.run.doing = shown.VERBS.get(do, "looking at hosts" if name == LOOK else "")
                 self.run.looked_at = 0
+                if name == GATE and do == "batch":
+                    self.begin_batch()
         self.hush = ours and not self.verbose
         self.foreign = self.foreign or not ours
         self.default("v2_playbook_on_task_start", task, is_conditional)
         self.hush = False
         self.draw()
+
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        self.task, self.foreign = None, True
+        if self.line:
+            self.line.erase()
+        self.default("v2_playbook_on_handler_task_start", task)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         self.default("v2_runner_on_start", host, task)
@@ -265,8 +269,9 @@ class CallbackModule(Default):
                 run.goal = str(known.get("goal") or run.goal)
                 if said.get("visit") is not None or failed:
                     run.visits = None
-                if said.get("progress"):
-                    run.hear(said["progress"])
+                told = known.get("progress") if failed else said.get("progress")
+                if told:
+                    run.hear(told)
                 run.waits = {}
             elif name == LOOK:
                 run.looked_at += 1

@@ -9,6 +9,7 @@ can be taken away before and put back after. There is no thread here: Ansible fo
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -58,12 +59,14 @@ class LivingLine:
 
     def start(self) -> None:
         """Wrap."""
+        self.prompting = False
+        atexit.register(self.stop)  # a run that is interrupted says nothing of its end to a callback
         vars(self.display).update(display=self._display, prompt_until=self._prompt_until)
 
     def stop(self) -> None:
         """Take the line away, and the wrapper."""
+        atexit.unregister(self.stop)
         self.erase()
-        self.__dict__["prompting"] = True
         for name in ("display", "prompt_until"):
             vars(self.display).pop(name, None)
 

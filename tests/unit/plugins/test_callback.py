@@ -87,8 +87,10 @@ def begun(written: Terminal, hosts: List[str]) -> rollout.CallbackModule:
         {"name": "shop", "goal": "rollout", "members": hosts, "visits": hosts, "serial": [1, "100%"], "nonce": "n"}
     )
     callback.v2_runner_on_ok(result(fleet, hosts[0], changed=False, progress=progress(len(hosts))))
-    callback.v2_playbook_on_play_start(play("Visit the hosts: prepare"))
-    callback.v2_playbook_on_play_start(play("Visit the hosts: prepare"))
+    for _batch in range(2):
+        callback.v2_playbook_on_play_start(play("Visit the hosts: prepare"))
+        for _question in range(2):  # a batch that waits for looks asks once more
+            callback.v2_playbook_on_task_start(task(rollout.GATE, do="batch"), False)
     callback.v2_playbook_on_task_start(task(rollout.VISIT), False)
     callback.line.draw(at_once=True)
     return callback
@@ -171,6 +173,22 @@ def test_nothing_is_drawn_while_a_person_types(written: Terminal, monkeypatch: p
     assert typed[0].endswith("Type it: \n")
     callback.line.draw(at_once=True)
     assert written.getvalue().endswith("0/2")
+    ended(callback)
+
+
+def test_a_run_that_is_interrupted_leaves_no_line_behind(written: Terminal):
+    callback = begun(written, ["web1", "web2"])
+    Display().display("User interrupted execution", stderr=True)
+    callback.line.stop()  # what atexit calls
+    assert written.getvalue().endswith(living.ERASE)
+
+
+def test_a_second_playbook_has_its_line_too(written: Terminal):
+    ended(begun(written, ["web1", "web2"]))
+    callback = begun(written, ["web1", "web2"])
+    assert written.getvalue().endswith("0/2")
+    callback.v2_playbook_on_handler_task_start(task("ansible.builtin.command"))
+    assert written.getvalue().rstrip("*\n ").endswith("RUNNING HANDLER [ansible.builtin.command]")
     ended(callback)
 
 
