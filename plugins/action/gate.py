@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import secrets
 import time
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible import errors
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -16,10 +16,11 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._host.rules.proof import Finding
-from ..module_utils._rules import emergency, gate, membership, next_step, slices, soak, steady, steps, wording
+from ..module_utils._rules import emergency, gate, membership, next_step, progress, slices, soak, steady, steps, wording
 from ..module_utils._rules import evidence as proofs
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.gate import PhaseRequest, Verdict
+from ..module_utils._rules.survey import Survey
 from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._fleet_action import FleetAction
@@ -29,6 +30,7 @@ from ..plugin_utils._keyring_store import NotWrittenError
 from ..plugin_utils._new_key import new_key
 
 COUNTDOWN = 5.0
+BEAT = 1.0
 PATIENCE = 120
 # What a playbook may ask of every answer.
 ANSWER: Dict[str, Any] = {"needs_look": False}
@@ -46,6 +48,9 @@ class Refused(PhasedKeysError):
 class ActionModule(FleetAction):
     """Decide for the whole fleet, once."""
 
+    at: Optional[Keyring] = None  # the keyring as it is now
+    seen: Optional[Survey] = None  # the last survey
+
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Do what `do` says."""
         do = self._task.args.get("do")
@@ -59,11 +64,18 @@ class ActionModule(FleetAction):
         if do != "fleet":
             self.run_has(needs_look=False)
         try:
-            answer: Dict[str, Any] = operation()
+            answer = dict(operation())
         except Refused as refused:
-            return {"failed": True, "msg": str(refused)}
+            answer = {"failed": True, "msg": str(refused)}
         except keyrings.KeyringError as error:
-            return {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
+            answer = {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
+        if self.at is not None:
+            # As long as hosts have to be looked at first, what was seen says nothing of the fleet.
+            seen = None if answer.get("needs_look") else self.seen
+            told = progress.told(self.at, seen, self.phase, time.time())
+            # Not into the result of a refusal, which Ansible prints: nobody scrolls through that to find what was refused.
+            self.run_has(progress=told)
+            answer.update({} if answer.get("failed") else {"progress": told})
         return answer
 
     @functools.cached_property
@@ -85,6 +97,16 @@ class ActionModule(FleetAction):
                 result.update(
                     failed=True, msg=f"{self.fleet.name} is not well, and app_keys_strict is true: {'; '.join(why)}"
                 )
+
+    def load(self) -> Keyring:
+        """Return the keyring, and remember it for what is told of the progress."""
+        self.at = super().load()
+        return self.at
+
+    def survey(self, keyring: Keyring) -> Survey:
+        """Return the fleet as it was seen, and remember it likewise."""
+        self.seen = super().survey(keyring)
+        return self.seen
 
     def needs_nonce(self) -> bool:
         """All but what gives the run its nonce."""
@@ -145,8 +167,8 @@ class ActionModule(FleetAction):
             left = moment - now if moment is not None else 0.0
             if decision.action != "wait" or self.goal != "rollout" or left > self.fleet.values["wait"] or self.checking:
                 break
-            self.say(f"{self.phase}: waiting for the soak, {in_words(left)} to go")
-            time.sleep(min(COUNTDOWN, max(0.0, left)) + 0.01)
+            text = f"{self.phase}: {progress.SOAKING}{in_words(left)} to go"
+            self.wait("soak", text, min(COUNTDOWN, max(0.0, left)) + 0.01, until=now + left)
         if decision.action == "refuse":
             raise Refused(f"{self.phase} is not possible: {decision.text}. {gate.NOTHING_CHANGED}")
         if decision.action in ("skip", "wait"):
@@ -192,7 +214,8 @@ class ActionModule(FleetAction):
         if changed is keyring or self.checking:
             return changed
         try:
-            return self.file.replace(changed)
+            self.at = self.file.replace(changed)
+            return self.at
         except NotWrittenError as error:
             raise Refused(f"{error.why}. {gate.unwritten(keyring, changed)}") from None
 
@@ -310,11 +333,25 @@ class ActionModule(FleetAction):
         self.run_has(baked=counter)
         left = pause.seconds - (boot_time() - max(visit["asked"] for visit in visits.values()))
         if left > 0:
-            self.say(
-                f"{keyring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {in_words(left)} ({pause.why})"
-            )
-            time.sleep(left)
+            text = f"{keyring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {in_words(left)} ({pause.why})"
+            self.wait("bake", text, left, until=time.time() + left)
         return sorted(visits)
+
+    def wait(self, what: str, text: str, seconds: float, until: float) -> None:
+        """Say that it is waited, and sleep; what is waited for and until when (epoch) is written down before.
+
+        Every second an empty text is shown, which nobody sees: it is the moment at which a living line can count down.
+        """
+        self.run_has(waits={"for": what, "until": until})
+        self.say(text)
+        end = time.monotonic() + seconds
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(BEAT, left))
+            self._display.display("", screen_only=True, newline=False)
+        self.run_has(waits=None)
 
     def visited(self, keyring: Keyring) -> Dict[str, Dict[str, Any]]:
         """Return what came of the visits of this run at the open step, by member."""

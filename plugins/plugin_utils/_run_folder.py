@@ -6,7 +6,8 @@ The folder is in the temporary folder that ansible-playbook makes for itself (DE
 else may read it, and it is removed at the end. A registered result, a fact or a variable may be a host's own words, or yesterday's;
 what is here was let in through `door` by an action of this very run. No secret is in it.
 
-    run.json             the run that is under way: its nonce, its fleet, the members to visit
+    run.json             the run that is under way: its nonce, its fleet, the members to visit, how far it is (`progress`), what it
+                         waits for and until when (`waits`)
     NONCE/fleet.json     what the inventory says of the fleet
     NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json likewise. A call without a run has the nonce `-`
     NONCE/wait.HOST.json    a visit that waits for something, until there is one that does not
