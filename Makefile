@@ -86,7 +86,12 @@ $(VENV)/.lint: $(VENV)/.test
 OWN_VENV = rm -rf $(@D); $(PYTHON) -m venv $(@D); \
 	$(@D)/bin/python -m pip install --quiet --no-deps $(addprefix -r ,$(filter %.txt,$^)); \
 	$(@D)/bin/python -m pip check --quiet; printf '%s' "$$PWD" > $(@D)/.checkout
-$(foreach venv,.venv-mutants .venv-2.16,$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+$(foreach venv,.venv-docs .venv-mutants .venv-2.16,$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+
+.venv-docs/.made: requirements/runtime.txt requirements/docs.txt | .cache/tmp
+	$(OWN_VENV)
+	$(call LINK,$(@D))
+	touch $@
 
 # Without the link to this checkout: code that was not mutated must not be found.
 .venv-mutants/.made: requirements/runtime.txt requirements/test.txt requirements/mutants.txt | .cache/tmp
@@ -277,6 +282,11 @@ build: $(VENV)/.runtime ## Build the collection's tarball into build/, of what i
 clean: ## Remove .venv, .cache and build
 	rm -rf $(VENV) .cache build
 
+.PHONY: docs
+docs: .venv-docs/.made $(VENV)/.test ## Build the documentation as a site into build/docs/html, and follow every link of it
+	PATH="$(CURDIR)/$(<D)/bin:$$PATH" HOME="$(CACHE)" $(<D)/bin/python tests/tools/make_docs.py
+	$(BIN)/python -m pytest -q tests/docs
+
 # --- upkeep ------------------------------------------------------------------
 
 # Each list holds what its .in file adds to the lists before it, with every
@@ -298,5 +308,6 @@ pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	}; \
 	fresh; add runtime; add test; add lint; \
 	fresh runtime.txt test.txt; add mutants; \
+	fresh runtime.txt; add docs; \
 	fresh; add core-2.16
 	rm -rf build/pins
