@@ -20,6 +20,7 @@ import messages_page
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent / "docs_site"
 COLLECTION = "phased.keys"
+GUIDES = Path("docs", "docsite", "rst")  # antsibull-docs puts them elsewhere
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 
@@ -51,6 +52,9 @@ def stage(root: Path, source: Path) -> None:
                 beside.mkdir(parents=True, exist_ok=True)
                 (beside / "index.md").write_text(folder_page(root, target))
                 text = text.replace(f"]({link})", f"]({link}/index.md)")
+            elif target.parent == GUIDES:
+                guide = os.path.relpath(Path("collection", "docsite", target.name), page.parent)
+                text = text.replace(f"]({link})", f"]({guide})")
             elif target not in known:
                 beside.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / target, beside)
