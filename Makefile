@@ -280,12 +280,17 @@ build: $(VENV)/.runtime ## Build the collection's tarball into build/, of what i
 
 .PHONY: clean
 clean: ## Remove .venv, .cache and build
-	rm -rf $(VENV) .cache build
+	rm -rf $(VENV) .venv-docs .cache build
 
 .PHONY: docs
-docs: .venv-docs/.made $(VENV)/.test ## Build the documentation as a site into build/docs/html, and follow every link of it
+docs: .venv-docs/.made build $(VENV)/.test ## Build the documentation as a site into build/docs/html, follow every link, and do what the tutorial says
 	PATH="$(CURDIR)/$(<D)/bin:$$PATH" HOME="$(CACHE)" $(<D)/bin/python tests/tools/make_docs.py
-	$(BIN)/python -m pytest -q tests/docs
+	$(PYTEST) $(call WHICH,tests/docs)
+
+# As whoever releases has it run: without what make hands to the makes that it starts. GATES="lint" takes fewer.
+.PHONY: release-rehearsal
+release-rehearsal: $(VENV)/.lint ## Rehearse a release in a clone: changelog, version, tarball, and the quick gates again (VERSION=0.2.0)
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(OUTER_PATH)" PYTHON="$(PYTHON)" $(BIN)/python tests/tools/rehearse.py $(VERSION) $(GATES)
 
 # --- upkeep ------------------------------------------------------------------
 

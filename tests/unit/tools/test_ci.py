@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "demo", "hostile", "cores"]
+ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "docs", "demo", "hostile", "cores"]
 SHARED = ["bench-scale SMALL=1", "bench-small"]
 REAL = ["hosts", "faults SHARE={}", "molecule-hosts SHARE={}"]
 
