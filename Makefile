@@ -295,13 +295,14 @@ release-rehearsal: $(VENV)/.lint ## Rehearse a release in a clone: changelog, ve
 # --- upkeep ------------------------------------------------------------------
 
 # Each list holds what its .in file adds to the lists before it, with every
-# transitive package, as a clean environment resolved it.
+# transitive package, as a clean environment resolved it, and what each of its files hashes to.
 .PHONY: pins
 pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	cd requirements; \
+	plain() { cat /dev/null "$$@" | sed -n 's/ *\\$$//; /^[A-Za-z]/p'; }; \
 	fresh() { \
 	  rm -rf ../build/pins; $(PYTHON) -m venv ../build/pins; \
-	  cat /dev/null "$$@" > ../build/pins/seen.txt; \
+	  plain "$$@" > ../build/pins/seen.txt; \
 	  ../build/pins/bin/python -m pip install --quiet --no-deps -r ../build/pins/seen.txt; \
 	}; \
 	add() { \
@@ -316,3 +317,19 @@ pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	fresh runtime.txt; add docs; \
 	fresh; add core-2.16
 	rm -rf build/pins
+	$(MAKE) hashes
+
+# pip installs nothing else than what was pinned, from whatever mirror it comes.
+.PHONY: hashes
+hashes: | .cache/tmp ## Write the hashes of what requirements/*.txt pin, without resolving anything anew
+	rm -rf build/hashes; $(PYTHON) -m venv build/hashes
+	build/hashes/bin/python -m pip install --quiet uv
+	cd requirements; \
+	for list in *.txt; do \
+	  sed -n '/^#/p' $$list > ../build/hashes/$$list; \
+	  sed -n 's/ *\\$$//; /^[A-Za-z]/p' $$list > ../build/hashes/plain.txt; \
+	  ../build/hashes/bin/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --no-header \
+	    --cache-dir $(CACHE)/uv ../build/hashes/plain.txt >> ../build/hashes/$$list; \
+	  cp ../build/hashes/$$list $$list; \
+	done
+	rm -rf build/hashes

@@ -127,4 +127,5 @@ def named(folder: str, pattern: str, page: str) -> List[str]:
 )
 def test_all_that_people_use_has_its_page(name: str) -> None:
     text = read(SITE / name).text
-    assert len(re.findall(r"\w+", text)) > 80
+    # The menu is not counted: a page that says nothing has a dozen words.
+    assert len(re.findall(r"\w+", text)) > 50
