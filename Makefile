@@ -304,6 +304,7 @@ pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	  rm -rf ../build/pins; $(PYTHON) -m venv ../build/pins; \
 	  plain "$$@" > ../build/pins/seen.txt; \
 	  ../build/pins/bin/python -m pip install --quiet --no-deps -r ../build/pins/seen.txt; \
+	  ../build/pins/bin/python -m pip freeze > ../build/pins/seen.txt; \
 	}; \
 	add() { \
 	  ../build/pins/bin/python -m pip install --quiet -r $$1.in -c ../build/pins/seen.txt; \
