@@ -88,7 +88,12 @@ OWN_VENV = rm -rf $(@D); $(or $(OWN_PYTHON),$(PYTHON)) -m venv $(@D); \
 	$(@D)/bin/python -m pip check --quiet; printf '%s' "$$PWD" > $(@D)/.checkout
 # Every ansible-core that the collection supports, and those before it, which say that they are too old.
 CORES := $(patsubst requirements/core-%.txt,%,$(wildcard requirements/core-*.txt))
-$(foreach venv,.venv-mutants $(addprefix .venv-,$(CORES)),$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+$(foreach venv,.venv-docs .venv-mutants $(addprefix .venv-,$(CORES)),$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+
+.venv-docs/.made: requirements/runtime.txt requirements/docs.txt | .cache/tmp
+	$(OWN_VENV)
+	$(call LINK,$(@D))
+	touch $@
 
 # Without the link to this checkout: code that was not mutated must not be found.
 .venv-mutants/.made: requirements/runtime.txt requirements/test.txt requirements/mutants.txt | .cache/tmp
@@ -286,19 +291,31 @@ build: $(VENV)/.runtime ## Build the collection's tarball into build/, of what i
 
 .PHONY: clean
 clean: ## Remove .venv, .cache and build
-	rm -rf $(VENV) .cache build
+	rm -rf $(VENV) .venv-docs .cache build
+
+.PHONY: docs
+docs: .venv-docs/.made build $(VENV)/.test ## Build the documentation as a site into build/docs/html, follow every link, and do what the tutorial says
+	PATH="$(CURDIR)/$(<D)/bin:$$PATH" HOME="$(CACHE)" $(<D)/bin/python tests/tools/make_docs.py
+	$(PYTEST) $(call WHICH,tests/docs)
+
+# As whoever releases has it run: without what make hands to the makes that it starts. GATES="lint" takes fewer.
+.PHONY: release-rehearsal
+release-rehearsal: $(VENV)/.lint ## Rehearse a release in a clone: changelog, version, tarball, and the quick gates again (VERSION=0.2.0)
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(OUTER_PATH)" PYTHON="$(PYTHON)" $(BIN)/python tests/tools/rehearse.py $(VERSION) $(GATES)
 
 # --- upkeep ------------------------------------------------------------------
 
 # Each list holds what its .in file adds to the lists before it, with every
-# transitive package, as a clean environment resolved it.
+# transitive package, as a clean environment resolved it, and what each of its files hashes to.
 .PHONY: pins
 pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	cd requirements; \
+	plain() { cat /dev/null "$$@" | sed -n 's/ *\\$$//; /^[A-Za-z]/p'; }; \
 	fresh() { \
 	  rm -rf ../build/pins; $(PYTHON) -m venv ../build/pins; \
-	  cat /dev/null "$$@" > ../build/pins/seen.txt; \
+	  plain "$$@" > ../build/pins/seen.txt; \
 	  ../build/pins/bin/python -m pip install --quiet --no-deps -r ../build/pins/seen.txt; \
+	  ../build/pins/bin/python -m pip freeze > ../build/pins/seen.txt; \
 	}; \
 	add() { \
 	  ../build/pins/bin/python -m pip install --quiet -r $$1.in -c ../build/pins/seen.txt; \
@@ -309,9 +326,30 @@ pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	}; \
 	fresh; add runtime; add test; add lint; \
 	fresh runtime.txt test.txt; add mutants; \
+	fresh runtime.txt; add docs; \
 	for core in 2.14 2.15 2.16 2.17 2.18 2.19 2.20 2.21 2.22; do \
 	  rm -rf ../build/pins; $$($(PYTHON) ../tests/tools/pythons.py $$core) -m venv ../build/pins; \
-	  ../build/pins/bin/python -m pip install --quiet -r core.in "ansible-core==$$core.*"; \
+	  ../build/pins/bin/python -m pip install --quiet -r core.in "ansible-core>=$$core.0b1,==$$core.*"; \
 	  { echo "# Made by \`make pins\` from core.in."; ../build/pins/bin/python -m pip freeze; } > core-$$core.txt; \
 	done
 	rm -rf build/pins
+	$(MAKE) hashes
+
+# pip installs nothing else than what was pinned, from whatever mirror it comes.
+.PHONY: hashes
+hashes: | .cache/tmp ## Write the hashes of what requirements/*.txt pin, without resolving anything anew
+	rm -rf build/hashes; $(PYTHON) -m venv build/hashes
+	build/hashes/bin/python -m pip install --quiet uv
+	cd requirements; \
+	for list in *.txt; do \
+	  sed -n '/^#/p' $$list > ../build/hashes/$$list; \
+	  sed -n 's/ *\\$$//; /^[A-Za-z]/p' $$list > ../build/hashes/plain.txt; \
+	  case $$list in \
+	    core-*) core=$${list#core-}; for=$$($(PYTHON) ../tests/tools/pythons.py $${core%.txt});; \
+	    *) for=../build/hashes/bin/python;; \
+	  esac; \
+	  ../build/hashes/bin/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --no-header --python $$for \
+	    --cache-dir $(CACHE)/uv ../build/hashes/plain.txt >> ../build/hashes/$$list; \
+	  cp ../build/hashes/$$list $$list; \
+	done
+	rm -rf build/hashes

@@ -71,7 +71,7 @@ def refuse_ignores() -> None:
 
 def provide_pip() -> None:
     """Put the pip that ansible-test wants where it looks for it."""
-    version = re.search(r"^pip==(\S+)$", PIP_PIN.read_text(), re.MULTILINE)
+    version = re.search(r"^pip==(\S+)", PIP_PIN.read_text(), re.MULTILINE)
     assert version, f"no pip in {PIP_PIN}"
     wheels = HOME / "wheels"
     subprocess.run(

@@ -18,11 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # The top of the tarball: files and folders by name, nothing else.
 FILES = {
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "COPYING",
     "FILES.json",
     "MANIFEST.json",
     "README.md",
+    "SECURITY.md",
 }
 FOLDERS = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
 # Without these it is not the collection.

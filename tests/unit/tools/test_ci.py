@@ -15,8 +15,11 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "demo", "hostile", "cores", "browser"]
-SHARED = ["bench-scale SMALL=1", "bench-small"]
+ALWAYS = [
+    "test", "model", "slow", "-j2 --output-sync=target lint", "docs", "demo", "hostile",
+    "matrix CORES=2.16 2.22", "browser",
+]  # fmt: skip
+SHARED = ["bench-scale SMALL=1", "bench-small", "cores"]
 REAL = ["hosts", "faults SHARE={}", "molecule-hosts SHARE={}"]
 
 
@@ -35,7 +38,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in (".ci/run", "tests/tools/share.py"):
+        for name in (".ci/run", "tests/tools/share.py", "tests/tools/pythons.py"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
         self.command("bin/make", f'echo "$@" >>"{folder}/made"; [[ "$*" != "${{FAILS:-}}" ]]')
@@ -71,13 +74,13 @@ def real(share: str) -> list[str]:
     return [stage.format(share) for stage in REAL]
 
 
-@pytest.mark.parametrize(("share", "bench"), [("1/4", 0), ("2/4", 1), ("3/4", 0), ("4/4", 1)])
+@pytest.mark.parametrize(("share", "bench"), [("1/4", 0), ("2/4", 1), ("3/4", 2), ("4/4", 0)])
 def test_a_share_of_what_takes_longest_and_all_of_the_rest(place: Place, share: str, bench: int) -> None:
     ran = place.run(SHARE=share)
     assert ran.code == 0
     assert ran.made == [*ALWAYS, SHARED[bench], *real(share)]
     assert ran.left_out == [
-        f"make {SHARED[1 - bench]}: in another share",
+        *[f"make {stage}: in another share" for stage in SHARED if stage != SHARED[bench]],
         "make mutants: takes 20 minutes",
         f"make faults, make molecule-hosts: all but share {share}",
     ]
@@ -96,7 +99,8 @@ def test_the_commit_chooses_the_share_and_it_is_said(place: Place) -> None:
 def test_everything_leaves_nothing_out(place: Place) -> None:
     ran = place.run("everything", SHARE="2/4")
     assert (ran.code, ran.left_out) == (0, [])
-    assert ran.made == [*ALWAYS, *SHARED, "mutants", *real("1/1")]
+    always = ["matrix" if stage.startswith("matrix") else stage for stage in ALWAYS]
+    assert ran.made == [*always, *SHARED, "mutants", *real("1/1")]
 
 
 @pytest.mark.parametrize("failing", [*ALWAYS, SHARED[0], *real("1/4")])
@@ -121,6 +125,14 @@ def test_a_machine_that_cannot_have_real_hosts_is_told_and_is_not_everything(pla
     assert place.run(SHARE="1/4", READY="1").code == 1
 
 
+def test_a_machine_without_the_newest_python_is_told_and_is_not_everything(place: Place) -> None:
+    (place.folder / "tests/tools/pythons.py").write_text("raise SystemExit(3)")
+    ran = place.run(SHARE="1/4")
+    assert ran.code == 0 and not any(made.startswith("matrix") for made in ran.made)
+    assert "make matrix: no Python for the newest ansible-core is here" in ran.left_out
+    assert place.run("everything").code != 0
+
+
 def test_a_machine_without_a_browser_is_told_and_is_not_everything(place: Place) -> None:
     ran = place.run(SHARE="1/4", BROWSER="3")
     assert ran.code == 0
@@ -133,7 +145,7 @@ def test_a_machine_without_a_browser_is_told_and_is_not_everything(place: Place)
 def test_a_machine_without_namespaces_is_told_and_is_not_everything(place: Place) -> None:
     ran = place.run(SHARE="2/4", NO_NAMESPACES="1")
     assert ran.code == 0
-    assert ran.made == [*ALWAYS, SHARED[0], *real("2/4")]
+    assert ran.made == [*ALWAYS, "cores", *real("2/4")]
     assert "make bench-small, make mutants: no namespaces can be made here" in ran.left_out
     assert place.run("everything", NO_NAMESPACES="1").code != 0
 
