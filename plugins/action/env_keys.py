@@ -70,7 +70,7 @@ class ActionModule(HostAction):
         else:
             run_folder.forget(self.nonce, run_folder.WAIT, host)
             super().keep(task_vars, said)
-            if self.ends_the_run(task_vars):
+            if (said.get("failed") or said.get("unreachable")) and self.ends_the_run(task_vars):
                 Teller.tell(self, dict(task_vars), f"{host}: {str(said.get('msg', '')).partition(' -> ')[0]}")
 
     def ends_the_run(self, task_vars: Mapping[str, Any]) -> bool:
