@@ -30,7 +30,7 @@ FOLDERS = {"changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
 # Without these it is not the collection.
 REQUIRED = {"COPYING", "MANIFEST.json", "README.md", "meta/runtime.yml"}
 # What may lie in the folders.
-SUFFIXES = {".j2", ".json", ".md", ".png", ".py", ".rst", ".svg", ".yaml", ".yml"}
+SUFFIXES = {".cfg", ".j2", ".json", ".md", ".png", ".py", ".rst", ".svg", ".yaml", ".yml"}
 HIDDEN = re.compile(r"(^|/)[.]|__pycache__|~$")
 
 

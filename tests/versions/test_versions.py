@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -27,10 +28,16 @@ unsupported = pytest.mark.skipif(SUPPORTED, reason="this ansible-core is one tha
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
+def fleet() -> Iterator[Fleet]:
     """A fleet with a host for each Python that hosts may have."""
-    Fleet.bytecode = tmp_path / "bytecode"
-    made = Fleet(tmp_path / "fleet", sorted(HOSTS))
+    # From 2.22 on there is a socket in Ansible's temporary folder, and its path may have 107 characters: pytest's are longer.
+    with tempfile.TemporaryDirectory(prefix="pk") as folder:
+        yield from _fleet(Path(folder))
+
+
+def _fleet(folder: Path) -> Iterator[Fleet]:
+    Fleet.bytecode = folder / "bytecode"
+    made = Fleet(folder / "fleet", sorted(HOSTS))
     for name, version in HOSTS.items():
         made.host_vars[name]["ansible_python_interpreter"] = str(PYTHONS[version])
     try:
