@@ -42,7 +42,10 @@ from ..plugin_utils import _progress as shown
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._living_line import LivingLine, Said
 
-GATE, VISIT, LOOK, KEYRING = (f"phased.keys.{name}" for name in ("gate", "env_keys", "active_fingerprint", "keyring"))
+GATE = "phased.keys.gate"
+VISIT = "phased.keys.env_keys"
+LOOK = "phased.keys.active_fingerprint"
+KEYRING = "phased.keys.keyring"
 OURS = (GATE, VISIT, LOOK, KEYRING)
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PLACES = tuple(os.path.join(COLLECTION, name) + os.sep for name in ("playbooks", "roles"))
@@ -260,7 +263,8 @@ class CallbackModule(Default):
     def heard(self, result: Any, failed: bool = False) -> None:
         """Take in what a result says of the progress."""
         run, host, name, said = self.run, result._host.get_name(), action_of(result._task), result._result
-        assert run is not None
+        if run is None:
+            return
         with self._display._lock:
             if name == GATE:
                 run.refused = run.refused or failed

@@ -142,7 +142,7 @@ def cut(pieces: Sequence[Piece], width: int) -> List[Piece]:
     return kept
 
 
-def bar(done: int, total: int, width: int = BAR) -> List[Piece]:
+def filled(done: int, total: int, width: int = BAR) -> List[Piece]:
     """Return a bar: full only when all is done, and empty only when nothing is."""
     full = width * done // total if total else 0
     full = max(full, 1) if done else 0
@@ -161,7 +161,7 @@ def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
         total = int(run.counted["total"])
         proven = min(total, int(run.counted["proven"]) + run.newly() - run.proven_then)
         pieces += [
-            *bar(proven, total, BAR if width >= WIDTH - 1 else BAR // 2),
+            *filled(proven, total, BAR if width >= WIDTH - 1 else BAR // 2),
             (f" {proven}/{total}", PLAIN),
             ("  ", PLAIN),
         ]

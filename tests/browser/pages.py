@@ -71,10 +71,10 @@ def stale(ring: Mapping[str, Any], number: int, *others: str) -> Dict[str, Any]:
 
 
 def surveyed(
-    ring: Any, fleet: Sequence[str], found: Mapping[str, Any], now: float, absent: Mapping[str, str] = {}
+    ring: Any, fleet: Sequence[str], found: Mapping[str, Any], now: float, absent: Optional[Mapping[str, str]] = None
 ) -> Survey:
     """The fleet as a run has seen it."""
-    conditions = Conditions(NONCE, BOOT, 300.0, absent, now, frozenset(absent))
+    conditions = Conditions(NONCE, BOOT, 300.0, absent or {}, now, frozenset(absent or ()))
     return Survey(ring, Looks(fleet, found, conditions))
 
 

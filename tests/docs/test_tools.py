@@ -34,6 +34,7 @@ def run(command: Sequence[str], folder: Path, environment: Dict[str, str]) -> st
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        check=False,
         text=True,
         timeout=LIMIT,
     )

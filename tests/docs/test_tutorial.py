@@ -42,6 +42,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        check=False,
         text=True,
         timeout=LIMIT,
     )

@@ -117,7 +117,7 @@ class Span(NamedTuple):
         """Return where a moment is, in percent."""
         return round(100 * min(1.0, max(0.0, (moment - self.begin) / (self.end - self.begin))), 2)
 
-    def bar(self, kind: str, text: str, begin: float, end: float) -> Optional[Bar]:
+    def stretch(self, kind: str, text: str, begin: float, end: float) -> Optional[Bar]:
         """Return what is to be drawn of a stretch; None where nothing of it is here."""
         if end < self.begin or begin > self.end:
             return None
@@ -274,12 +274,12 @@ def _life(key: Key, span: Span, now: float) -> Line:
         soaks = state == "retiring" and key["state"] == "retiring" and "soaking" in key["times"]
         if soaks:
             begun = epoch(key["times"]["soaking"])
-            bars.append(span.bar("retiring", CALLED["retiring"], begin, begun))
-            bars.append(span.bar("soak", CALLED["soak"], begun, max(soak.over_at(key) or begun, begun, now)))
+            bars.append(span.stretch("retiring", CALLED["retiring"], begin, begun))
+            bars.append(span.stretch("soak", CALLED["soak"], begun, max(soak.over_at(key) or begun, begun, now)))
         else:
-            bars.append(span.bar(state, CALLED[state], begin, max(begin, end)))
+            bars.append(span.stretch(state, CALLED[state], begin, max(begin, end)))
     marks = f", {', '.join(key['marks'])}" if key["marks"] else ""
-    return {"name": key["fingerprint"], "note": f"{key['state']}{marks}", "bars": [bar for bar in bars if bar]}
+    return {"name": key["fingerprint"], "note": f"{key['state']}{marks}", "bars": [one for one in bars if one]}
 
 
 def _batch_of(visit: float, began: Sequence[Tuple[float, str]]) -> str:
@@ -295,8 +295,8 @@ def _visit(span: Span, batch: str, visit: Tuple[float, float, str, Mapping[str, 
     words = "proven" if said.get("proven") else "not proven"
     took = float(said["did"]["took"])
     text = f"{words} in {took:g} s" if took else words
-    bar = span.bar(kind, ENDED[kind], begin, end)
-    return {"name": host, "note": f"{batch}: {text}", "bars": [bar] if bar else []}
+    drawn = span.stretch(kind, ENDED[kind], begin, end)
+    return {"name": host, "note": f"{batch}: {text}", "bars": [drawn] if drawn else []}
 
 
 def _batch(span: Span, batch: str, group: Sequence[Tuple[float, float, str, Mapping[str, Any]]]) -> Line:
@@ -304,9 +304,9 @@ def _batch(span: Span, batch: str, group: Sequence[Tuple[float, float, str, Mapp
     proven = sum(1 for visit in group if visit[3].get("proven"))
     longest = max(float(visit[3]["did"]["took"]) for visit in group)
     kind = "proven" if proven == len(group) else "failed"
-    bar = span.bar(kind, ENDED[kind], begin, end)
+    drawn = span.stretch(kind, ENDED[kind], begin, end)
     note = f"{proven} of {len(group)} {'host' if len(group) == 1 else 'hosts'} proven, the slowest in {longest:g} s"
-    return {"name": batch, "note": note, "bars": [bar] if bar else []}
+    return {"name": batch, "note": note, "bars": [drawn] if drawn else []}
 
 
 def _chart(span: Span, now: Optional[float], lines: List[Line]) -> Chart:

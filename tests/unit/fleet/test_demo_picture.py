@@ -47,7 +47,7 @@ def words(root: ET.Element) -> list[str]:
 def bars(root: ET.Element, colour: str) -> list[list[float]]:
     """Left, bottom, top, right of every bar of a colour, in a panel's own coordinates."""
     paths = "".join(one.get("d", "") for one in root.iter(f"{SVG}path") if one.get("class") == colour)
-    return [[float(number) for number in re.findall(r"[\d.]+", bar)[:4]] for bar in paths.split("Z") if bar]
+    return [[float(number) for number in re.findall(r"[\d.]+", path)[:4]] for path in paths.split("Z") if path]
 
 
 def test_moments_are_counted_by_second_from_the_first_mark():

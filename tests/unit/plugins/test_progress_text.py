@@ -32,7 +32,7 @@ def run(**more: Any) -> shown.Run:
     [(0, 3, 0), (1, 3, 5), (3, 3, 16), (1, 1000, 1), (999, 1000, 15), (0, 0, 0), (300, 300, 16)],
 )
 def test_a_bar_is_full_only_when_all_is_done_and_empty_only_when_nothing_is(done: int, total: int, full: int):
-    assert text(shown.bar(done, total)) == f"[{'#' * full}{'-' * (16 - full)}]"
+    assert text(shown.filled(done, total)) == f"[{'#' * full}{'-' * (16 - full)}]"
 
 
 @pytest.mark.parametrize(

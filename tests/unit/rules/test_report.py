@@ -52,8 +52,8 @@ def does(found: Dict[str, Any], host: str = "web-2") -> Any:
 @pytest.mark.parametrize(
     ("odd", "standing"),
     [
-        (lambda ring: seen(ring), "proven"),
-        (lambda ring: idle(ring), "idle"),
+        (seen, "proven"),
+        (idle, "idle"),
         (lambda ring: seen(at("prepared")), "waiting"),
         # The step has not come to it, and it is not safe beside those that it has come to.
         (lambda ring: seen(at("prepared"), OLD), "unproven"),
@@ -227,7 +227,7 @@ def test_a_journal_that_does_not_know_the_step_hides_it_not() -> None:
 
 def test_the_life_of_each_key_is_drawn() -> None:
     chart = report_time.lives(at("promoted"), T0 + 7 * DAY)
-    lines = {line["name"]: [(bar["kind"], bar["text"]) for bar in line["bars"]] for line in chart["lines"]}
+    lines = {line["name"]: [(one["kind"], one["text"]) for one in line["bars"]] for line in chart["lines"]}
     assert lines == {
         NEW: [("staged", "accepted"), ("primary", "signs")],
         OLD: [("primary", "signs"), ("retiring", "accepted"), ("soak", "soak")],
@@ -253,7 +253,7 @@ def test_a_time_line_of_no_length_can_be_drawn(name: str) -> None:
     for now in (T0, T0 - DAY, T0 + 400 * DAY):
         chart = report_time.lives(at(name), now)
         for line in chart["lines"]:
-            assert all(0 <= bar["left"] <= 100 and 0 <= bar["width"] <= 100 for bar in line["bars"])
+            assert all(0 <= one["left"] <= 100 and 0 <= one["width"] <= 100 for one in line["bars"])
 
 
 def test_visits_are_told_batch_by_batch() -> None:
