@@ -153,7 +153,7 @@ playbooks: $(VENV)/.test ## Whole playbooks on light hosts alone (ARGS=tests/pla
 	$(PYTEST) -m "not slow and not hosts" $(call WHICH,tests/playbooks)
 
 .PHONY: slow
-slow: $(VENV)/.test ## Rollouts that are killed in every phase, and searched for secrets
+slow: $(VENV)/.test ## Whole playbooks that take long: rollouts that are killed in every phase, what others read, secrets
 	$(PYTEST) -m slow $(call WHICH,tests/playbooks)
 
 .PHONY: model

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Callable
 
 import doc_blocks
+import pytest
 import yaml
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from light_fleet import CHECKOUT, Fleet
 from playbook_run import Run
+
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
 
 After = Callable[..., Fleet]
 GUIDES = CHECKOUT / "docs" / "docsite" / "rst"

@@ -12,6 +12,9 @@ import pytest
 from light_fleet import Fleet
 from walk import slow
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 RECOVER = ("-e", "app_keys_recover=true")
 # The step that was walked last, and one that is open since, at which only web1 was visited.

@@ -12,6 +12,9 @@ import pytest
 from light_fleet import Fleet
 from page_read import Page, read
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 
 

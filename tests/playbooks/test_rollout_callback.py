@@ -20,6 +20,9 @@ from ansible_collections.phased.keys.plugins.plugin_utils import _progress as sh
 from light_fleet import ANSIBLE_PLAYBOOK, RUN_LIMIT, Fleet
 from playbook_run import Run
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 CALLBACK = {"ANSIBLE_STDOUT_CALLBACK": "phased.keys.rollout"}
 TIME = r"\d\d:\d\d:\d\d "

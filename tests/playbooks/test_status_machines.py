@@ -15,6 +15,9 @@ from canary import Search
 from light_fleet import Fleet
 from playbook_run import Run
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 
 

@@ -12,6 +12,9 @@ from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import K
 from ansible_collections.phased.keys.plugins.plugin_utils._keyring_store import Store
 from light_fleet import Fleet
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 URL = "nowhere://ops:hunter2@keys.example.org/shop"
 REFUSED = "app_keys_keyring is a URL that begins with nowhere://, and there is no store of that kind: give it a path"
