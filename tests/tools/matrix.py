@@ -32,11 +32,12 @@ SPDX-License-Identifier: GPL-3.0-or-later
 # Versions
 
 Written by `make matrix TABLE=docs/versions.md`.
-With each ansible-core a key was rolled from `adopt` to the end of `retire`, over a fleet with one host
-for each of these Pythons; a rollout was refused for a host that was down, and taken back; a deploy ran;
-and hosts with {old} were told that they are too old.
-Hosts need nothing but Python: the collection brings its own code, and asks no module of Ansible's there,
-so that which Pythons ansible-core itself supports on hosts makes no difference.
+With each ansible-core a key was rolled from `adopt` to the end of `retire`, over a fleet with one
+host for each of these Pythons.
+A rollout was refused for a host that was down, and taken back; a deploy ran; and hosts with
+{old} were told that they are too old.
+Hosts need nothing but Python: the collection brings its own code and asks no module of Ansible's
+there, so that it makes no difference which Pythons ansible-core itself supports on hosts.
 
 | ansible-core | on Python | {heads} |
 | --- | --- | {rules} |
