@@ -51,7 +51,7 @@ def test_a_log_of_a_rollout_is_a_line_for_each_thing_that_happened_and_a_summary
         VISITED.format("web1"),
         VISITED.format("web2"),
         "TIME promote: 2 of 2 hosts sign with KEY in every worker; retire is due in 1h, at WHEN",
-        "TIME retire: waiting for the soak: retire is due in 1h, at WHEN: run phased.keys.rollout again then",
+        "TIME retire: waiting for the soak of KEY: retire is due in 1h, at WHEN: run phased.keys.rollout again then",
         "",
         "shop: rollout ended well after N s",
         "  step         prepare is closed: 2 of 2 hosts proven",

@@ -85,7 +85,7 @@ def test_a_waiver_that_has_run_out_blocks_again_and_says_so(after: After) -> Non
     waived(fleet, -60)
     before = fleet.unchanged()
     run = fleet.run("promote").ended(2).lists("web2", "unreachable", "Connection refused")
-    run.lists("web2", "its waiver ran out at 20").lists("web2", "set it aside", "with a reason that was not given")
+    run.lists("web2", "its waiver ran out at 20").lists("web2", "set it aside", "with another WHY than before")
     # The same command again does not prolong it.
     fleet.run("promote", *extra(WAIVE)).ended(2).lists("web2", "its waiver ran out at 20")
     assert fleet.unchanged() == before
