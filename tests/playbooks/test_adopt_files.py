@@ -13,6 +13,9 @@ from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprin
 from light_fleet import OTHER_LINES, Fleet
 from playbook_run import Run
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 NewFleet = Callable[..., Fleet]
 
 

@@ -10,6 +10,9 @@ from typing import Any, Callable, Dict, List, Sequence
 import pytest
 from light_fleet import Fleet
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 STAY_OUT = "makes this playbook do nothing"
 TAGS = [

@@ -12,6 +12,9 @@ from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables 
 from light_fleet import Fleet
 from walk import slow
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 UNANSWERED = {PREFIX + name: "" for name, variable in VARIABLES.items() if variable.run}
 

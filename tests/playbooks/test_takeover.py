@@ -12,6 +12,9 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from light_fleet import Fleet
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 NewFleet = Callable[..., Fleet]
 # What a host's env file and workers hold: the key that signs, then the others.
 Held = Sequence[str]

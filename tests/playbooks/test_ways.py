@@ -26,6 +26,9 @@ import subprocess
 
 from ansible.plugins.connection import ConnectionBase
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 
 class Connection(ConnectionBase):
     transport = "plain"
