@@ -11,6 +11,9 @@ from typing import Callable
 import pytest
 from light_fleet import Fleet
 
+# Beside the main job, and long: `make slow`.
+pytestmark = pytest.mark.slow
+
 After = Callable[..., Fleet]
 # A connection plugin as people write them: no option of its own, and none that is called pipelining.
 PLAIN = '''
@@ -25,9 +28,6 @@ import shutil
 import subprocess
 
 from ansible.plugins.connection import ConnectionBase
-
-# Beside the main job, and long: `make slow`.
-pytestmark = pytest.mark.slow
 
 
 class Connection(ConnectionBase):

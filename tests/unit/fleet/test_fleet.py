@@ -21,6 +21,9 @@ import pytest
 from create import PASSWORD
 from host import HERE, Host, HostError
 
+# Of the demo, which shows the same: `make slow`.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fleet(tmp_path):

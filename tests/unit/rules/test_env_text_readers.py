@@ -18,6 +18,9 @@ from env_text_cases import EVERY_FORMAT, READ, REWRITE, common, other_line, soup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+# Real readers, and thousands of them: `make slow`.
+pytestmark = pytest.mark.slow
+
 
 def systemd_reads(folder: Path, text: str) -> Optional[Dict[str, str]]:
     """systemd's own load_env_file, out of its private library; None where it fails."""
