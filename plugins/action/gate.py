@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible import errors
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.utils.vars import load_extra_vars
 
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
@@ -114,7 +115,7 @@ class ActionModule(FleetAction):
 
     def do_fleet(self) -> Dict[str, Any]:
         """Say which hosts the fleet is; the nonce is that of every look that this run takes."""
-        self.see_whole_texts()
+        self.see_that_nothing_was_cut_off()
         playing = set(self.task_vars["ansible_play_hosts_all"])
         if not playing & set(self.fleet.members):
             raise FleetError(
@@ -142,9 +143,12 @@ class ActionModule(FleetAction):
         # Not the members: of thousands that would be most of what a person sees.
         return {"name": run["name"], "nonce": run["nonce"]}
 
-    def see_whole_texts(self) -> None:
-        """Refuse a command line of which Ansible has cut off a text: what is left over it keeps under this name, and nobody reads it."""
-        left = self.task_vars.get("_raw_params")
+    def see_that_nothing_was_cut_off(self) -> None:
+        """Refuse a command line of which Ansible has cut off a text: what is left over it keeps under this name, and nobody reads it.
+
+        By the command line itself: a host's facts may hold a variable of that name.
+        """
+        left = load_extra_vars(self._loader).get("_raw_params")
         if left:
             raise FleetError(CUT_OFF.format(left=left))
 

@@ -112,3 +112,13 @@ def test_a_check_ends_with_an_error_where_the_run_would_stop_at_a_visit(after: A
         run = fleet.run(playbook, "--check").ended(2).says("prepare would open: ").says("  web2  would refuse: ")
         run.says("The run would stop at the visit of web2: do first what is said there. Nothing was changed")
     assert fleet.unchanged() == before
+
+
+def test_what_a_host_says_of_itself_is_no_text_that_was_cut_off(after: After) -> None:
+    fleet = after("retire")
+    (fleet.folder / "cache").mkdir()
+    cache = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(fleet.folder / "cache")}
+    facts = {"_raw_params": "forged"}
+    for name, body in {"web1": facts, "s1_web1": {"__payload__": json.dumps(facts)}}.items():
+        (fleet.folder / "cache" / name).write_text(json.dumps(body))  # before ansible-core 2.19, and since
+    fleet.run("status", **cache).ended(0).says("web1", "3 workers")

@@ -19,11 +19,11 @@ PACKAGE = "ansible_collections.phased.keys."
 # Pages of their own, and programs and patterns that are no sentences.
 NOT_SAID = ("modules", "doc_fragments")
 PATTERNS = {"Pattern", "compile", "fullmatch", "match", "search", "sub", "findall", "split"}
-# What is said with what to do about it, in two texts; and where that is said of all errors of one kind.
-DEEPEST = 8  # names that stand for names
 DEEPEST = 8  # names that stand for other names
+# What is said with what to do about it, in two texts; and where that is said of all errors of one kind.
 PAIRS = {"Finding", "Damage"}
 OF_ALL = {"Unreadable": ("plugin_utils/_program.py", "UNREADABLE")}
+# Errors that Python itself raises too: who sees one of them sees a bug of ours with its traceback, or it is caught before anybody does.
 INTERNAL = {"AssertionError", "ValueError", "ProcessLookupError", "RuntimeError", "NotImplementedError"}
 WORDS = 4  # fewer are a part of a sentence, and stand where it is put together
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -179,9 +179,7 @@ def _open(survey: Survey, step: str, request: PhaseRequest, go: Optional[Sequenc
         fresh = {opened.keyring["step"]["key"]: "a new key"} if step == "prepare" else {}
         head = f"{step} would open: {proven}, and {len(visit)} hosts would be visited"
         then = _then(survey.keyring, step) if request.goal == "rollout" else []
-        return _checked(opened, visit, [head, *wording.plan(opened, visit, fresh), *then])._replace(
-            keyring=survey.keyring
-        )
+        return _checked(survey.keyring, opened, visit, [head, *wording.plan(opened, visit, fresh), *then])
     keys = keyrings.step_keys(opened.keyring)
     text = (
         f"{step} is open: {proven}; {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)}{_soak_text(opened.keyring)}"
@@ -206,18 +204,21 @@ def _go_on(survey: Survey, request: PhaseRequest) -> Verdict:
     text = f"{wording.titled(keyring)}: {wording.counted(survey)}; {len(count.findings)} to go"
     if request.checking:
         lines = [f"{text}. They would be visited:", *wording.table(count.findings), *wording.plan(survey, visit)]
-        return _checked(survey, visit, lines)
+        return _checked(keyring, survey, visit, lines)
     return Verdict("visit", membership.register(keyring, survey.fleet, survey.conditions.clock), text, visit)
 
 
-def _checked(survey: Survey, visit: Sequence[str], lines: Sequence[str]) -> Verdict:
-    """Say in check mode what would be visited; a visit that would refuse ends the run there, and so it ends the check."""
-    refusing = proofs.refusing(survey, visit)
+def _checked(keyring: Keyring, would_be: Survey, visit: Sequence[str], lines: Sequence[str]) -> Verdict:
+    """Say in check mode what would be visited; a visit that would refuse ends the run there, and so it ends the check.
+
+    The keyring stays as it is; `would_be` is the fleet held against the one with which it would be visited.
+    """
+    refusing = proofs.refusing(would_be, visit)
     if not refusing:
-        return Verdict("stay", survey.keyring, "\n".join(lines))
+        return Verdict("stay", keyring, "\n".join(lines))
     where = "the visit" if len(refusing) == 1 else "visits"
     stops = f"The run would stop at {where} of {listed(refusing)}: do first what is said there. {NOTHING_CHANGED}"
-    return Verdict("refuse", survey.keyring, "\n".join([*lines, stops]))
+    return Verdict("refuse", keyring, "\n".join([*lines, stops]))
 
 
 def _then(keyring: Keyring, step: str) -> List[str]:
