@@ -73,10 +73,10 @@ class ActionModule(FleetAction):
         if self.at is not None:
             # As long as hosts have to be looked at first, what was seen says nothing of the fleet.
             seen = None if answer.get("needs_look") else self.seen
-            told = progress.told(self.at, seen, self.phase, time.time())
+            so_far = progress.so_far(self.at, seen, self.phase, time.time())
             # Not into the result of a refusal, which Ansible prints: nobody scrolls through that to find what was refused.
-            self.run_has(progress=told)
-            answer.update({} if answer.get("failed") else {"progress": told})
+            self.run_has(progress=so_far)
+            answer.update({} if answer.get("failed") else {"progress": so_far})
         return answer
 
     @functools.cached_property
@@ -100,7 +100,7 @@ class ActionModule(FleetAction):
                 )
 
     def load(self) -> Keyring:
-        """Return the keyring, and remember it for what is told of the progress."""
+        """Return the keyring, and remember it for how far the rollout is."""
         self.at = super().load()
         return self.at
 

@@ -50,7 +50,7 @@ OURS = (GATE, VISIT, LOOK, KEYRING)
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PLACES = tuple(os.path.join(COLLECTION, name) + os.sep for name in ("playbooks", "roles"))
 # What a result of ours may have and still be told in a sentence; whatever has more is shown whole.
-TOLD = {
+IN_A_SENTENCE = {
     "msg",
     "diff",
     "changed",
@@ -187,7 +187,7 @@ class CallbackModule(Default):
     # --- results ---
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        if not self.is_told(result):
+        if not self.is_of_our_run(result):
             self.default("v2_runner_on_ok", result)
             return
         host, said = result._host.get_name(), result._result
@@ -204,13 +204,19 @@ class CallbackModule(Default):
         self.draw()
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        if not self.is_told(result):
+        if not self.is_of_our_run(result):
             self.default("v2_runner_on_failed", result, ignore_errors)
             return
         self.heard(result, failed=True)
         said = result._result
         message = str(said.get("msg") or "")
-        if self.verbose or ignore_errors or not message or not set(public(said)) <= TOLD or unforeseen(said, message):
+        if (
+            self.verbose
+            or ignore_errors
+            or not message
+            or not set(public(said)) <= IN_A_SENTENCE
+            or unforeseen(said, message)
+        ):
             self.default("v2_runner_on_failed", result, ignore_errors)
             return
         said.pop("exception", None)
@@ -225,13 +231,13 @@ class CallbackModule(Default):
         self.draw()
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        if not self.is_told(result):
+        if not self.is_of_our_run(result):
             self.default("v2_runner_on_unreachable", result)
             return
         self.heard(result, failed=True)
         said = result._result
         message = str(said.get("msg") or "")
-        if self.verbose or not message or not set(public(said)) <= TOLD:
+        if self.verbose or not message or not set(public(said)) <= IN_A_SENTENCE:
             self.default("v2_runner_on_unreachable", result)
             return
         said.pop("exception", None)
@@ -241,22 +247,22 @@ class CallbackModule(Default):
         self.draw()
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        if self.verbose or not self.is_told(result):
+        if self.verbose or not self.is_of_our_run(result):
             self.default("v2_runner_on_skipped", result)
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
-        if self.verbose or not self.is_told(result):
+        if self.verbose or not self.is_of_our_run(result):
             self.default("v2_runner_item_on_ok", result)
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
-        if self.verbose or not self.is_told(result):
+        if self.verbose or not self.is_of_our_run(result):
             self.default("v2_runner_item_on_skipped", result)
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
         if self.verbose or self.run is None or not str(included_file._filename).startswith(PLACES):
             self.default("v2_playbook_on_include", included_file)
 
-    def is_told(self, result: Any) -> bool:
+    def is_of_our_run(self, result: Any) -> bool:
         """Whether a result is of our run, and of a task of ours."""
         return self.run is not None and is_ours(result._task)
 

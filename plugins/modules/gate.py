@@ -212,7 +212,7 @@ unproven:
   returned: for O(do=status) when hosts were looked at
   type: list
   elements: dict
-  contains: &told
+  contains: &findings
     host:
       description: The host.
       type: str
@@ -227,7 +227,7 @@ noted:
   returned: for O(do=status) when hosts were looked at
   type: list
   elements: dict
-  contains: *told
+  contains: *findings
 waived:
   description: The members that are set aside now, asserted to serve no traffic.
   returned: for O(do=status) when hosts were looked at

@@ -42,7 +42,7 @@ class Run:
 
     name, goal, members  the application, what the run is to reach, and how many hosts its fleet has
     begun                when it began (seconds; as everything here on one clock)
-    told                 what the gate said last of the progress
+    latest               what the gate said last of the progress
     counted              the last of these that had a count: proven and total
     proven_then          how many the visits under way had proven when that was counted
     steps                each step that was open in this run, in order, with what the gate counted there last
@@ -53,7 +53,7 @@ class Run:
     name: str = ""
     members: int = 0
     checking: bool = False
-    told: Dict[str, Any] = field(default_factory=dict)
+    latest: Dict[str, Any] = field(default_factory=dict)
     counted: Dict[str, Any] = field(default_factory=dict)
     proven_then: int = 0
     steps: Dict[str, Dict[str, Any]] = field(default_factory=dict)
@@ -66,16 +66,16 @@ class Run:
     visits: Optional[Visits] = None
     waits: Mapping[str, Any] = field(default_factory=dict)
 
-    def hear(self, told: Mapping[str, Any]) -> None:
+    def hear(self, latest: Mapping[str, Any]) -> None:
         """Take in what a gate's result says of the progress."""
-        self.told = dict(told)
-        if told.get("proven") is None:
+        self.latest = dict(latest)
+        if latest.get("proven") is None:
             return
-        self.counted, self.proven_then = self.told, self.newly()
-        step = str(told["step"])
+        self.counted, self.proven_then = self.latest, self.newly()
+        step = str(latest["step"])
         # One that was closed before this run is where the run began, and nothing that it did.
-        if told.get("open") or step in self.steps:
-            self.steps[step] = self.told
+        if latest.get("open") or step in self.steps:
+            self.steps[step] = self.latest
 
     def newly(self) -> int:
         """Return how many hosts the visits under way have proven."""
@@ -152,12 +152,12 @@ def filled(done: int, total: int, width: int = BAR) -> List[Piece]:
 def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
     """Return the line at the bottom of a terminal that is so wide; `clock` is the wall clock (epoch)."""
     waits = run.waits
-    step = str(run.told.get("step") or run.goal)
+    step = str(run.latest.get("step") or run.goal)
     pieces: List[Piece] = [(clean(step), CHANGED), ("  ", PLAIN)]
     visits = run.visits
     if visits and len(visits.sizes) > 1:
         pieces += [(f"batch {visits.batch} of {len(visits.sizes)}", PLAIN), ("  ", PLAIN)]
-    if run.counted and run.counted.get("step") == run.told.get("step"):
+    if run.counted and run.counted.get("step") == run.latest.get("step"):
         total = int(run.counted["total"])
         proven = min(total, int(run.counted["proven"]) + run.newly() - run.proven_then)
         pieces += [
@@ -268,9 +268,9 @@ def summary(run: Run, now: float, clean_end: bool, width: int = WIDTH) -> List[P
     else:
         head, colour = f"{what} stopped after {took}; why is said above", ERROR
     rows: List[Tuple[str, str]] = []
-    for name, told in (run.steps or {str(run.counted["step"]): run.counted} if run.counted else {}).items():
-        state = "open" if told.get("open") else "closed"
-        rows.append(("step", f"{name} is {state}: {told['proven']} of {told['total']} hosts proven"))
+    for name, one in (run.steps or {str(run.counted["step"]): run.counted} if run.counted else {}).items():
+        state = "open" if one.get("open") else "closed"
+        rows.append(("step", f"{name} is {state}: {one['proven']} of {one['total']} hosts proven"))
     if run.checking:
         rows.append(("changed", "nothing, for this was a check"))
     elif run.goal != "status":
@@ -297,4 +297,4 @@ def _next(run: Run, clean_end: bool) -> str:
         return f"do what is said above, then run phased.keys.{run.goal} again"
     if run.checking:
         return f"run phased.keys.{run.goal} without --check"
-    return str(run.told.get("next") or f"run phased.keys.{run.goal} again")
+    return str(run.latest.get("next") or f"run phased.keys.{run.goal} again")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, Iterator, Sequence
@@ -27,19 +26,7 @@ LIMIT = 300
 def run(command: Sequence[str], folder: Path, environment: Dict[str, str]) -> str:
     """Run a command as the guide has it; return what it said."""
     path = f"{TOOLS}{os.pathsep}{environment.get('PATH', os.environ['PATH'])}"
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**environment, "PATH": path},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        text=True,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return doc_blocks.ran(command, folder, {**environment, "PATH": path}, LIMIT)
 
 
 def command_of(guide: str, tool: str) -> str:

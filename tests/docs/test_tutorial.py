@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import List
 
@@ -35,30 +34,18 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     # As on the machine of somebody who has nothing yet.
     path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if ".venv" not in part)
     environment = {**keep, "CHECKOUT": str(CHECKOUT), "HOME": str(tmp_path), "PATH": path}
-    done = subprocess.run(
-        ["bash", "-c", script(blocks)],
-        cwd=tmp_path,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        text=True,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 0, done.stdout
-    said = {int(part.split("\n", 1)[0]): part.split("\n", 1)[1] for part in done.stdout.split(MARK)[1:]}
+    text = doc_blocks.ran(["bash", "-c", script(blocks)], tmp_path, environment, LIMIT)
+    said = {int(part.split("\n", 1)[0]): part.split("\n", 1)[1] for part in text.split(MARK)[1:]}
     promised = [number for number, block in enumerate(blocks) if block.language == "text"]
     assert len(promised) == 3 and len(said) > 10
     for number in promised:
         before = max(shown for shown in said if shown < number)
         assert said[before] == blocks[number].text, f"block {number} promises otherwise"
-    everything = done.stdout
     for words in (
         "2 of 2 hosts accept",
         "2 of 2 hosts sign with",
         "waiting for the soak",
         "2 of 2 hosts have let go of",
     ):
-        assert words in everything, everything
+        assert words in text, text
     assert not (tmp_path / "roll").exists()

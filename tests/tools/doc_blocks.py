@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +36,17 @@ def blocks(path: Path) -> list[Block]:
     fenced = [Block(language, "", textwrap.dedent(body)) for _blanks, language, body in FENCED.findall(text)]
     rest = FENCED.sub("", text)
     return fenced + [Block("", "", textwrap.dedent(body)) for body in INDENTED.findall(rest)]
+
+
+def ran(command: Sequence[str], folder: Path, environment: Mapping[str, str], limit: float) -> str:
+    """Run what a page has, in a folder, for `limit` seconds at most; return what it said, or raise AssertionError with that if it failed."""
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        check=False, text=True, timeout=limit,
+    )  # fmt: skip
+    if done.returncode:
+        raise AssertionError(done.stdout)
+    return done.stdout
 
 
 def block(path: Path, name: str) -> str:

@@ -224,12 +224,12 @@ def _rest(keyring: Keyring, now: float, max_age: Optional[float]) -> Upcoming:
 
 def _marked(keyring: Keyring, key: Key) -> float:
     """Return when a key was marked as compromised; of one that was adopted so, when that was."""
-    told = [
+    when = [
         entry["at"]
         for entry in keyring["journal"]
         if entry["event"] == MARKED and entry.get("key") == key["fingerprint"]
     ]
-    return epoch(told[-1] if told else keyring["step"]["opened"])
+    return epoch(when[-1] if when else keyring["step"]["opened"])
 
 
 def _take_back(keyring: Keyring, now: float, again: bool) -> Decision:

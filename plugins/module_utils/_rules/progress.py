@@ -16,7 +16,7 @@ from .survey import Survey
 SOAKING = "waiting for the soak, "
 
 
-def told(keyring: Keyring, survey: Optional[Survey], phase: str, now: float) -> Dict[str, Any]:
+def so_far(keyring: Keyring, survey: Optional[Survey], phase: str, now: float) -> Dict[str, Any]:
     """Return how far a rollout is by this keyring, and by the fleet as it was seen last; None where it was not looked at."""
     count = survey.with_keyring(keyring).count if survey else None
     return {

@@ -13,7 +13,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, T
 from .._host.rules.proof import Finding, inadmissible
 from .._shapes import DatedEvidence, Key
 from . import keyring as keyrings
-from .standing import Told
+from .standing import HostFinding
 from .survey import Survey
 
 IN_FULL = 30  # a fleet of so many has a row for each host
@@ -64,7 +64,7 @@ class Said(TypedDict):
     standing: str
     label: str
     mark: str
-    findings: List[Told]
+    findings: List[HostFinding]
     more: int
 
 
@@ -318,7 +318,7 @@ def _said(findings: Mapping[str, Sequence[Finding]], standings: Mapping[str, str
 def _entry(hosts: List[str], found: Sequence[Finding], standings: Mapping[str, str]) -> Said:
     standing = standings[hosts[0]]
     label, mark = STANDINGS[standing]
-    told: List[Told] = [
+    told: List[HostFinding] = [
         {"host": hosts[0], "seen": shown(finding.seen), "advice": shown(finding.advice)} for finding in found[:FINDINGS]
     ]
     more = max(0, len(found) - FINDINGS)

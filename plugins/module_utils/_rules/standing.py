@@ -22,7 +22,7 @@ from .survey import Survey
 NO_PHASE = "none"  # there is no keyring, or none that can be read
 
 
-class Told(TypedDict):
+class HostFinding(TypedDict):
     """What was seen of a host, and what to do."""
 
     host: str
@@ -70,8 +70,8 @@ class Standing(TypedDict):
     next: Optional[str]
     members: int
     members_proven: Optional[int]
-    unproven: Optional[List[Told]]
-    noted: Optional[List[Told]]
+    unproven: Optional[List[HostFinding]]
+    noted: Optional[List[HostFinding]]
     waived: List[Aside]
     signing: Optional[str]
     accepted: List[str]
@@ -110,8 +110,8 @@ def standing(
         "next": next_step.next_text(keyring, now, max_age),
         "members": len(survey.everybody),
         "members_proven": len(count.proven) if known else None,
-        "unproven": _told(count.findings) if known else None,
-        "noted": _told(count.noted) if known else None,
+        "unproven": _by_host(count.findings) if known else None,
+        "noted": _by_host(count.noted) if known else None,
         "waived": [
             {"host": waiver["member"], "until": waiver["until"], "reason": waiver["reason"]}
             for waiver in membership.open_waivers(keyring, now)
@@ -156,7 +156,7 @@ def _amiss(survey: Survey, coming: next_step.Upcoming, known: bool) -> List[str]
     return found
 
 
-def _told(findings: Mapping[str, Sequence[Finding]]) -> List[Told]:
+def _by_host(findings: Mapping[str, Sequence[Finding]]) -> List[HostFinding]:
     return [
         {"host": host, "seen": finding.seen, "advice": finding.advice}
         for host, found in sorted(findings.items())

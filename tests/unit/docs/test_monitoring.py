@@ -83,7 +83,7 @@ def test_the_panels_lie_side_by_side_and_have_numbers_of_their_own():
 def test_the_page_s_example_has_every_field():
     example = json.loads(PAGE.split("```json\n")[1].split("```")[0])
     assert list(example) == ["kind", "schema", *get_type_hints(standings.Standing)]
-    assert {name for told in example["unproven"] for name in told} == set(get_type_hints(standings.Told))
+    assert {name for told in example["unproven"] for name in told} == set(get_type_hints(standings.HostFinding))
 
 
 @with_promtool
@@ -101,7 +101,7 @@ def test_promtool_takes_the_alerts_and_what_the_dashboard_asks(tmp_path: Path):
     "host", ["web1", 'a"} 1\nphased_keys_ok{name="x"} 1\n#', "\\", "\\n", "\udcff", "\r\x85\u2028", ""]
 )
 def test_promtool_takes_what_is_exported_whatever_a_host_is_called(host: str):
-    told: standings.Told = {"host": host, "seen": host, "advice": host}
+    told: standings.HostFinding = {"host": host, "seen": host, "advice": host}
     promtool("check", "metrics", given=exposition(stands(unproven=[told])))
     promtool("check", "metrics", given=exposition(stands(ok=None, looked_at=None, members_proven=None)))
 

@@ -110,7 +110,11 @@ def test_all_that_status_says_for_machines_is_documented_with_its_fields_and_typ
     for name, hint in shape.items():
         (kind,) = [kind for kind in kinds if kind in plain(hint)]
         assert told[name]["type"] == kinds[kind], name
-    for name, inner in (("unproven", standing.Told), ("noted", standing.Told), ("waived", standing.Aside)):
+    for name, inner in (
+        ("unproven", standing.HostFinding),
+        ("noted", standing.HostFinding),
+        ("waived", standing.Aside),
+    ):
         assert list(told[name]["contains"]) == list(get_type_hints(inner))
 
 

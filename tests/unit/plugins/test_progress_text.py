@@ -78,7 +78,7 @@ def visiting(*going: str, done: int = 0, batch: int = 2) -> shown.Visits:
 
 def test_the_living_line_tells_step_batch_bar_who_is_visited_and_how_long():
     its = run(visits=visiting("web2", done=1))
-    its.told = its.counted = told(proven=0)
+    its.latest = its.counted = told(proven=0)
     assert text(shown.living(its, 104.0, 0.0, 79)) == "promote  batch 2 of 3  [#####-----------] 1/3  web2  ~8s left"
 
 
