@@ -87,8 +87,9 @@ class AskingAction(ActionBase):
                 "msg": f"its answer cannot be read: it did not end within {LARGEST >> 20} MiB -> {_program.UNREADABLE}",
             }
         except AnsibleConnectionFailure as error:
-            # What ssh says may be the host's own words, a banner for instance.
-            raise AnsibleConnectionFailure(door.printable(str(error), lines=True)) from None
+            # What ssh says may be the host's own words, a banner for instance; it ends its lines with a carriage return.
+            said = "\n".join(str(error).splitlines())
+            raise AnsibleConnectionFailure(door.printable(said, lines=True)) from None
         answer = _program.answer(module, interpreter, ended)
         if "evidence" in answer:
             # As old as the question, whatever the host's clock says.
