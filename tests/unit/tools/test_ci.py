@@ -43,7 +43,8 @@ class Place:
             shutil.copy2(ROOT / name, folder / name)
         self.command("bin/make", f'echo "$@" >>"{folder}/made"; [[ "$*" != "${{FAILS:-}}" ]]')
         self.command("bin/unshare", "exit ${NO_NAMESPACES:-0}")
-        self.command(".venv/bin/python", "[[ $1 == */chromium.py ]] && exit ${BROWSER:-0}; exit ${READY:-0}")
+        self.command(".venv/bin/python", "exit ${READY:-0}")
+        (folder / "tests/tools/debian.py").write_text("import os, sys\nsys.exit(int(os.environ.get(sys.argv[1], 0)))\n")
         for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
             subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", *arguments], cwd=folder, check=True)
 
@@ -134,12 +135,20 @@ def test_a_machine_without_the_newest_python_is_told_and_is_not_everything(place
 
 
 def test_a_machine_without_a_browser_is_told_and_is_not_everything(place: Place) -> None:
-    ran = place.run(SHARE="1/4", BROWSER="3")
+    ran = place.run(SHARE="1/4", chromium="3")
     assert ran.code == 0
     assert ran.made == [*ALWAYS[:-1], SHARED[0], *real("1/4")]
     assert "make browser: there is no chromium, and it cannot be installed here" in ran.left_out
-    assert place.run("everything", BROWSER="3").code != 0
-    assert place.run(SHARE="1/4", BROWSER="1").code == 1
+    assert place.run("everything", chromium="3").code != 0
+    assert place.run(SHARE="1/4", chromium="1").code == 1
+
+
+def test_a_machine_without_promtool_is_told_and_is_not_everything(place: Place) -> None:
+    ran = place.run(SHARE="1/4", promtool="3")
+    assert ran.code == 0 and ran.made == [*ALWAYS, SHARED[0], *real("1/4")]
+    assert "what promtool says of the alerts: there is none, and it cannot be got here" in ran.left_out
+    assert place.run("everything", promtool="3").code != 0
+    assert place.run(SHARE="1/4", promtool="1").code == 1
 
 
 def test_a_machine_without_namespaces_is_told_and_is_not_everything(place: Place) -> None:
