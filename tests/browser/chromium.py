@@ -60,4 +60,3 @@ class Browser:
         """Print a page into a PDF."""
         self.run(page, f"--print-to-pdf={to}", "--no-pdf-header-footer")
         return to
-

@@ -63,9 +63,7 @@ def test_why_there_is_none_is_said(bin_: Path, apt_get: str | None, dpkg_deb: st
 
 
 @pytest.mark.parametrize(("user", "why"), [(1000, "to install it takes root"), (0, "E: no mirror")])
-def test_a_browser_is_installed_by_root_alone(
-    bin_: Path, monkeypatch: pytest.MonkeyPatch, user: int, why: str
-) -> None:
+def test_a_browser_is_installed_by_root_alone(bin_: Path, monkeypatch: pytest.MonkeyPatch, user: int, why: str) -> None:
     monkeypatch.setattr("os.geteuid", lambda: user)
     command(bin_, "apt-get", '[ "$1" = install ] || exit 1; echo "E: no mirror"; exit 100')
     assert why in debian.get("chromium")
