@@ -284,6 +284,10 @@ lint-tarball: build $(VENV)/.lint
 lint-sanity: $(VENV)/.lint ## ansible-test sanity alone (ARGS="--test import")
 	$(BIN)/python tests/tools/sanity.py $(ARGS)
 
+# With another ansible-core: `make sanity-2.22 ARGS="--test validate-modules"`.
+sanity-%: .venv-%/.made
+	$(<D)/bin/python tests/tools/sanity.py $(ARGS)
+
 .PHONY: format
 format: $(VENV)/.lint ## Format the Python files, and fix what can be fixed safely
 	$(BIN)/ruff format .

@@ -8,7 +8,8 @@ from a place that is not the package index. So it gets a copy, a home inside
 the checkout, and that pip from the package index. Nothing is skipped and there
 are no ignore files: both are checked here.
 
-Run it through ``make lint``; arguments go to ``ansible-test sanity``.
+Run it through ``make lint``; arguments go to ``ansible-test sanity``. With the Python
+of ``.venv-2.22`` it is that of ansible-core 2.22: ``make sanity-2.22``.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from typing import Callable
 import tracked
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "sanity"
+# "-2.22" in the environment of that ansible-core; nothing in the checkout's own.
+WHICH = Path(sys.prefix).name.removeprefix(".venv")
+BUILD = ROOT / "build" / f"sanity{WHICH}"
 COLLECTION = Path("ansible_collections/phased/keys")
 # Side by side, for each keeps hardly more than one core busy: these two take about as long as all others, and each is whole.
 HALVES = (("--test", "import", "--test", "compile"), ("--skip-test", "import", "--skip-test", "compile"))
 Lines = Callable[[str], object]  # what takes the lines that are printed
 # Kept between runs, since building the environments takes longer than the tests.
-HOME = ROOT / ".cache" / "ansible-test"
-PIP_PIN = ROOT / "requirements" / "ansible-test.txt"
+HOME = ROOT / ".cache" / f"ansible-test{WHICH}"
+PIP_PIN = ROOT / "requirements" / f"ansible-test{WHICH}.txt"
 
 # What ansible-test runs in place of get-pip.py: the wheel knows how to install itself.
 GET_PIP = """\
