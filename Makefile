@@ -285,6 +285,9 @@ lint-sanity: $(VENV)/.lint ## ansible-test sanity alone (ARGS="--test import")
 	$(BIN)/python tests/tools/sanity.py $(ARGS)
 
 # With another ansible-core: `make sanity-2.22 ARGS="--test validate-modules"`.
+.PHONY: sanity-newest
+sanity-newest: sanity-2.22 ## ansible-test sanity with the newest ansible-core
+
 sanity-%: .venv-%/.made
 	$(<D)/bin/python tests/tools/sanity.py $(ARGS)
 
