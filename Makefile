@@ -172,8 +172,12 @@ mutants: .venv-mutants/.made ## Change the code, and see whether the fast tests 
 # What there is to see lies in build/browser afterwards.
 .PHONY: browser
 browser: $(VENV)/.test ## Open the report in Chromium, and measure what is seen (gets Debian's package where that can be done)
-	$(BIN)/python tests/browser/chromium.py ready
+	$(BIN)/python tests/tools/debian.py chromium
 	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+.PHONY: promtool
+promtool: ## Get Prometheus' own tool (Debian's), with which unit tests check the alerts, the dashboard and what is exported
+	$(PYTHON) tests/tools/debian.py promtool
 
 .PHONY: hostile
 hostile: $(VENV)/.test ## Hosts that lie, and users of a host who try everything (these need root)
@@ -279,6 +283,13 @@ lint-tarball: build $(VENV)/.lint
 .PHONY: lint-sanity
 lint-sanity: $(VENV)/.lint ## ansible-test sanity alone (ARGS="--test import")
 	$(BIN)/python tests/tools/sanity.py $(ARGS)
+
+# With another ansible-core: `make sanity-2.22 ARGS="--test validate-modules"`.
+.PHONY: sanity-newest
+sanity-newest: sanity-2.22 ## ansible-test sanity with the newest ansible-core
+
+sanity-%: .venv-%/.made
+	$(<D)/bin/python tests/tools/sanity.py $(ARGS)
 
 .PHONY: format
 format: $(VENV)/.lint ## Format the Python files, and fix what can be fixed safely

@@ -126,7 +126,7 @@ class ActionModule(HostAction):
             if foreseen.get("failed") or "waits_for" in foreseen:
                 return foreseen
             if drains and foreseen.get("needed"):
-                return {**foreseen, "changed": False, "waits_for": "drain"}
+                return {"changed": False, "waits_for": "drain"}
             if self._task.check_mode or self.done(foreseen):
                 return foreseen
             warnings = self.brought_back(keyring, foreseen)
@@ -190,9 +190,8 @@ class ActionModule(HostAction):
             whole = self.file.load(keyring["name"])
             vouchers = membership.vouchers(whole, self.host, self.task_vars["groups"]["all"])[:VOUCHERS]
             if "vouchers" in self.wait_for and vouchers:
-                answer.update(waits_for="vouchers", vouchers=vouchers)
-            else:
-                answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=self.host))
+                return {"changed": False, "waits_for": "vouchers", "vouchers": vouchers}
+            answer.update(failed=True, msg=NOBODY_VOUCHES.format(host=self.host))
         return answer
 
     def recorded(self, keyring: Keyring) -> bool:

@@ -4,53 +4,31 @@
 
 from __future__ import annotations
 
-import functools
 import secrets
 import time
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict
 
-from ansible import errors
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.utils.vars import load_extra_vars
 
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
-from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._host.rules.proof import Finding
-from ..module_utils._rules import emergency, gate, membership, next_step, progress, slices, soak, steady, steps, wording
 from ..module_utils._rules import evidence as proofs
+from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.gate import PhaseRequest, Verdict
-from ..module_utils._rules.survey import Survey
 from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
-from ..plugin_utils._fleet_action import FleetAction
-from ..plugin_utils._host_call import boot_time
+from ..plugin_utils._gate_action import ANSWER, Refused
+from ..plugin_utils._gate_batch import BatchAction
+from ..plugin_utils._gate_operator import OperatorAction
 from ..plugin_utils._inventory import FleetError
-from ..plugin_utils._keyring_store import NotWrittenError
 from ..plugin_utils._new_key import new_key
 
 COUNTDOWN = 5.0
-BEAT = 1.0
-PATIENCE = 120
-# What a playbook may ask of every answer.
-ANSWER: Dict[str, Any] = {"needs_look": False}
-CUT_OFF = (
-    "{left!r} of the command line would be lost: of -e name=value Ansible takes the value to the first blank. Give a text with blanks as JSON: "
-    """-e '{{"app_keys_waive_reason": "disk failed"}}'. Nothing was changed"""
-)
-HOW_TO_CONFIRM = "give -e app_keys_confirm={key} with the command, or run it at a terminal and type the fingerprint"
 
 
-class Refused(PhasedKeysError):
-    """The gate does not open, and why."""
-
-
-class ActionModule(FleetAction):
+class ActionModule(OperatorAction, BatchAction):
     """Decide for the whole fleet, once."""
-
-    at: Optional[Keyring] = None  # the keyring as it is now
-    seen: Optional[Survey] = None  # the last survey
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Do what `do` says."""
@@ -79,12 +57,6 @@ class ActionModule(FleetAction):
             answer.update({} if answer.get("failed") else {"progress": so_far})
         return answer
 
-    @functools.cached_property
-    def goal(self) -> str:
-        """What the run is to reach: that is said once, as it begins."""
-        said = self._task.args if self._task.args.get("do") == "fleet" else run_folder.current()
-        return str(said.get("goal", "rollout"))
-
     def after(self, result: Dict[str, Any], said: str) -> None:
         """Tell others what was decided or refused; in check mode only status does. A status that is strict fails where not all is well."""
         do = self._task.args.get("do")
@@ -98,20 +70,6 @@ class ActionModule(FleetAction):
                 result.update(
                     failed=True, msg=f"{self.fleet.name} is not well, and app_keys_strict is true: {'; '.join(why)}"
                 )
-
-    def load(self) -> Keyring:
-        """Return the keyring, and remember it for how far the rollout is."""
-        self.at = super().load()
-        return self.at
-
-    def survey(self, keyring: Keyring) -> Survey:
-        """Return the fleet as it was seen, and remember it likewise."""
-        self.seen = super().survey(keyring)
-        return self.seen
-
-    def needs_nonce(self) -> bool:
-        """All but what gives the run its nonce."""
-        return bool(self._task.args.get("do") != "fleet")
 
     def do_fleet(self) -> Dict[str, Any]:
         """Say which hosts the fleet is; the nonce is that of every look that this run takes."""
@@ -143,15 +101,6 @@ class ActionModule(FleetAction):
         # Not the members: of thousands that would be most of what a person sees.
         return {"name": run["name"], "nonce": run["nonce"]}
 
-    def see_that_nothing_was_cut_off(self) -> None:
-        """Refuse a command line of which Ansible has cut off a text: what is left over it keeps under this name, and nobody reads it.
-
-        By the command line itself: a host's facts may hold a variable of that name.
-        """
-        left = load_extra_vars(self._loader).get("_raw_params")
-        if left:
-            raise FleetError(CUT_OFF.format(left=left))
-
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open; asked first, say whether that takes a look."""
         if not self.final:
@@ -182,75 +131,6 @@ class ActionModule(FleetAction):
         asked = self.look(keyring)
         return asked if asked["needs_look"] else self.opened(keyring)
 
-    @property
-    def first_phase(self) -> bool:
-        """Whether this is the first phase of the playbook."""
-        return self.phase in ("current", self.goal)
-
-    def with_what_is_said(self, keyring: Keyring) -> Keyring:
-        """Return the keyring with what the operator says about hosts and keys: who is gone, who is set aside, what has leaked.
-
-        It is said once in a run, and in check mode, which writes nothing, to every phase.
-        """
-        if not self.first_phase and not self.checking:
-            return keyring
-        values, now = self.fleet.values, time.time()
-        keyring = membership.release(keyring, values["release"], self.fleet.members, now)
-        if values["waive"]:
-            if values["waive_reason"] is None or values["waive_for"] is None:
-                raise FleetError(
-                    f"app_keys_waive asserts that {', '.join(values['waive'])} serve no traffic: say why with app_keys_waive_reason, and until "
-                    "when with app_keys_waive_for (a duration, like 3d)"
-                )
-            joining = [host for host in values["waive"] if host in self.fleet.members]
-            keyring = membership.register(keyring, joining, now)
-            keyring = membership.waive(keyring, values["waive"], values["waive_reason"], values["waive_for"], now)
-        leaked = values["compromised"]
-        if leaked is None:
-            return keyring
-        marked = steps.mark_compromised(keyring, leaked, now)
-        if marked is not keyring:
-            self.confirm(leaked, emergency.cost(keyring, leaked, self.goal))
-        return marked
-
-    def written(self, keyring: Keyring, changed: Keyring) -> Keyring:
-        """Write the keyring if it was changed, and return it; in check mode it is only changed for this task."""
-        if changed is keyring or self.checking:
-            return changed
-        try:
-            self.at = self.file.replace(changed)
-            return self.at
-        except NotWrittenError as error:
-            raise Refused(f"{error.why}. {gate.unwritten(keyring, changed)}") from None
-
-    def confirm(self, leaked: str, cost: str) -> None:
-        """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""
-        if self.checking and (self.final or not self.first_phase):
-            return
-        self.say(cost)
-        confirmed = self.fleet.values["confirm"]
-        if self.checking or confirmed == leaked:
-            return
-        if confirmed is not None:
-            raise Refused(
-                f"app_keys_confirm is {confirmed}, and app_keys_compromised is {leaked}. {gate.NOTHING_CHANGED}"
-            )
-        if not self.typed(leaked):
-            raise Refused(f"{leaked} was not confirmed: {HOW_TO_CONFIRM.format(key=leaked)}. {gate.NOTHING_CHANGED}")
-
-    def typed(self, leaked: str) -> bool:
-        """Ask at the terminal, and return whether the fingerprint was typed, and sent before the time was over."""
-        # Not without an end: AWX and its like have a terminal, and nobody at it.
-        question = f"Type {leaked} to roll it without a soak, or anything else to leave it ({PATIENCE} seconds): "
-        end = time.monotonic() + PATIENCE
-        try:
-            typed: Any = self._display.prompt_until(question, seconds=PATIENCE)
-        except (errors.AnsiblePromptInterrupt, errors.AnsiblePromptNoninteractive):
-            return False
-        # When the time is over, what was typed so far comes back as if Enter had been pressed.
-        in_time = time.monotonic() < end
-        return in_time and isinstance(typed, bytes) and typed.decode(errors="replace").strip() == leaked
-
     def request(self, *, opening: bool = False) -> PhaseRequest:
         """Return what this phase asks of the rules."""
         values = self.fleet.values
@@ -272,21 +152,6 @@ class ActionModule(FleetAction):
             checking=self.checking,
         )
 
-    def look(self, keyring: Keyring) -> Dict[str, Any]:
-        """Ask for a survey unless fresh evidence proves already all that the step needs."""
-        survey = self.survey(keyring)
-        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))
-        return self.asking_for_a_look(keyring) if not survey.count.complete or not soaked else ANSWER
-
-    def asking_for_a_look(self, keyring: Keyring) -> Dict[str, Any]:
-        """Ask for a survey, and say to it which keys it is to search for."""
-        self.run_has(known=keyrings.order(keyring).known, needs_look=True)
-        return {**ANSWER, "needs_look": True}
-
-    def run_has(self, **more: Any) -> None:
-        """Write down what the plays, looks and visits that follow go by."""
-        run_folder.begin({**run_folder.current(), **more})
-
     def opened(self, keyring: Keyring) -> Dict[str, Any]:
         """Open the step by the evidence that there is."""
         keyring = self.end_answered_waivers(keyring)
@@ -296,79 +161,6 @@ class ActionModule(FleetAction):
     def end_answered_waivers(self, keyring: Keyring) -> Keyring:
         """End the waivers of hosts that answer, whatever the gate will say."""
         return self.written(keyring, membership.end_waivers(keyring, self.evidence(), time.time()))
-
-    def do_batch(self) -> Dict[str, Any]:
-        """Let a batch begin only if nothing was lost in those before it; first say who has to be looked at again."""
-        keyring = self.load()
-        visits = self.visited(keyring)
-        if not self.final:
-            batch_began = {"step": keyring["step"]["name"], "began": boot_time()}
-            self.run_has(batches=[*run_folder.current().get("batches", []), batch_began])
-            # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
-            stale = [*proofs.stale(self.looks()), *self.baked(keyring, visits)]
-            if stale:
-                batch = list(self.task_vars["ansible_play_batch"])
-                self.run_has(
-                    looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
-                )
-                return self.asking_for_a_look(keyring)
-        survey = self.survey(keyring)
-        evidence = survey.evidence
-        batch = self.task_vars["ansible_play_batch"]
-        findings = proofs.batch_findings(survey, self.dropped_out(), visits, batch)
-        for member, visit in visits.items():
-            # A host that was down before its visit and after it may block nobody; it is asked all the same whether it runs steadily.
-            if visit.get("proven") and member in evidence:
-                findings.setdefault(member, steady.unsteady(visit["evidence"], evidence[member]))
-        findings = {member: found for member, found in findings.items() if found}
-        if findings:
-            raise Refused(
-                wording.refusal(survey, f"{keyring['step']['name']} stops here", findings, gate.stopped(keyring))
-            )
-        self.run_has(looks={})
-        return ANSWER
-
-    def baked(self, keyring: Keyring, visits: Mapping[str, Any]) -> List[str]:
-        """Wait, once in a step, for as long as the hosts that were restarted first have to run steadily, and return them."""
-        counter, run = keyring["step"]["counter"], run_folder.current()
-        pause = steady.pause(visits, self.fleet.values["bake"])
-        if run.get("baked") == counter or not pause.seconds:
-            return []
-        self.run_has(baked=counter)
-        left = pause.seconds - (boot_time() - max(visit["asked"] for visit in visits.values()))
-        if left > 0:
-            text = f"{keyring['step']['name']}: {', '.join(sorted(visits))} has to run steadily first: looked at again in {in_words(left)} ({pause.why})"
-            self.wait("bake", text, left, until=time.time() + left)
-        return sorted(visits)
-
-    def wait(self, what: str, text: str, seconds: float, until: float) -> None:
-        """Say that it is waited, and sleep; what is waited for and until when (epoch) is written down before.
-
-        Every second an empty text is shown, which nobody sees: it is the moment at which a living line can count down.
-        """
-        self.run_has(waits={"for": what, "until": until})
-        self.say(text)
-        end = time.monotonic() + seconds
-        while True:
-            left = end - time.monotonic()
-            if left <= 0:
-                break
-            time.sleep(min(BEAT, left))
-            self._display.display("", screen_only=True, newline=False)
-        self.run_has(waits=None)
-
-    def visited(self, keyring: Keyring) -> Dict[str, Dict[str, Any]]:
-        """Return what came of the visits of this run at the open step, by member."""
-        return {
-            member: self.said[run_folder.VISIT][member]
-            for member in self.fleet.members
-            if self.visited_at(member) == keyring["step"]["counter"]
-        }
-
-    def visited_at(self, member: str) -> Any:
-        """The counter of the step at which this run visited a member last; None where it did not."""
-        seen = self.said[run_folder.VISIT].get(member, {}).get("evidence") or {}
-        return (seen.get("record") or {}).get("counter")
 
     def do_close(self) -> Dict[str, Any]:
         """Count the fleet after the last batch, and close the step if all are proven; first say whether that takes another look."""
@@ -408,17 +200,4 @@ class ActionModule(FleetAction):
             **self.visits(verdict.visit if verdict.outcome == "visit" else ()),
             "changed": changed,
             "text": verdict.text,
-        }
-
-    def visits(self, hosts: Sequence[str]) -> Dict[str, Any]:
-        """Say who is to be visited, to the plays that follow (the lookup phased.keys.run) and in the answer."""
-        self.run_has(visits=list(hosts))
-        return {**ANSWER, "visit": bool(hosts)}
-
-    def dropped_out(self) -> Dict[str, List[Finding]]:
-        """The hosts that have dropped out of the play, with what Ansible said."""
-        gone = set(self.task_vars["ansible_play_hosts_all"]) - set(self.task_vars["ansible_play_hosts"])
-        return {
-            host: [Finding(self.absent(host), "fix it: its visit failed, or Ansible lost the host")]
-            for host in sorted(gone)
         }

@@ -122,17 +122,17 @@ msg:
   sample: "web2: wrote 1 file, restarted shop.service, 4 workers proven in 4 s"
 needed:
   description: Whether the host had to be changed, or in check mode has to be.
-  returned: always
+  returned: unless it waits, or could not begin
   type: bool
 proven:
   description: Whether every worker and every env file does what it should.
-  returned: always
+  returned: unless it waits, or could not begin
   type: bool
 did:
   description:
     - What was done. C(written) lists the files, C(restarted), C(restored) and C(down) are truth values, C(took) is how many seconds it
       took from the restart to the proof.
-  returned: always
+  returned: unless it waits, or could not begin
   type: dict
 evidence:
   description: What was seen at the end, as M(phased.keys.active_fingerprint) returns it.

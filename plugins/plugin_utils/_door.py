@@ -31,6 +31,7 @@ NEVER_EMPTY = ("path",)  # by which the rules tell a file from a worker
 FINGERPRINTS = ("signs", "accepts", "holds", "leaked")
 HOLDER = {"signs", "accepts", "problem"}  # the fields of a worker and of a file
 REPLACED = "\ufffd"
+NONE = type(None)  # what Optional adds to a type
 
 
 class Unreadable(PhasedKeysError):
@@ -76,9 +77,7 @@ def _admitted(shape: Any, value: Any, where: str) -> Any:
     origin = get_origin(shape)
     if origin is Union:
         return (
-            None
-            if value is None
-            else _admitted(next(arg for arg in get_args(shape) if arg is not type(None)), value, where)
+            None if value is None else _admitted(next(arg for arg in get_args(shape) if arg is not NONE), value, where)
         )
     if origin is list:
         return _list(get_args(shape)[0], value, where)

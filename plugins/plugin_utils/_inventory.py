@@ -108,14 +108,18 @@ class Inventory:
         return self._templated(task_vars[name], name, host, {**kept, **self.raw(host)})
 
     def _templated(self, value: Any, name: str, host: str, available: Mapping[str, Any]) -> Any:
+        before = self._templar.available_variables
+        # Ansible's own way to change them for a moment, set_temporary_context, goes with 2.23; a templar of one's own costs too much.
+        self._templar.available_variables = {**available, "hostvars": self._hostvars}
         try:
-            with self._templar.set_temporary_context(available_variables={**available, "hostvars": self._hostvars}):
-                return plain(self._templar.template(value))
+            return plain(self._templar.template(value))
         except AnsibleError as error:
             why = " (it holds for the whole fleet, and no host's facts may be in it)" if _of_the_fleet(name) else ""
             raise FleetError(f"{host}: {name} cannot be templated{why}: {error}") from None
         except TypeError:
             raise FleetError(f"{host}: {name} is undefined, or is not plain data") from None
+        finally:
+            self._templar.available_variables = before
 
     def names_by_group(self, host: str, known: Dict[str, Any]) -> Dict[str, str]:
         """Return which groups give this host its `app_keys_name`, and which; nothing where the host's own variables do.

@@ -37,6 +37,7 @@ BOOT = (
     '"start.py", "exec"), globals()) or begin(*call)\nrun(\n'
 ) % (repr(json.dumps({"failed": True, "msg": answers.TOO_OLD}) + "\n"), answers.OLDEST)
 TOO_OLD = "-> it has to be Python 3.8 or later: set ansible_python_interpreter"
+NO_PYTHON = "-> nothing could be run by that path: set ansible_python_interpreter to a Python 3.8 or later"
 KILLED = (
     "it was killed (exit status 137), by the kernel where memory ran out (dmesg says so) or by hand. What a visit has begun the next one "
     "finishes: run again"
@@ -143,9 +144,14 @@ def _silence(interpreter: str, ended: Mapping[str, Any]) -> str:
     if ended["rc"] in _KILLED:
         return f"{interpreter} gave no answer: {KILLED}"
     lines = [line.strip() for line in (ended["stderr"] or ended["stdout"])[-door.TEXT :].splitlines()]
-    last = [line for line in lines if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)][-1:]
-    text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(last) or 'it said nothing'}"
-    if ended["rc"] in (126, 127) or any(kind in "\n".join(lines) for kind in _NO_PYTHON):
+    not_run = ended["rc"] in (126, 127)
+    said = [line for line in lines if line and not re.match(r"debug\d: |Shared connection|OpenSSH_", line)]
+    # pyenv goes on for lines about the versions that it has.
+    said = [line for line in said if not_run and line.endswith(("not found", "denied"))] or said
+    text = f"{interpreter} gave no answer (exit status {ended['rc']}): {''.join(said[-1:]) or 'it said nothing'}"
+    if not_run:
+        text += f" {NO_PYTHON}"
+    elif any(kind in "\n".join(lines) for kind in _NO_PYTHON):
         text += f" {TOO_OLD}"
     return door.printable(text)
 

@@ -1,21 +1,16 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opens pages in a headless Chromium that knows nobody and reaches nothing.
-
-`chromium.py ready` gets Debian's package where that can be done; it ends with 3, and says why, where there is no browser.
-"""
+"""Opens pages in a headless Chromium that knows nobody and reaches nothing."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import List, Optional
+from typing import List
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from debian import found
+
 FLAGS = (
     *(
         "--headless",
@@ -30,27 +25,6 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 LIMIT = 120.0
-CANNOT = 3
-
-
-def found() -> Optional[str]:
-    """Return the browser's path; None where there is none."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
-
-
-def ready() -> int:
-    """See that there is a browser, getting one if need be; 0 where there is."""
-    if not found() and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            ["apt-get", "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    if found():
-        return 0
-    print("there is no chromium, and it cannot be installed here: that takes root and apt-get")
-    return CANNOT
 
 
 class Browser:
@@ -58,8 +32,8 @@ class Browser:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = found()
-        assert self.path, "there is no chromium: run tests/browser/chromium.py ready"
+        self.path = found("chromium")
+        assert self.path, "there is no chromium: run tests/tools/debian.py chromium"
 
     def run(self, page: Path, *flags: str, dark: bool = False, width: int = 1280, height: int = 900) -> str:
         """Open a page in a window of this size (pixels), and return what the browser printed."""
@@ -86,9 +60,3 @@ class Browser:
         """Print a page into a PDF."""
         self.run(page, f"--print-to-pdf={to}", "--no-pdf-header-footer")
         return to
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["ready"]:
-        sys.exit("usage: chromium.py ready")
-    sys.exit(ready())

@@ -37,6 +37,8 @@ def environment(folder: Path, fleet: Fleet) -> dict[str, str]:
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_REMOTE_TEMP": str(folder / "tmp"),
         "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        # Its progress is what the demo shows, and what README shows of it.
+        "ANSIBLE_STDOUT_CALLBACK": "phased.keys.rollout",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_RETRY_FILES_ENABLED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",

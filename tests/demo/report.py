@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -15,6 +16,8 @@ from load import MAIN, PARALLEL, REMEDIED, Load
 COLUMNS = ["requests", "lost sessions", "refused links", "connection errors", "seconds"]
 ENOUGH = 10_000  # answered requests in the phased half
 MANY = 0.05  # of the naive half's requests have to be lost, or the load is not able to notice a loss
+
+STAMPED = re.compile(r"\d\d:\d\d:\d\d ")  # a line of phased.keys.rollout; the demo has a clock of its own
 
 
 class Progress:
@@ -33,11 +36,12 @@ class Progress:
         print(f"{self._clear()}{self._clock()}  {text}", flush=True)
 
     def line(self, text: str) -> None:
-        """Take one line of ansible-playbook's output; its plays and tasks are shown."""
+        """Take one line of ansible-playbook's output: what the rollout says of itself stays, what else runs is shown meanwhile."""
         if text.startswith(("PLAY [", "TASK [", "RUNNING HANDLER [")):
             self.task = text.partition("[")[2].rpartition("]")[0]
-            if text.startswith("PLAY ["):
-                self.say(f"    play: {self.task}")
+        elif STAMPED.match(text):
+            self.task = ""
+            self.say(f"    {STAMPED.sub('', text)}")
 
     def tick(self) -> None:
         """Refresh, not more often than is worth it."""

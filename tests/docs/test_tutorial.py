@@ -48,4 +48,5 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
         "2 of 2 hosts have let go of",
     ):
         assert words in text, text
+    assert "WARNING]" not in text, text
     assert not (tmp_path / "roll").exists()

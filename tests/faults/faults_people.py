@@ -31,7 +31,7 @@ def untouched(field: Field, *arguments: str) -> str:
 def limit(field: Field) -> str:
     text = untouched(field, "--limit", "web1")
     assert (
-        "is outside --limit" in text and "web2" in text and "web3" in text and "run again on the whole fleet" in text
+        "is outside --limit" in text and "web2" in text and "web3" in text and "run it again without --limit" in text
     ), text
     return "no step was opened"
 

@@ -162,7 +162,8 @@ class Fleet:
         for host in self.hosts:
             self.host_vars[host.name] = {
                 "app_keys_env_file": str(host.env),
-                "app_keys_state_dir": str(host.folder / "state"),
+                # As a template, as one has in an inventory.
+                "app_keys_state_dir": f"{host.folder.parent}/{{{{ inventory_hostname }}}}/state",
                 "app_keys_restart_command": host.restart_command,
                 "app_keys_processes": {"pid_file": str(host.folder / "pid")},
             }

@@ -22,8 +22,9 @@ class Run(NamedTuple):
         return {host: int(number[1]) for host, number in found if number}
 
     def ended(self, code: int) -> Run:
-        """See that it ended with this code; -1 stands for any but 0."""
+        """See that it ended with this code, and asked nothing of Ansible that will be gone; -1 stands for any but 0."""
         assert self.code == code or (code < 0 and self.code > 0), f"ended with {self.code}\n{self.text}"
+        assert "[DEPRECATION WARNING]" not in self.text, self.text
         return self
 
     def says(self, *parts: str) -> Run:

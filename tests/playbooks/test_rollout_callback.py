@@ -172,6 +172,17 @@ def test_the_tasks_of_a_drain_are_shown_as_ever_in_the_middle_of_a_rollout(after
     run.says("TASK [phased.keys.app_keys : Take it out] **").says("changed: [web1]").says("PLAY RECAP **")
     assert "TASK [Ask the gate" not in run.text and "before.yml" not in run.text
     assert run.text.rstrip().splitlines()[-1].startswith("  next         promote is next")
+    assert run.text.index("changed: [web1]") < run.text.index("web1: wrote 1 file")
+
+
+def test_what_a_visit_would_do_after_its_drain_is_not_told_as_done(after: After) -> None:
+    fleet = after("adopt", ("web1",))
+    (fleet.folder / "drain.yml").write_text(json.dumps([{"name": "Drain", "ansible.builtin.fail": {"msg": "no door"}}]))
+    fleet.vars.update(app_keys_before_tasks="drain.yml")
+    for more in ({}, CALLBACK):
+        run = fleet.run("prepare", **more).ended(2).says("no door")
+        assert "wrote" not in run.text and "restarted" not in run.text
+    run.says("  changed      no host")
 
 
 def at_terminal(fleet: Fleet, playbook: str, *arguments: str, columns: int = 80, **more: str) -> str:

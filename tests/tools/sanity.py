@@ -3,16 +3,18 @@
 """Run ``ansible-test sanity`` on a throw-away copy of the files that git knows.
 
 ansible-test wants the collection under ``ansible_collections/phased/keys``,
-keeps its environments under ``~/.ansible/test`` and downloads a pip of its own
-from a place that is not the package index. So it gets a copy, a home inside
-the checkout, and that pip from the package index. Nothing is skipped and there
-are no ignore files: both are checked here.
+keeps its environments under ``~/.ansible/test`` and downloads a pip of its own,
+and newer ones a package of pylint's, from places that are not the package index.
+So it gets a copy, a home inside the checkout, and these from the package index.
+Nothing is skipped and there are no ignore files: both are checked here.
 
-Run it through ``make lint``; arguments go to ``ansible-test sanity``.
+Run it through ``make lint``; arguments go to ``ansible-test sanity``. With the Python
+of ``.venv-2.22`` it is that of ansible-core 2.22: ``make sanity-2.22``.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -27,14 +29,16 @@ from typing import Callable
 import tracked
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "sanity"
+# "-2.22" in the environment of that ansible-core; nothing in the checkout's own.
+WHICH = Path(sys.prefix).name.removeprefix(".venv")
+BUILD = ROOT / "build" / f"sanity{WHICH}"
 COLLECTION = Path("ansible_collections/phased/keys")
 # Side by side, for each keeps hardly more than one core busy: these two take about as long as all others, and each is whole.
 HALVES = (("--test", "import", "--test", "compile"), ("--skip-test", "import", "--skip-test", "compile"))
 Lines = Callable[[str], object]  # what takes the lines that are printed
 # Kept between runs, since building the environments takes longer than the tests.
-HOME = ROOT / ".cache" / "ansible-test"
-PIP_PIN = ROOT / "requirements" / "ansible-test.txt"
+HOME = ROOT / ".cache" / f"ansible-test{WHICH}"
+PIP_PIN = ROOT / "requirements" / f"ansible-test{WHICH}.txt"
 
 # What ansible-test runs in place of get-pip.py: the wheel knows how to install itself.
 GET_PIP = """\
@@ -48,6 +52,9 @@ packages = [wheel if argument.startswith("pip==") else argument
 sys.argv = ["pip", "install", "--no-index", *packages]
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
+
+# A package in a list of ansible-test's that comes from a URL.
+FROM_ELSEWHERE = re.compile(r"^(\w+) @ (?:https|file)://\S+$", re.MULTILINE)
 
 # How ansible-test says, with exit code 0, that it did not run something.
 LEFT_OUT = re.compile(r"Skipping|Required program .* not found")
@@ -69,8 +76,8 @@ def refuse_ignores() -> None:
         sys.exit(f"sanity: no findings are ignored here, so remove {', '.join(path.name for path in ignores)}")
 
 
-def provide_pip() -> None:
-    """Put the pip that ansible-test wants where it looks for it."""
+def provide_packages() -> None:
+    """Put the pip that ansible-test wants where it looks for it, and the packages that it takes from elsewhere into its lists."""
     version = re.search(r"^pip==(\S+)", PIP_PIN.read_text(), re.MULTILINE)
     assert version, f"no pip in {PIP_PIN}"
     wheels = HOME / "wheels"
@@ -81,6 +88,20 @@ def provide_pip() -> None:
     script = HOME / ".ansible" / "test" / "cache" / f"get_pip_{version[1].replace('.', '_')}.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(GET_PIP.format(wheel=str(wheel)))
+    own = importlib.util.find_spec("ansible_test")
+    assert own and own.submodule_search_locations, "no ansible-test beside this Python"
+    for place in own.submodule_search_locations:
+        for path in Path(place, "_data", "requirements").glob("*.txt"):
+            path.write_text(
+                FROM_ELSEWHERE.sub(lambda found: f"{found[1]} @ {from_index(wheels, found[1])}", path.read_text())
+            )
+
+
+def from_index(wheels: Path, name: str) -> str:
+    """Return the URL of the package of this name that was downloaded."""
+    found = next(wheels.glob(f"{name}-*.whl"), None)
+    assert found, f"ansible-test takes {name} from elsewhere: pin a release of it in {PIP_PIN.relative_to(ROOT)}"
+    return found.as_uri()
 
 
 def real_interpreters() -> list[str]:
@@ -123,7 +144,7 @@ def run(copy: Path, arguments: Sequence[str], lines: Lines) -> bool:
 def main() -> int:
     """Run the sanity tests: those that are named, or all of them in two halves."""
     refuse_ignores()
-    provide_pip()
+    provide_packages()
     shutil.rmtree(BUILD, ignore_errors=True)
     if sys.argv[1:]:
         return int(not run(BUILD / COLLECTION, sys.argv[1:], partial(print, flush=True)))

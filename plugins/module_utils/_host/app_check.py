@@ -103,7 +103,8 @@ def _execute(
     However much it prints, little of it is ever held.
     """
     end = time.monotonic() + timeout
-    child = subprocess.Popen(
+    # Not run_command: there is no AnsibleModule here, and that one waits for whoever holds its pipes open.
+    child = subprocess.Popen(  # pylint: disable=ansible-bad-function
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True, close_fds=True, preexec_fn=become,
     )  # fmt: skip

@@ -44,7 +44,7 @@ def environment(process: Process, proc: str = "/proc") -> Dict[str, str]:
     What it did to its variables later does not show. A process that was forked and has not yet called execve shows
     its parent's, and execve changes neither pid nor start: so one look proves little, and callers take two.
     """
-    (_process, given), *_none = _all_given([process], proc)
+    _process, given = next(_all_given([process], proc))
     if isinstance(given, EnvironmentUnknown):
         raise given
     found: Dict[str, str] = {}

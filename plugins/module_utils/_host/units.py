@@ -261,7 +261,8 @@ def _execute(
     Its output goes to files, not to pipes: a daemon that it leaves behind keeps them open, and would make us wait
     for an end that does not come, or die of SIGPIPE later.
     """
-    child = subprocess.Popen(
+    # Not run_command: there is no AnsibleModule here, and that one waits for whoever holds its pipes open.
+    child = subprocess.Popen(  # pylint: disable=ansible-bad-function
         argv,
         env=environment,
         stdin=subprocess.DEVNULL,

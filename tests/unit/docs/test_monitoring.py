@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, get_type_hints
 
+import debian
 import pytest
 import yaml
 from ansible_collections.phased.keys.plugins.module_utils._rules import standing as standings
@@ -23,8 +23,8 @@ ALERTS: List[Dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"][0]["r
 DASHBOARD: Dict[str, Any] = json.loads((EXAMPLES / "dashboard.json").read_text())
 PAGE = (DOCS / "monitoring.md").read_text()
 EXPORTED = {PREFIX + name for name in METRICS}
-PROMTOOL = shutil.which("promtool")
-with_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool here: apt-get install prometheus brings it")
+PROMTOOL = debian.found("promtool")
+with_promtool = pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool here: `make promtool` gets Debian's")
 
 
 def metrics(text: str) -> List[str]:

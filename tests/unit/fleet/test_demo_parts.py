@@ -11,7 +11,7 @@ import pytest
 from browser import Answer, Balancer, Jar, session_cookie
 from load import Load, Session
 from phases import phase
-from report import complaints, table
+from report import Progress, complaints, table
 
 OLD = {"SECRET_KEY": "old"}
 PREPARED = {"SECRET_KEY": "old", "SECRET_KEY_FALLBACKS": "new"}
@@ -135,3 +135,16 @@ def test_what_makes_the_demo_fail(path, value, said):
     row[path[-1]] = value
     assert len(complaints(bad)) == 1
     assert said in complaints(bad)[0]
+
+
+def test_what_the_rollout_says_of_itself_stays_and_other_tasks_are_shown_meanwhile(capsys):
+    progress, seen = Progress(), []
+    for line in (
+        "PLAY [Somebody else's play] ****", "12:00:00 prepare is open", "TASK [Drain the host] ****",
+        "changed: [web1 -> localhost]", "12:00:05 web1: wrote 1 file", "web1  : ok=9 changed=3", "",
+    ):  # fmt: skip
+        progress.line(line)
+        seen.append(progress.task)
+    assert seen == ["Somebody else's play", "", "Drain the host", "Drain the host", "", "", ""]
+    said = [line.partition(" s  ")[2].strip() for line in capsys.readouterr().out.splitlines()]
+    assert said == ["prepare is open", "web1: wrote 1 file"]

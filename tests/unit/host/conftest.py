@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import age, arguments, look, record
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Token
+from shop_env import OLD
 from visited import Host
 
 IMPORT = "from ansible_collections.phased.keys.plugins.module_utils._host import files\n"
@@ -148,3 +149,11 @@ def host(tmp_path: pathlib.Path) -> Iterator[Host]:
         for number, handler in kept.items():
             signal.signal(number, handler)
         found.end()
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> pathlib.Path:
+    """An env file in a folder of its own."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/shop.env").write_text(OLD)
+    return tmp_path / "etc/shop.env"

@@ -12,21 +12,9 @@ from typing import Any, Dict, List, Tuple
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import files, paths
 from ansible_collections.phased.keys.plugins.module_utils._host.problems import Unusable
+from shop_env import NEW, OLD, names
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
-OLD, NEW = "SECRET_KEY=old\n", "SECRET_KEY=new\nOTHER=1\n"
-
-
-@pytest.fixture
-def path(tmp_path: pathlib.Path) -> pathlib.Path:
-    """An env file in a folder of its own."""
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/shop.env").write_text(OLD)
-    return tmp_path / "etc/shop.env"
-
-
-def names(path: pathlib.Path) -> List[str]:
-    return sorted(os.listdir(path.parent))
 
 
 def acl(*entries: Tuple[int, int, int]) -> bytes:

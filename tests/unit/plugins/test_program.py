@@ -151,10 +151,22 @@ def test_no_secret_comes_back_not_even_in_a_failure(tmp_path: Path) -> None:
     assert answer["failed"] and "hunter2" not in json.dumps(answer) and SECRET not in json.dumps(answer)
 
 
-def test_what_is_no_answer_is_told_with_what_to_do() -> None:
-    ended = {"rc": 127, "stdout": "", "stderr": "sh: 1: /usr/bin/python9: not found\n"}
-    answer = _program.answer("active_fingerprint", "/usr/bin/python9", ended)
-    assert answer["failed"] and "python9: not found" in answer["msg"] and "ansible_python_interpreter" in answer["msg"]
+PYENV = "pyenv: python9: command not found\n\nThe `python9' command exists in these Python versions:\n  9.1\n\nNote: see pyenv help\n"
+
+
+@pytest.mark.parametrize(
+    "status, said, shown",
+    [
+        (127, "sh: 1: /usr/bin/python9: not found\n", "sh: 1: /usr/bin/python9: not found"),
+        (127, PYENV, "pyenv: python9: command not found"),
+        (126, "sh: 1: /usr/bin/python9: Permission denied\n", "sh: 1: /usr/bin/python9: Permission denied"),
+        (126, "what it says\n", "what it says"),
+    ],
+)
+def test_a_path_by_which_nothing_can_be_run_is_told_with_what_to_do(status: int, said: str, shown: str) -> None:
+    answer = _program.answer("active_fingerprint", "/usr/bin/python9", {"rc": status, "stdout": "", "stderr": said})
+    what = f"/usr/bin/python9 gave no answer (exit status {status}): {shown} {_program.NO_PYTHON}"
+    assert answer == {"failed": True, "msg": what, "rc": status}
 
 
 OLD = sorted(

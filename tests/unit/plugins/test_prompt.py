@@ -11,7 +11,8 @@ from typing import Any, List
 import pytest
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible_collections.phased.keys.plugins.action import gate
-from ansible_collections.phased.keys.plugins.action.gate import Refused
+from ansible_collections.phased.keys.plugins.plugin_utils import _gate_operator
+from ansible_collections.phased.keys.plugins.plugin_utils._gate_action import Refused
 
 LEAKED = "0123456789abcdef"
 
@@ -53,7 +54,7 @@ def test_14_the_fingerprint_that_is_typed_is_a_yes(answer: bytes) -> None:
     assert terminal.shown[0] == "every login ends"
     assert terminal.shown[1].startswith(f"Type {LEAKED} to roll it without a soak")
     # A question that waits for ever would hold AWX's node, where there is a terminal and nobody at it.
-    assert terminal.seconds == [gate.PATIENCE] == [120]
+    assert terminal.seconds == [_gate_operator.PATIENCE] == [120]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,6 @@ def test_14_anything_else_and_a_time_that_is_over_is_a_no(answer: Any) -> None:
 
 def test_14_what_was_typed_and_never_sent_is_a_no_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ansible returns what stands there when the time is over as if it had been sent."""
-    monkeypatch.setattr(gate, "PATIENCE", 0.05)
+    monkeypatch.setattr(_gate_operator, "PATIENCE", 0.05)
     with pytest.raises(Refused, match="was not confirmed"):
         confirm(Terminal(LEAKED.encode(), takes=0.06))

@@ -15,6 +15,8 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import membersh
 from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from builders import DAY, FLEET, SECRETS, T0, at, opened
 
+NONE = type(None)  # what Optional adds to a type
+
 Path = Tuple[Any, ...]
 WRONG: List[Any] = [None, True, 7, -1, 7.5, "a text", ["a text"], [7], [None], {}, {"a": "b"}, {"a": 7}, [{}]]
 
@@ -80,7 +82,7 @@ def fits(hint: Any, value: Any, name: str) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is type(None):
+    if hint is NONE:
         return value is None
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Union:

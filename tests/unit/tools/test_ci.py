@@ -42,7 +42,8 @@ class Place:
             shutil.copy2(ROOT / name, folder / name)
         self.command("bin/make", f'echo "$@" >>"{folder}/made"; [[ "$*" != "${{FAILS:-}}" ]]')
         self.command("bin/unshare", "exit ${NO_NAMESPACES:-0}")
-        self.command(".venv/bin/python", "[[ $1 == */chromium.py ]] && exit ${BROWSER:-0}; exit ${READY:-0}")
+        self.command(".venv/bin/python", "exit ${READY:-0}")
+        (folder / "tests/tools/debian.py").write_text("import os, sys\nsys.exit(int(os.environ.get(sys.argv[1], 0)))\n")
         for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
             subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", *arguments], cwd=folder, check=True)
 
@@ -81,6 +82,7 @@ def test_a_share_of_what_takes_longest_and_all_of_the_rest(place: Place, which: 
     assert ran.made == [*ALWAYS, matrix, bench, *real(share)]
     assert ran.left_out == [
         *[f"make {stage}: in another share" for stage in MATRIX if stage != matrix],
+        "make sanity-newest: sanity with the newest ansible-core",
         "make mutants: takes 20 minutes",
         *[f"make {stage}: in another share" for stage in SHARED if stage != bench],
         f"make faults, make molecule-hosts: all but share {share}",
@@ -100,7 +102,7 @@ def test_the_commit_chooses_the_share_and_it_is_said(place: Place) -> None:
 def test_everything_leaves_nothing_out(place: Place) -> None:
     ran = place.run("everything", SHARE="2/6")
     assert (ran.code, ran.left_out) == (0, [])
-    assert ran.made == [*ALWAYS, "matrix", "mutants", *SHARED, *real("1/1")]
+    assert ran.made == [*ALWAYS, "matrix", "sanity-newest", "mutants", *SHARED, *real("1/1")]
 
 
 @pytest.mark.parametrize("failing", [*FIRST, *real("1/6")])
@@ -134,12 +136,20 @@ def test_a_machine_without_the_newest_python_is_told_and_is_not_everything(place
 
 
 def test_a_machine_without_a_browser_is_told_and_is_not_everything(place: Place) -> None:
-    ran = place.run(SHARE="1/6", BROWSER="3")
+    ran = place.run(SHARE="1/6", chromium="3")
     assert ran.code == 0
     assert ran.made == [*FIRST, *real("1/6")]
     assert "make browser: there is no chromium, and it cannot be installed here" in ran.left_out
-    assert place.run("everything", BROWSER="3").code != 0
-    assert place.run(SHARE="1/6", BROWSER="1").code == 1
+    assert place.run("everything", chromium="3").code != 0
+    assert place.run(SHARE="1/6", chromium="1").code == 1
+
+
+def test_a_machine_without_promtool_is_told_and_is_not_everything(place: Place) -> None:
+    ran = place.run(SHARE="1/6", promtool="3")
+    assert ran.code == 0 and ran.made == [*FIRST, *real("1/6")]
+    assert "what promtool says of the alerts: there is none, and it cannot be got here" in ran.left_out
+    assert place.run("everything", promtool="3").code != 0
+    assert place.run(SHARE="1/6", promtool="1").code == 1
 
 
 def test_a_machine_without_namespaces_is_told_and_is_not_everything(place: Place) -> None:
