@@ -28,7 +28,7 @@ from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
 from ..plugin_utils._keyring_store import KeyringFileError
 
 OWN = ("host", "order", "token", "step", "secrets", "vouched")
-FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
+FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace", "take_over"]
 TRIES = 20
 # So many hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
 VOUCHERS = 3

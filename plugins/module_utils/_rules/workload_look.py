@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple, cast
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, cast
 
 from .._host.rules.frameworks import Profile
 from .._shapes import EnvFile, Evidence, Identity, Outsider, Record, Unit, Worker
@@ -226,7 +226,7 @@ def _files(target: Target, profile: Profile, seen: Seen, known: Collection[str])
     if not workload.targets(target, seen, lambda one: holds(profile, seen, one)):
         why = "is not there" if seen.workload is None else f"has no container with {profile.primary}"
         problem = {"kind": "absent", "text": f"{target.called} {why}"}
-        blank = {"signs": None, "accepts": [], "problem": problem}
+        blank: Dict[str, Any] = {"signs": None, "accepts": [], "problem": problem}
         return [cast("EnvFile", {"path": target.called, "identity": None, "links": 0, "unusable": {}, **blank})]
     found = []
     for container in workload.targets(target, seen, lambda one: holds(profile, seen, one)):
@@ -288,7 +288,7 @@ def _unit(target: Target, seen: Seen, workers: List[Worker]) -> Unit:
     return cast("Unit", entry)
 
 
-def named(seen_pods: List[Object], template: Mapping[str, Any]) -> List[Tuple[str, str]]:
+def named(seen_pods: Sequence[Object], template: Mapping[str, Any]) -> List[Tuple[str, str]]:
     """Return what the pods of a namespace and a template take environment variables from."""
     found = dict.fromkeys(pod_spec.named_in(template))
     for pod in seen_pods:
