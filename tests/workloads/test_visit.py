@@ -16,6 +16,8 @@ from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprin
 from ansible_collections.phased.keys.plugins.plugin_utils._workload import call
 from cluster import APPS, Cluster
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW, ALIEN = (
     "old-key-abcdefghijklmnopqrstuvwxyz",
     "new-key-abcdefghijklmnopqrstuvwxyz",
