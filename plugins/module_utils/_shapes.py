@@ -261,13 +261,14 @@ class LookAnswer(Answer, total=False):
 
 
 class VisitAnswer(Answer, total=False):
-    """What `env_keys` says."""
+    """What `env_keys` says. `taking`: whose fields a visit would take over, since that was asked for."""
 
     needed: bool
     proven: bool
     joining: bool
     did: Did
     diff: Diff
+    taking: List[str]
 
 
 # --- the keyring ---

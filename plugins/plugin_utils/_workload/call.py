@@ -8,7 +8,7 @@ What a cluster says comes in by the same door as what a host says.
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Collection, Dict, Mapping, Optional
 
 from ...module_utils._host import answers, reveal
 from ...module_utils._host.problems import EXPECTED, REPORT, message_of, traceback_of
@@ -45,6 +45,16 @@ def answer(
         return door.admit(_program.SHAPES[module], answers.hidden(found, texts))
     except door.Unreadable as error:
         return {"failed": True, "msg": f"what the cluster says cannot be read: {error}"}
+
+
+def tidy(arguments: Mapping[str, Any], ended: Collection[str], connect: Callable[..., Api] = Cluster) -> Optional[str]:
+    """Delete what a workload has of keys that have `ended`, where nothing needs it any more; return what went wrong, if anything did."""
+    try:
+        said = arguments["workload"]
+        Member(connect(context=said.get("context"), kubeconfig=said.get("kubeconfig")), arguments).tidy(ended)
+    except Exception as error:
+        return f"{message_of(error)}: the next rollout tries again"
+    return None
 
 
 def _visit(member: Member, arguments: Mapping[str, Any], check: bool, texts: Any) -> Dict[str, Any]:

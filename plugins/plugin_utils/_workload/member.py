@@ -117,6 +117,21 @@ class Member:
                 found[f"{one['name']}/{name}"] = value
         return found
 
+    def own_secrets(self) -> List[Object]:
+        """Return the Secrets that visits of this workload have made, with texts in them."""
+        found = self.api.items(self.core("secrets"), workload_change.selector(self.target, self.name))
+        return [decoded(one) for one in found]
+
+    def tidy(self, ended: Collection[str]) -> List[str]:
+        """Delete those of them that hold keys that have ended, as soon as nothing refers to one; return their names."""
+        secrets = self.own_secrets()
+        # Looked at after them: what is named later is none of these.
+        names = workload_change.removable(self.profile, self.target, self.see(), secrets, ended)
+        for one in secrets:
+            if one["metadata"]["name"] in names:
+                self.api.delete(self.core("secrets", one["metadata"]["name"]), str(one["metadata"]["uid"]))
+        return names
+
     # --- what is kept of visits ---
 
     def kept(self) -> Kept:

@@ -30,9 +30,9 @@ from ...module_utils._rules.workload import Seen
 from ...module_utils._rules.workload_change import MANAGER, Entries
 from ...module_utils._rules.workload_look import Kept
 from ...module_utils._shapes import Ended, Evidence, Record
-from .api import Changed, Object, OwnedByOthers
+from .api import Changed, OwnedByOthers
 from .lock import Lock
-from .member import Member, decoded
+from .member import Member
 
 PAUSE = 0.5
 # Scaling and the workload's own status are written all the time, and do not stand in the way of our entries.
@@ -143,13 +143,22 @@ class _Visit:
         why = workload.refused(member.target, self.seen, lambda one: member.holds(self.seen, one))
         if why:
             return why
-        managers = workload_change.owners(member.profile, member.target, self.seen, member.containers(self.seen))
+        managers = self.owners()
         again = [name for name in managers if name in self.notes.get("taken_over", [])]
         left = [name for name in managers if name not in self.take_over]
         if left or again:
             said = workload_change.owned_by_others(member.target, left or again, again)
             return said.partition(". Nothing was changed")[0]
         return None
+
+    def owners(self) -> List[str]:
+        """Return who else owns the entries that hold our settings."""
+        member = self.member
+        return workload_change.owners(member.profile, member.target, self.seen, member.containers(self.seen))
+
+    def taking(self) -> List[str]:
+        """Return those of them from whom that may be taken."""
+        return [name for name in self.owners() if name in self.take_over]
 
     def fenced(self) -> Optional[str]:
         """Why this visit may change nothing at all."""
@@ -171,7 +180,7 @@ class _Visit:
         if not plan.write:
             return self.result(self.before, rules.said(self.lacking(self.before, self.request.converge)))
         self.did.update(written=[file["path"] for file in self.before["files"]], restarted=bool(self.before["workers"]))
-        return {**self.result(self.before, []), "changed": True}
+        return {**self.result(self.before, []), "changed": True, "taking": self.taking()}
 
     def joining(self) -> Dict[str, Any]:
         """Change nothing until another member has vouched for the keyring."""
@@ -232,7 +241,8 @@ class _Visit:
         member, request = self.member, self.request
         values = settings_of(member, request)
         made = self.notes.get("secrets") or {}
-        for one in self.own_secrets():
+        there = member.own_secrets()
+        for one in there:
             name, meta = one["metadata"]["name"], one["metadata"]
             if one.get("immutable") and made.get(name) == meta["uid"] and one["data"] == values:
                 return str(name)
@@ -241,15 +251,10 @@ class _Visit:
             member.target, name, member.name, request.token.counter, request.token.nonce, values
         )
         created = member.api.create(member.core("secrets"), body)
+        made = {one["metadata"]["name"]: made.get(one["metadata"]["name"]) for one in there}
         self.notes["secrets"] = {**made, name: created["metadata"]["uid"]}
         self.note("visiting", self.before["record"] or {})
         return name
-
-    def own_secrets(self) -> List[Object]:
-        """Return the Secrets that visits of this workload have made, with texts in them."""
-        member = self.member
-        found = member.api.items(member.core("secrets"), workload_change.selector(member.target, member.name))
-        return [decoded(one) for one in found]
 
     def apply(self, entries: Sequence[Entries], force: bool = False) -> None:
         """Apply our entries to the workload, as it is now, and with the record as we have left it.
@@ -259,13 +264,12 @@ class _Visit:
         member = self.member
         for tries in reversed(range(TRIES)):
             body = workload_change.applied(member.target, self.seen, entries)
-            managers = workload_change.owners(member.profile, member.target, self.seen, member.containers(self.seen))
-            taking = [name for name in managers if force and name in self.take_over]
+            taking = self.taking() if force else []
             if taking:
                 self.notes["taken_over"] = sorted({*self.notes.get("taken_over", []), *taking})
                 self.note("visiting", self.before["record"] or {})
             try:
-                member.api.apply(member.path, body, MANAGER, force=bool(taking) and set(managers) <= set(taking))
+                member.api.apply(member.path, body, MANAGER, force=bool(taking) and taking == self.owners())
                 return
             except OwnedByOthers as error:
                 who = list(workload_change.conflicting(error.causes))
