@@ -122,9 +122,7 @@ def test_the_naive_roll_breaks_what_ours_keeps(new_cluster, tmp_path):
 
 
 def _set_env(workload: Any) -> None:
-    workload["spec"]["template"]["spec"]["containers"][0]["env"] = [
-        {"name": "SECRET_KEY", "value": BY_HAND}
-    ]
+    workload["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "SECRET_KEY", "value": BY_HAND}]
 
 
 def test_a_rollout_leaves_nothing_of_ended_keys_and_says_no_key(new_cluster, tmp_path):
