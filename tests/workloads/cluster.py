@@ -49,6 +49,9 @@ class Cluster:
         self.crashing = False  # whether new pods crash
         self.frozen = False  # whether the controllers and the kubelet stand still
         self.asked: List[str] = []
+        # What each version of any group has: an old cluster has CronJobs in v1beta1 alone.
+        self.kinds = ["deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs", "leases"]
+        self.old_kinds = ["cronjobs"]
         self._ended = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -98,7 +101,8 @@ class Cluster:
             "containers": [{"name": "app", "image": "app", "env": env, **({"envFrom": env_from} if env_from else {})}]
         }
         body: Object = {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": spec}}}
-        group, plural = (BATCH, "cronjobs") if kind == "CronJob" else (APPS, f"{kind.lower()}s")
+        batch = BATCH if "cronjobs" in self.kinds else f"{BATCH}beta1"
+        group, plural = (batch, "cronjobs") if kind == "CronJob" else (APPS, f"{kind.lower()}s")
         if kind == "CronJob":
             spec["restartPolicy"] = "Never"
             body["spec"] = {"schedule": "@daily", "jobTemplate": {"spec": body["spec"]}}
@@ -412,8 +416,13 @@ class Cluster:
         self.asked.append(f"{verb} {path}")
         group = re.fullmatch(r"/apis/([a-z0-9.]+)", path)
         if group:
-            return {"kind": "APIGroup", "preferredVersion": {"groupVersion": f"{group[1]}/v1"}}
-        collection = re.fullmatch(r".*/v1(/namespaces/[^/]+)?/[a-z]+", path) and not re.fullmatch(
+            versions = [{"groupVersion": f"{group[1]}/{version}"} for version in ("v1", "v1beta1")]
+            return {"kind": "APIGroup", "preferredVersion": versions[0], "versions": versions}
+        version = re.fullmatch(r"/apis/([a-z0-9.]+)/(v[a-z0-9]+)", path)
+        if version:
+            has = self.kinds if version[2] == "v1" else self.old_kinds
+            return {"kind": "APIResourceList", "resources": [{"name": name} for name in has]}
+        collection = re.fullmatch(r".*/v1(?:beta1)?(/namespaces/[^/]+)?/[a-z]+", path) and not re.fullmatch(
             r"/api/v1/namespaces/[^/]+", path
         )
         if verb == "GET" and collection:

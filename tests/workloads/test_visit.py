@@ -347,6 +347,14 @@ def test_nobody_wanted_is_written_and_proven_by_the_template(shop):
     shop.cluster.wait(lambda: shop.given() == [(OLD, NEW)])
 
 
+def test_an_old_cluster_has_cron_jobs_in_an_older_version(cluster, tmp_path):
+    cluster.kinds.remove("cronjobs")
+    shop = Shop(cluster, tmp_path, "CronJob")
+    assert "/v1beta1/" in shop.path
+    shop.adopted()
+    assert shop.visit("prepare")["proven"]
+
+
 def test_a_job_that_runs_keeps_what_it_was_given_and_is_named(cluster, tmp_path):
     shop = Shop(cluster, tmp_path, "CronJob")
     shop.adopted()

@@ -32,8 +32,8 @@ class Api(Protocol):
     def now(self) -> float:
         """Return the moment by the API's clock, epoch seconds."""
 
-    def group(self, name: str) -> str:
-        """Return the path of the version of an API group that the cluster prefers."""
+    def group(self, name: str, plural: str) -> str:
+        """Return the path of the newest version of an API group that has this kind: an old cluster has some in older ones alone."""
 
     def get(self, path: str) -> Optional[Object]:
         """Return an object; None where there is none."""

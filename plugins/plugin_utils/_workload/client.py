@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import quote, urlencode
 
 from .api import ApiTrouble, Changed, Object, OwnedByOthers
@@ -54,19 +54,26 @@ class Cluster:
             where = f"the context {context}" if context else "the cluster"
             raise ApiTrouble(f"{where} cannot be found: {type(error).__name__}: {_line(str(error))}") from None
         self._rest = rest.RESTClientObject(self._settings)
-        self._groups: Dict[str, str] = {}
+        self._groups: Dict[Tuple[str, str], str] = {}
         self._ahead = 0.0  # of the API's clock before ours
 
     def now(self) -> float:
         """Return the moment by the API's clock, to a second: that of its last answer, and what has passed since."""
         return time.time() + self._ahead
 
-    def group(self, name: str) -> str:
-        """Return the path of the version of an API group that the cluster prefers."""
-        if name not in self._groups:
+    def group(self, name: str, plural: str) -> str:
+        """Return the path of the version of an API group that has this kind, the one that the cluster prefers if it does."""
+        if (name, plural) not in self._groups:
             said = self._call("GET", f"/apis/{name}")
-            self._groups[name] = f"/apis/{said['preferredVersion']['groupVersion']}"
-        return self._groups[name]
+            versions = [said["preferredVersion"], *(said.get("versions") or [])]
+            for version in dict.fromkeys(str(one["groupVersion"]) for one in versions):
+                kinds = self._call("GET", f"/apis/{version}").get("resources") or []
+                if any(kind.get("name") == plural for kind in kinds):
+                    self._groups[(name, plural)] = f"/apis/{version}"
+                    break
+            else:
+                raise ApiTrouble(f"the cluster has no {plural} in {name}")
+        return self._groups[(name, plural)]
 
     def get(self, path: str) -> Optional[Object]:
         """Return an object; None where there is none."""

@@ -71,5 +71,5 @@ class Lock:
 
     def _new(self, spec: Object) -> Object:
         meta = {"name": self.member.kept_name, "namespace": self.member.target.namespace}
-        version = self.member.api.group("coordination.k8s.io").replace("/apis/", "")
+        version = self.member.api.group("coordination.k8s.io", "leases")[len("/apis/") :]
         return {"apiVersion": version, "kind": "Lease", "metadata": meta, "spec": spec}

@@ -52,7 +52,9 @@ class Member:
 
     def of_group(self, group: str, plural: str, name: str = "") -> str:
         """Return the path of an object of another group."""
-        return f"{self.api.group(group)}/namespaces/{self.target.namespace}/{plural}{'/' + name if name else ''}"
+        return (
+            f"{self.api.group(group, plural)}/namespaces/{self.target.namespace}/{plural}{'/' + name if name else ''}"
+        )
 
     @property
     def path(self) -> str:
@@ -69,7 +71,7 @@ class Member:
             # A list's items have no kind of their own, and an old cluster gives none to a single object either.
             found = {
                 "kind": self.target.kind,
-                "apiVersion": self.api.group(self.kind.group).replace("/apis/", ""),
+                "apiVersion": self.api.group(self.kind.group, self.kind.plural)[len("/apis/") :],
                 **found,
             }
             if self.kind.through:
