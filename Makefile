@@ -154,7 +154,7 @@ playbooks: $(VENV)/.test ## Whole playbooks on light hosts alone (ARGS=tests/pla
 
 .PHONY: slow
 slow: $(VENV)/.test ## Whole playbooks that take long: rollouts that are killed in every phase, what others read, secrets
-	$(PYTEST) -m slow $(call WHICH,tests/unit tests/playbooks)
+	$(PYTEST) -m slow $(call WHICH,tests/unit tests/playbooks tests/workloads)
 
 .PHONY: model
 model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away

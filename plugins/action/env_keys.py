@@ -28,7 +28,7 @@ from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
 from ..plugin_utils._keyring_store import KeyringFileError
 
 OWN = ("host", "order", "token", "step", "secrets", "vouched")
-FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
+FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace", "take_over"]
 TRIES = 20
 # So many hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
 VOUCHERS = 3
@@ -121,7 +121,7 @@ class ActionModule(HostAction):
         joins = self.host not in self.members
         waived = any(waiver["member"] == self.host for waiver in keyring["waivers"])
         drains = "drain" in self.wait_for and bool(self.values["before_tasks"] or self.values["after_tasks"])
-        if self._task.check_mode or joins or waived or drains or not self.recorded(keyring):
+        if self._task.check_mode or joins or waived or drains or self.values["take_over"] or not self.recorded(keyring):
             foreseen = self.foreseen(keyring)
             if foreseen.get("failed") or "waits_for" in foreseen:
                 return foreseen
@@ -130,6 +130,12 @@ class ActionModule(HostAction):
             if self._task.check_mode or self.done(foreseen):
                 return foreseen
             warnings = self.brought_back(keyring, foreseen)
+            taking = foreseen.get("taking")
+            if taking:
+                # Before it is done, like everything that cannot be seen afterwards.
+                keyring = self.changed(
+                    keyring, lambda keyring: membership.take_over(keyring, self.host, taking, time.time())
+                )
         if joins:
             keyring = self.changed(keyring, lambda keyring: membership.register(keyring, [self.host], time.time()))
         elif waived:

@@ -10,8 +10,10 @@ from typing import Any, Dict
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
+from ..module_utils._host.rules.proofs import PODS, PROOFS
 from ..module_utils._rules import evidence as proofs
 from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, wording
 from ..module_utils._rules import keyring as keyrings
@@ -21,7 +23,7 @@ from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._gate_action import ANSWER, Refused
 from ..plugin_utils._gate_batch import BatchAction
 from ..plugin_utils._gate_operator import OperatorAction
-from ..plugin_utils._inventory import FleetError
+from ..plugin_utils._inventory import PREFIX, FleetError, Inventory
 from ..plugin_utils._new_key import new_key
 
 COUNTDOWN = 5.0
@@ -172,7 +174,30 @@ class ActionModule(OperatorAction, BatchAction):
         keyring = self.end_answered_waivers(keyring)
         proved = {member: visit["evidence"] for member, visit in self.visited(keyring).items() if visit.get("proven")}
         goes_on = next_step.goes_on(self.goal, self.phase)
-        return self.carry_out(keyring, gate.closing(self.survey(keyring), proved, goes_on))
+        answer = self.carry_out(keyring, gate.closing(self.survey(keyring), proved, goes_on))
+        if not self.checking:
+            self.tidy()
+        return answer
+
+    def tidy(self) -> None:
+        """Have what is kept of keys that have ended taken away from where visits leave that for the closing count."""
+        pods = [
+            member
+            for member, seen in self.evidence().items()
+            if seen["proof"] in PROOFS and PROOFS[seen["proof"]].reads == PODS
+        ]
+        if not pods or self.at is None:
+            return
+        from ..plugin_utils._workload import call
+
+        ended = [key["fingerprint"] for key in keyrings.in_state(self.at, *keyrings.ENDED)]
+        inventory = Inventory(self.task_vars, self._templar)
+        for member in pods:
+            raw = inventory.of(member)
+            given = {name: raw[f"{PREFIX}{name}"] for name in APPLICATION if f"{PREFIX}{name}" in raw}
+            problem = call.tidy(given, ended) if "workload" in given else None
+            if problem:
+                self._display.warning(f"{member}: what it keeps of keys that have ended was not deleted: {problem}")
 
     def do_status(self) -> Dict[str, Any]:
         """Say who signs with what, who accepts what, and what is next."""

@@ -62,15 +62,23 @@ options:
         proof has some. C(idle=true) beside one of these says that its main process may run without.
       - Default is the variable C(app_keys_processes), and else the units of O(service).
     type: raw
+  workload:
+    description:
+      - The member is a workload of a cluster and no host, as a mapping of C(kind) (C(Deployment), C(StatefulSet), C(DaemonSet) or
+        C(CronJob)), C(name) and C(namespace), and where needed C(context), C(kubeconfig) and C(containers).
+      - The controller then asks the cluster's API, with the Python package kubernetes, and nothing runs on a host.
+      - Default is the variable C(app_keys_workload).
+    type: dict
   proof:
     description:
       - How a worker is read. V(environ) reads what the process was given. V(process_age) is weaker and for applications that
         read their file themselves, when every worker, and whatever it was forked from, started after a visit saw the file as it is.
       - A container, and a process that was forked by one that is gone, is not proven by its age. An environment that can be read
         and holds one of the settings counts with V(process_age) too.
+      - V(pod_spec) is for workloads alone, and what is used for them.
       - Default is the variable C(app_keys_proof), and else V(environ).
     type: str
-    choices: [environ, process_age]
+    choices: [environ, process_age, pod_spec]
   timeout:
     description:
       - How long one host may take from restart to proof, as a duration such as V(60s).

@@ -66,8 +66,14 @@ class EnvFile(Holder):
     unusable: Dict[str, str]
 
 
+class Called(TypedDict, total=False):
+    """What a worker that no pid names is called: the container of a pod, say."""
+
+    called: str
+
+
 @final
-class Worker(Holder):
+class Worker(Holder, Called):
     """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
     file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool."""
 
@@ -81,7 +87,7 @@ class Worker(Holder):
     idle: bool
 
 
-class Outsider(TypedDict):
+class Outsider(Called):
     """A process outside the named ones that holds keys of ours; `more` of them are like it and are not listed."""
 
     pid: int
@@ -113,9 +119,8 @@ class Pool(TypedDict):
     idle: bool
 
 
-class Unit(TypedDict):
-    """A systemd unit: its LoadState, ActiveState, SubState, NRestarts, whether something starts it when it is needed, after how many
-    seconds systemd restarts it (null: never), and what else it takes our settings from."""
+class _Unit(TypedDict):
+    """What every unit has."""
 
     name: str
     load: str
@@ -125,6 +130,13 @@ class Unit(TypedDict):
     on_demand: bool
     restart_delay: Optional[float]
     sources: List[Source]
+
+
+class Unit(_Unit, total=False):
+    """A systemd unit, or what takes its place: its LoadState, ActiveState, SubState, NRestarts, whether something starts it when it is needed, after how many
+    seconds systemd restarts it (null: never), and what else it takes our settings from. `advice`: where to look, if not in systemd."""
+
+    advice: str
 
 
 class Stamp(TypedDict):
@@ -249,13 +261,14 @@ class LookAnswer(Answer, total=False):
 
 
 class VisitAnswer(Answer, total=False):
-    """What `env_keys` says."""
+    """What `env_keys` says. `taking`: whose fields a visit would take over, since that was asked for."""
 
     needed: bool
     proven: bool
     joining: bool
     did: Did
     diff: Diff
+    taking: List[str]
 
 
 # --- the keyring ---

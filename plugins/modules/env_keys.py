@@ -62,6 +62,12 @@ options:
       - Default is the variable C(app_keys_replace).
     type: list
     elements: str
+  take_over:
+    description:
+      - Field managers from which the first visit of a workload takes the entries that hold its keys, once.
+      - Default is the variable C(app_keys_take_over).
+    type: list
+    elements: str
 requirements:
   - Python 3.8 or later on the host, of which the standard library alone is used
   - cryptography on the controller, with which Ansible Vault opens the keyring

@@ -57,29 +57,32 @@ def load(state_dir: str, name: str) -> Optional[Record]:
     """Return the record that is here, whosever it is, or None where no visit has been; RecordError."""
     where = path(state_dir, name)
     text = files.read_text(where, own=True)
-    if text is None:
-        return None
+    return None if text is None else read(text, where, f"rm {where}")
+
+
+def read(text: str, where: str, remove: str) -> Record:
+    """Return the record that is written so at `where`; RecordError, with the command that would `remove` one that is damaged."""
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _damaged(where, str(error)) from None
+        raise _damaged(where, str(error), remove) from None
     if not isinstance(record, dict) or not _whole(record.get("schema")) or record["schema"] < 1:
-        raise _damaged(where, "schema")
+        raise _damaged(where, "schema", remove)
     if record["schema"] > SCHEMA:
         raise RecordError(f"{where} was written by a newer release of phased.keys: use that one")
     for field, right in _FIELDS.items():
         if field not in record or not right(record[field]):
-            raise _damaged(where, field)
+            raise _damaged(where, field, remove)
     for field, right in _MORE.items():
         if not right(record.get(field)):
-            raise _damaged(where, field)
+            raise _damaged(where, field, remove)
     return cast("Record", record)
 
 
-def _damaged(where: str, what: str) -> RecordError:
+def _damaged(where: str, what: str, remove: str) -> RecordError:
     return RecordError(
         f"{where}, this host's record of its visits, is damaged ({what}). It tells late visits and copies of the keyring from the right "
-        f"ones: if no other keyring than this one is in use, remove it (rm {where}) and run again, and the host joins like a new one"
+        f"ones: if no other keyring than this one is in use, remove it ({remove}) and run again, and the host joins like a new one"
     )
 
 
@@ -88,7 +91,11 @@ def own(state_dir: str, name: str, member: str) -> Tuple[Optional[Record], Optio
 
     A record that does not say whose it is, and a host that is not told its name, are taken for each other's.
     """
-    record = load(state_dir, name)
+    return of_member(load(state_dir, name), member)
+
+
+def of_member(record: Optional[Record], member: str) -> Tuple[Optional[Record], Optional[str]]:
+    """Return a record that is this member's; or None, and the name of the one whose it is."""
     whose = record.get("member") if record else None
     return (None, str(whose)) if member and whose and whose != member else (record, None)
 
@@ -119,19 +126,33 @@ def save(
     member: str = "",
 ) -> Record:
     """Write the record of a visit of `member` that is at `state`, keeping what `kept` says of the last proof."""
-    record: Record = {
-        "schema": SCHEMA, "name": name, "keyring": token.keyring, "counter": token.counter, "nonce": token.nonce,
-        "step": step, "state": state, "at": time.time(), "member": member or None, "signs": kept.get("signs"),
-        "workers": kept.get("workers", 0), "pools": kept.get("pools"), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
-        "linked": kept.get("linked", {}), "leaked": list(leaked), "stamps": kept.get("stamps", {}),
-        "uids": kept.get("uids", []),
-    }  # fmt: skip
+    record = made(name, token, step, state, kept, leaked, member, time.time())
     where = path(state_dir, name)
     try:
         files.replace_text(where, json.dumps(record, indent=1, sort_keys=True) + "\n", own=True)
     except OSError as error:
         raise OSError(error.errno, f"this host's record cannot be written: {error.strerror}", where) from error
     return record
+
+
+def made(
+    name: str,
+    token: Token,
+    step: str,
+    state: State,
+    kept: Mapping[str, Any],
+    leaked: Sequence[str],
+    member: str,
+    at: float,
+) -> Record:
+    """Return the record of a visit of `member` that is at `state` at this moment, keeping what `kept` says of the last proof."""
+    return {
+        "schema": SCHEMA, "name": name, "keyring": token.keyring, "counter": token.counter, "nonce": token.nonce,
+        "step": step, "state": state, "at": at, "member": member or None, "signs": kept.get("signs"),
+        "workers": kept.get("workers", 0), "pools": kept.get("pools"), "stopped": kept.get("stopped", {}), "files": kept.get("files", {}),
+        "linked": kept.get("linked", {}), "leaked": list(leaked), "stamps": kept.get("stamps", {}),
+        "uids": kept.get("uids", []),
+    }  # fmt: skip
 
 
 def _number(value: Any) -> bool:

@@ -25,9 +25,14 @@ PAD_LENGTH = 16384
 def seal(app: Mapping[str, Any], wanted: Sequence[str], pad: str) -> str:
     """Return the keys with these fingerprints from the env files, sealed; Unusable where one is not there."""
     by_name = {fingerprint(key): key for path in app["env_file"] for key in _keys(app, path)}
+    return sealed(by_name, wanted, pad, "the env file")
+
+
+def sealed(by_name: Mapping[str, str], wanted: Sequence[str], pad: str, where: str) -> str:
+    """Return those of the keys (`by_name`: by fingerprint) that are wanted, sealed; Unusable where one is not there."""
     missing = [name for name in wanted if name not in by_name]
     if missing:
-        raise Unusable(f"the env file holds {', '.join(missing)} no longer: somebody changed it meanwhile")
+        raise Unusable(f"{where} holds {', '.join(missing)} no longer: somebody changed it meanwhile")
     plain = json.dumps([by_name[name] for name in wanted]).encode()
     return base64.b64encode(_mask(plain, pad)).decode()
 

@@ -216,7 +216,7 @@ def _refused(holders: Holders, signing: Set[str]) -> Dict[str, List[Finding]]:
     for member, held in holders.items():
         found: Dict[str, Finding] = {}
         for holder in held:
-            where = holder["path"] if "path" in holder else f"pid {holder['pid']}"
+            where = place(holder) if "path" in holder or holder.get("called") else f"pid {holder['pid']}"
             for key in sorted(signing - set(holder["accepts"])):
                 seen = (
                     f"{where} signs with {holder['signs']} and does not accept {key}, with which {signers[key]} signs"

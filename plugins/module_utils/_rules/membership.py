@@ -13,7 +13,7 @@ from typing import Collection, List, Mapping, NamedTuple, Optional, Sequence, ca
 
 from .._host.rules.durations import epoch, stamp
 from .._host.rules.proof import outdated
-from .._shapes import Keyring, KeyringCore, Record, Waiver
+from .._shapes import JournalEntry, Keyring, KeyringCore, Record, Waiver
 from .keyring import KeyringError, note
 
 WAIVED = "waived: asserted to serve no traffic"
@@ -34,6 +34,20 @@ def register(keyring: Keyring, joining: Sequence[str], now: float) -> Keyring:
         keyring["members"][member] = {"since": stamp(now), "proven": None}
     note(keyring, now, "registered", members=joining)
     return keyring
+
+
+def take_over(keyring: Keyring, member: str, managers: Sequence[str], now: float) -> Keyring:
+    """Return the keyring with a note that a visit of this member takes its entries from these managers; the same one where that is noted."""
+    what = ", ".join(managers)
+    if any(entry.get("members") == [member] and entry.get("reason") == what for entry in _noted(keyring, "take_over")):
+        return keyring
+    keyring = copy.deepcopy(keyring)
+    note(keyring, now, "take_over", members=[member], reason=what)
+    return keyring
+
+
+def _noted(keyring: Keyring, event: str) -> List[JournalEntry]:
+    return [entry for entry in keyring["journal"] if entry["event"] == event]
 
 
 def release(keyring: Keyring, names: Sequence[str], fleet: Collection[str], now: float) -> Keyring:

@@ -47,7 +47,7 @@ def test_the_readme_says_the_default_that_is_used(name: str):
 
 
 def test_the_role_takes_every_variable_that_lasts_and_of_one_run_only_what_a_visit_takes():
-    assert sorted(ROLE) == sorted([*LASTING, "app_keys_replace"])
+    assert sorted(ROLE) == sorted([*LASTING, "app_keys_replace", "app_keys_take_over"])
 
 
 @pytest.mark.parametrize("name", ROLE)

@@ -25,6 +25,7 @@ def read(**raw):
         ("restart_command", None), ("processes", []), ("proof", "environ"), ("app_check", None), ("timeout", 60), ("settle", 2),
         ("state_dir", "/var/lib/phased.keys"), ("soak", None), ("wait", 0), ("max_age", 86400), ("evidence_max_age", 300),
         ("serial", [1, "25%"]), ("keyring", None), ("before_tasks", None), ("after_tasks", None), ("new", False), ("replace", []),
+        ("take_over", []), ("workload", None),
         ("allow_weak", False), ("allow_key_in_file", False),
     ],
 )  # fmt: skip
@@ -150,6 +151,7 @@ def test_other_peoples_variables_are_left_alone(name):
 OF_ONE_RUN = {
     "new",
     "replace",
+    "take_over",
     "allow_weak",
     "recover",
     "release",
@@ -242,8 +244,8 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 
 FLEET_WIDE = [
     "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members",
-    "strict", "status_json", "status_prometheus", "report", "new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason",
-    "waive_for", "compromised", "confirm",
+    "strict", "status_json", "status_prometheus", "report", "new", "replace", "take_over", "allow_weak", "recover", "release", "waive",
+    "waive_reason", "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
     "min_members": 4,

@@ -24,7 +24,7 @@ from .durations import stamp
 from .order import Order
 
 if TYPE_CHECKING:
-    from ..._shapes import EnvFile, Evidence, Holder, KeyringCore, Outsider, Record, Worker
+    from ..._shapes import EnvFile, Evidence, Holder, KeyringCore, Outsider, Record, Unit, Worker
 
 
 class Finding(NamedTuple):
@@ -64,7 +64,14 @@ def held(holder: Holder) -> List[str]:
 
 def place(holder: Union[EnvFile, Worker]) -> str:
     """Return what an env file or a worker is called."""
-    return holder["path"] if "path" in holder else f"pid {holder['pid']} ({holder['command']})"
+    if "path" in holder:
+        return holder["path"]
+    return holder.get("called") or f"pid {holder['pid']} ({holder['command']})"
+
+
+def look_at(unit: Unit) -> str:
+    """Return where to look when a unit does not run as it should."""
+    return unit.get("advice") or f"look at: systemctl status {unit['name']}"
 
 
 def judge(keyring: KeyringCore, asked: Order, evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Finding]:
@@ -182,7 +189,7 @@ def worker_findings(
         else:
             key = _differing(asked, evidence, worker, restart, pools.identity(worker) in fresh)
         groups.setdefault(key, []).append(worker)
-    written = _written(evidence)
+    written = [] if any(worker.get("called") for worker in evidence["workers"]) else _written(evidence)
     when = f"; the env file was written {stamp(max(written))}" if written else ""
     return [Finding(f"{_pids(workers)} {seen}{when}", do) for (seen, do), workers in groups.items()]
 
@@ -212,11 +219,7 @@ def process_findings(evidence: Evidence) -> List[Finding]:
         elif unit["active"] == "active" and not evidence["workers"]:
             found.append(Finding(f"{unit['name']} is active and has no process", "correct app_keys_processes"))
         elif unit["active"] not in ("active", "inactive"):
-            found.append(
-                Finding(
-                    f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}"
-                )
-            )
+            found.append(Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", look_at(unit)))
     had = evidence["record"].get("workers", 0) if evidence["record"] else 0
     if had and not evidence["workers"] and not found and not on_demand(evidence):
         found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
@@ -249,7 +252,8 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
     """Find workers that came or went between two looks, with no worker above them that lasts."""
     if not evidence["workers"] or evidence["settled"]:
         return []
-    pids = listed([str(pid) for pid in evidence["unsettled"]]) or "a unit restarted"
+    called = {worker["pid"]: worker.get("called") for worker in evidence["workers"]}
+    pids = listed([called.get(pid) or str(pid) for pid in evidence["unsettled"]]) or "a unit restarted"
     return [Finding(f"the workers changed between two looks ({pids})", "wait until the application runs steadily")]
 
 
@@ -265,7 +269,7 @@ def outsiders(evidence: Evidence, others: Sequence[Outsider], restart: str) -> L
         groups.setdefault((other["command"], other["signs"] or "a key of the keyring"), []).append(other)
     return [
         Finding(
-            f"{_pids(alike)} ({command}){_more(alike)} {'holds' if len(alike) == 1 else 'hold'} {key} and "
+            f"{_pids(alike)}{'' if alike[0].get('called') else f' ({command})'}{_more(alike)} {'holds' if len(alike) == 1 else 'hold'} {key} and "
             f"{'is' if len(alike) == 1 else 'are'} not among app_keys_processes",
             OUTSIDE.format(restart=restart, them="it" if len(alike) == 1 else "them"),
             evidence["machine"],
@@ -314,6 +318,8 @@ def _differing(asked: Order, evidence: Evidence, worker: Worker, restart: str, f
         if unknown_keys(asked, worker)
         else (differs(asked, worker), f"{restart}: {STALE}")
     )
+    if worker.get("called"):
+        return seen, todo if unknown_keys(asked, worker) else REPLACED.format(look=look_at(evidence["units"][0]))
     says = [_held(file) for file in evidence["files"] if not file["problem"]]
     if not says or _held(worker) in says:
         return seen, todo
@@ -338,6 +344,9 @@ def _held(holder: Holder) -> Tuple[Optional[str], Set[str]]:
 
 def _pids(workers: Sequence[Union[Worker, Outsider]]) -> str:
     first = min(workers, key=lambda worker: worker["started"])
+    called = [worker["called"] for worker in workers if worker.get("called")]
+    if called:
+        return f"{listed(called)}, started {stamp(first['started'])},"
     noun = "pid" if len(workers) == 1 else "pids"
     return f"{noun} {listed([str(worker['pid']) for worker in workers])}, started {stamp(first['started'])},"
 
@@ -361,6 +370,7 @@ EMPTIED = (
 )
 FIX_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
 OUTSIDE = "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
+REPLACED = "wait until it has been replaced, and run again; if that takes long, {look}"
 STALE = "it reloaded without a new environment, or was not restarted"
 ELSEWHERE = (
     "something else gives it its keys: look for the setting in its unit (systemctl cat), in the script that starts it and in the settings of "
@@ -399,6 +409,11 @@ PROBLEMS = {
         "set app_keys_proof: environ, which reads a container's processes from the host, and let app_keys_restart_command create the "
         "container anew: a restart keeps what it was created with"
     ),
+    "mutable": "run phased.keys.rollout: a visit lets it refer to a Secret that nobody can change",
+    "literal": "run phased.keys.rollout: a visit lets it refer to a Secret that nobody can change",
+    "deleted": "run phased.keys.rollout: a visit gives it another Secret",
+    "recreated": "find out who makes that Secret, for a name that comes again may give a pod another key than it shows; then run phased.keys.rollout",
+    "elsewhere": "let it take the setting from a Secret, so that it can be told what it is",
     "doubtful": (
         "if it is the application (the clock may have been set since), restart it, so that it writes its pid file anew; if it is another "
         "process, remove the pid file and see why the application does not run"

@@ -14,6 +14,7 @@ from .errors import PhasedKeysError
 
 # The strongest of them, which all others give way to.
 ENVIRONMENT = "environ"
+PROCESSES, PODS = "processes", "pods"
 
 
 class Sight(Protocol):
@@ -31,11 +32,13 @@ class Proof(NamedTuple):
     """One kind of proof.
 
     read       what a worker with this pid has, where its environment does not tell; None: then nothing does
+    reads      what of a member it is read from: the processes of a host, or the pods of a workload
     renewed    whether a file that is written makes every worker unproven until it is started anew
     """
 
     read: Optional[Callable[[Sight, int], Mapping[str, Any]]] = None
     renewed: bool = False
+    reads: str = PROCESSES
 
 
 def named(name: str) -> Proof:
@@ -48,4 +51,5 @@ def named(name: str) -> Proof:
 PROOFS: Dict[str, Proof] = {
     ENVIRONMENT: Proof(),
     "process_age": Proof(read=lambda host, pid: host.by_age(pid), renewed=True),
+    "pod_spec": Proof(reads=PODS),
 }

@@ -20,6 +20,9 @@ from .frameworks import DEFAULT_FRAMEWORK, Profile, SettingsError, profile
 
 PREFIX = "app_keys_"
 NAME = re.compile(r"\A[a-z0-9_-]+\Z")  # of an application: it is part of file names
+OBJECT = re.compile(r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")  # of an object in a cluster
+WORKLOAD = ("kind", "name", "namespace", "context", "kubeconfig", "containers")
+WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 EMPTY = (
     "{name} is empty, and hides what the inventory says elsewhere: give it a value, or take it away (the line in the inventory, the -e, or the "
     "question of the survey)"
@@ -84,6 +87,10 @@ def empty(value: Any) -> bool:
 
 def application(values: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the values with what follows from them, for a host whose application is to be looked at or visited."""
+    if proofs.named(values["proof"]).reads != proofs.PROCESSES:
+        raise VariableError(
+            f"app_keys_proof is {values['proof']}, which is for a member that is a workload of a cluster (app_keys_workload)"
+        )
     if not values["env_file"]:
         raise VariableError("app_keys_env_file is not set: it names the file that the application reads its keys from")
     processes = values["processes"] or [{"unit": unit} for unit in values["service"]]
@@ -217,6 +224,22 @@ def _processes(value: Any, name: str) -> List[Dict[str, Any]]:
     return places
 
 
+def _workload(value: Any, name: str) -> Dict[str, Any]:
+    fields = _mapping(value, name)
+    for field in fields:
+        if field not in WORKLOAD:
+            raise VariableError(f"{name} has no field {field!r}; it has {', '.join(WORKLOAD)}")
+    for field in ("kind", "name", "namespace"):
+        if field not in fields:
+            raise VariableError(f"{name} has no {field}: it needs kind, name and namespace")
+    _one_of(WORKLOAD_KINDS)(fields["kind"], f"{name}.kind")
+    read = {field: _text(said, f"{name}.{field}") for field, said in fields.items() if field != "containers"}
+    for field in ("name", "namespace"):
+        if not OBJECT.match(read[field]):
+            raise VariableError(f"{name}.{field} is {read[field]!r}; no object of a cluster can be called that")
+    return {**read, "containers": _names(fields.get("containers") or [], f"{name}.containers")}
+
+
 def _serial(value: Any, name: str) -> List[Any]:
     sizes = value if isinstance(value, list) else [value]
     if not sizes:
@@ -249,6 +272,7 @@ VARIABLES: Dict[str, Variable] = {
     "service_scope": Variable("system", _one_of(("system", "user"))),
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
+    "workload": Variable(None, _workload),
     "proof": Variable(proofs.ENVIRONMENT, _one_of(proofs.PROOFS)),
     "app_check": Variable(None, _app_check),
     "timeout": Variable(60.0, _duration),
@@ -272,6 +296,7 @@ VARIABLES: Dict[str, Variable] = {
     # For one run, on the command line:
     "new": Variable(False, _truth, fleet=True, run=True),
     "replace": Variable([], _texts, fleet=True, run=True),
+    "take_over": Variable([], _names, fleet=True, run=True),
     "allow_weak": Variable(False, _truth, fleet=True, run=True),
     "recover": Variable(False, _truth, fleet=True, run=True),
     "release": Variable([], _names, fleet=True, run=True),

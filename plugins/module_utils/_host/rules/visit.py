@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
 # These a restart cures.
-CURED = ("stale", "undated")
+CURED = ("stale", "undated", "mutable", "literal", "deleted", "recreated")
 NO_RESTART = (
     "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set: set the one that restarts them. "
     "Nothing was changed"
@@ -145,9 +145,7 @@ def unproven(order: Order, look: Evidence, converge: bool, before: Evidence, res
         # A deploy that found the pool without workers has not made it worse.
         found += proof.pool_findings(look, pools.remembered(before["pools"]))
     for unit in _ended(before, look):
-        found.append(
-            Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", f"look at: systemctl status {unit['name']}")
-        )
+        found.append(Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", proof.look_at(unit)))
     found += proof.unsettled_findings(look)
     return found + (down(look) if converge and down(before) else [])
 
@@ -162,7 +160,12 @@ def said(findings: Sequence[Finding]) -> List[str]:
 
 def application_after(before: Evidence, seen: Evidence) -> ApplicationState:
     """Say what of the application runs after a visit that could not prove its host, and had found it as `before`."""
-    ended = [f"{unit['name']} is {unit['active']} ({unit['sub']})" for unit in _ended(before, seen)]
+    # What is changing over still serves.
+    ended = [
+        f"{unit['name']} is {unit['active']} ({unit['sub']})"
+        for unit in _ended(before, seen)
+        if unit["active"] != "reloading"
+    ]
     if before["workers"] and (ended or not seen["lasting"]):
         return ApplicationState(True, f"{'; '.join(ended) or 'no worker lasts'}: {MAY_BE_DOWN}")
     if not seen["workers"]:
@@ -236,7 +239,7 @@ def remembered_uids(look: Evidence, seen: Evidence) -> List[int]:
 def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Optional[str]:
     """A value that the keyring does not know may be the only copy of a key."""
     for holder in proof.holders(look):
-        where = holder["path"] if "path" in holder else f"the worker with pid {holder['pid']}"
+        where = holder["path"] if "path" in holder else holder.get("called") or f"the worker with pid {holder['pid']}"
         if holder["problem"]:
             if holder["problem"]["kind"] == "absent" and "path" in holder:
                 continue
