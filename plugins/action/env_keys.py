@@ -8,8 +8,7 @@ What a visit would do is asked before, without a key, wherever this run has not 
 
 from __future__ import annotations
 
-import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.validation import check_type_list
@@ -19,17 +18,16 @@ from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
 from ..module_utils._shapes import DatedEvidence, Keyring, Record
+from ..plugin_utils import _arrivals as arrivals
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores
 from ..plugin_utils._fleet_action import Teller
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile
 from ..plugin_utils._host_call import boot_time
 from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
-from ..plugin_utils._keyring_store import KeyringFileError
 
 OWN = ("host", "order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace"]
-TRIES = 20
 # So many hosts are asked about the keyring when one joins: one answer is enough, and one may be down.
 VOUCHERS = 3
 NOT_BEGUN = (
@@ -130,11 +128,9 @@ class ActionModule(HostAction):
             if self._task.check_mode or self.done(foreseen):
                 return foreseen
             warnings = self.brought_back(keyring, foreseen)
-        if joins:
-            keyring = self.changed(keyring, lambda keyring: membership.register(keyring, [self.host], time.time()))
-        elif waived:
-            # Nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
-            keyring = self.changed(keyring, lambda keyring: membership.end_waivers(keyring, [self.host], time.time()))
+        if joins or waived:
+            # Registered before it is written. And nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
+            keyring = arrivals.registered(self.file, keyring["name"], self.host)
         answer = self.written(keyring)
         return {**answer, "warnings": warnings} if warnings else answer
 
@@ -227,18 +223,3 @@ class ActionModule(HostAction):
         seen: Optional[DatedEvidence] = newest.get("evidence")
         young = seen is not None and 0 <= boot_time() - seen["asked"] <= self.values["evidence_max_age"]
         return seen if young else None
-
-    def changed(self, keyring: Keyring, change: Callable[[Keyring], Keyring]) -> Keyring:
-        """Write what this host's visit changes in the keyring: it joins, or is set aside no longer."""
-        for tries in reversed(range(TRIES)):
-            keyring = self.file.load(keyring["name"])
-            after = change(keyring)
-            if after is keyring:
-                break
-            try:
-                return self.file.replace(after)
-            except KeyringFileError:
-                # Other hosts of the batch do the same at the same moment, each in a process of its own.
-                if not tries:
-                    raise
-        return keyring

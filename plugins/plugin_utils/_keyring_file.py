@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Container, Iterator, Optional, Tuple
+from typing import Container, Iterator, Optional, Tuple
 
 from ..module_utils._host import files
 from ..module_utils._host.rules.errors import PhasedKeysError

@@ -23,6 +23,10 @@ class NotWrittenError(KeyringFileError):
         self.why = why
 
 
+class UnknownError(KeyringFileError):
+    """It is not known whether the keyring was written: the store gave no clear answer, and what was sent may still arrive."""
+
+
 class Store(abc.ABC):
     """One application's keyring in one place.
 
@@ -30,7 +34,7 @@ class Store(abc.ABC):
     KeyringFileErrors, and NotWrittenErrors where it is certain that nothing was written; where it is not, the text says so.
     """
 
-    # What the keyring is called in messages: its path, or its URL without a user, a password or a token.
+    # What the keyring is called in messages: its path, or its URL, in which no password can be.
     path: str
 
     @abc.abstractmethod

@@ -4,16 +4,37 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
-from typing import Any, Dict, Type
+from typing import Any, Callable, Dict
 
 from ._keyring_file import KeyringFile
 from ._keyring_store import KeyringFileError, Store
 
 PATH = ""
-STORES: Dict[str, Type[Store]] = {
+
+
+def _remote(module: str, name: str) -> Callable[[str, Any], Store]:
+    """Return what makes a keyring in a remote store, whose class is `name` in `module`: nothing of it is imported before it is used."""
+
+    def make(place: str, loader: Any) -> Store:
+        common, own = (importlib.import_module(f"{__package__}.{one}") for one in ("_remote_store", module))
+        made: Store = common.RemoteKeyring(place, loader, getattr(own, name))
+        return made
+
+    return make
+
+
+STORES: Dict[str, Callable[[str, Any], Store]] = {
     PATH: KeyringFile,
+    "etcd": _remote("_store_etcd", "Etcd"),
+    "git+file": _remote("_store_git", "Git"),
+    "git+https": _remote("_store_git", "Git"),
+    "git+ssh": _remote("_store_git", "Git"),
+    "kubernetes": _remote("_store_kubernetes", "Kubernetes"),
+    "s3": _remote("_store_s3", "S3"),
+    "vault": _remote("_store_vault", "Vault"),
 }
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")  # RFC 3986
 

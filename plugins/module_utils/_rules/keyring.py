@@ -173,7 +173,7 @@ def check(keyring: object, name: Optional[str] = None) -> Keyring:
             f"the keyring has schema {schema}, and this release of phased.keys knows up to {SCHEMA}: "
             "use the release that wrote it, or a newer one"
         )
-    _fields(keyring, "the keyring", FIELDS)
+    _fields(keyring, "the keyring", FIELDS, MORE_FIELDS)
     _parts(keyring, name)
     return cast(Keyring, dict(keyring))
 
@@ -286,7 +286,7 @@ def _fields_of(shape: Any, but: Sequence[str] = (), **apart: Kind) -> Tuple[Fiel
 
 PLAIN: Mapping[object, Kind] = {int: _count, float: _number, type(None): lambda value: value is None}
 MOMENTS = ("at", "since", "until", "opened", "closed")  # texts that say when
-FIELDS, _NO_MORE = _fields_of(
+FIELDS, MORE_FIELDS = _fields_of(
     Keyring, ["kind", "schema"], keys=_list, step=_mapping, members=_mapping, waivers=_list, journal=_list
 )
 STEP_FIELDS, MORE_OF_THE_STEP = _fields_of(Step, name=_text)
