@@ -18,10 +18,10 @@ from . import _store_http as http
 from ._remote_store import Denied, Other, Remote, Text, Unclear
 from ._store_http import Reply
 
-FULL = re.compile(r"database space exceeded|NOSPACE", re.IGNORECASE)
-TOO_LARGE = re.compile(r"request is too large|larger than max", re.IGNORECASE)
+FULL = re.compile(r"database\sspace\sexceeded|NOSPACE", re.IGNORECASE)
+TOO_LARGE = re.compile(r"request\sis\stoo\slarge|larger\sthan\smax", re.IGNORECASE)
 FORBIDDEN = re.compile(
-    r"permission denied|invalid auth token|authentication failed|user name is empty|invalid user", re.IGNORECASE
+    r"permission\sdenied|invalid\sauth\stoken|authentication\sfailed|user\sname\sis\sempty|invalid\suser", re.IGNORECASE
 )
 
 

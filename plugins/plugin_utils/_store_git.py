@@ -43,19 +43,19 @@ IDENTITY = {
     for what, value in (("NAME", "phased.keys"), ("EMAIL", "phased.keys@localhost"))
 }
 MESSAGE = "Write the keyring [skip ci]\n"
-NO_BRANCH = re.compile(r"couldn't find remote ref", re.IGNORECASE)
+NO_BRANCH = re.compile(r"couldn't\sfind\sremote\sref", re.IGNORECASE)
 # What git and the servers say where another try would say the same.
 FORBIDDEN = re.compile(
-    r"permission denied|authentication failed|could not read (username|password)|terminal prompts disabled|access denied|returned error: 40[13]|"
-    r"host key verification failed|not allowed to (push|upload)|hook declined|protected branch|deny updating|read.only|dubious ownership|"
-    r"insufficient permission",
+    r"permission\sdenied|authentication\sfailed|could\snot\sread\s(username|password)|terminal\sprompts\sdisabled|access\sdenied|returned\serror:\s40[13]|"
+    r"host\skey\sverification\sfailed|not\sallowed\sto\s(push|upload)|hook\sdeclined|protected\sbranch|deny\supdating|read.only|dubious\sownership|"
+    r"insufficient\spermission",
     re.IGNORECASE,
 )
 NOWHERE = re.compile(
-    r"does not appear to be a git repository|repository .*not found|not found|no such file or directory|does not exist",
+    r"does\snot\sappear\sto\sbe\sa\sgit\srepository|repository\s.*not\sfound|not\sfound|no\ssuch\sfile\sor\sdirectory|does\snot\sexist",
     re.IGNORECASE,
 )
-FULL = re.compile(r"no space left|disk quota|unpacker error|unpack failed|exceeds|too large", re.IGNORECASE)
+FULL = re.compile(r"no\sspace\sleft|disk\squota|unpacker\serror|unpack\sfailed|exceeds|too\slarge", re.IGNORECASE)
 FORM = "give it as {scheme}://{host}/REPOSITORY.git//PATH, with two slashes before the path of the keyring in the repository"
 
 
@@ -120,7 +120,7 @@ class Git(Remote):
         if said.code == 0:
             return new
         if re.search(
-            rb"^!\t.*(stale info|non-fast-forward|fetch first|already exists|but expected)", said.out, re.MULTILINE
+            rb"^!\t.*(stale\sinfo|non-fast-forward|fetch\sfirst|already\sexists|but\sexpected)", said.out, re.MULTILINE
         ):
             raise Other("the branch has another commit")
         raise self._trouble(said, "written")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -112,25 +113,32 @@ def test_a_keyring_that_was_changed_meanwhile_is_not_overwritten(kind: Kind, fir
 def test_of_two_that_write_at_once_one_wins_and_what_lies_there_is_its_own(kind: Kind, first: Dict[str, Any]) -> None:
     there = first
     for number in range(kind.rounds):
-        won: List[Dict[str, Any]] = []
-        lost: List[NotWrittenError] = []
-        files = [kind.keyring(loader()) for _who in range(2)]
-        together = threading.Barrier(2)
-
-        def write(file: RemoteKeyring, who: int, keyring: Dict[str, Any] = there, number: int = number) -> None:
-            file.load()
-            together.wait(30)
-            try:
-                won.append(file.replace(membership.register(keyring, [f"host-{number}-{who}"], builders.T0)))
-            except NotWrittenError as error:
-                lost.append(error)
-
-        both = [threading.Thread(target=write, args=(file, who)) for who, file in enumerate(files)]
-        [thread.start() for thread in both]
-        [thread.join() for thread in both]
+        won, lost = race([kind.keyring(loader()) for _who in range(2)], there, number)
         assert (len(won), len(lost)) == (1, 1), lost
         there = kind.keyring(loader()).load()
         assert there == won[0]
+
+
+def race(files: List[RemoteKeyring], there: Dict[str, Any], number: int) -> Any:
+    """Have all of them replace the same keyring at once; return what was written, and who was refused."""
+    won: List[Any] = []
+    lost: List[NotWrittenError] = []
+    together = threading.Barrier(len(files))
+
+    def write(who: int) -> None:
+        files[who].load()
+        together.wait(30)
+        try:
+            won.append(files[who].replace(membership.register(there, [f"host-{number}-{who}"], builders.T0)))
+        except NotWrittenError as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=write, args=(who,)) for who in range(len(files))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won, lost
 
 
 def test_not_there_is_not_down_and_not_forbidden(kind: Kind, first: Dict[str, Any]) -> None:
@@ -282,10 +290,8 @@ class Faulty(Remote):
 
     def quietly(self, text: bytes, version: Optional[str]) -> None:
         """Carry out a request of which nobody hears."""
-        try:
+        with contextlib.suppress(Other):
             self.real.write(text, version)
-        except Other:
-            pass
 
 
 def faulty(kind: Kind, *plan: Any) -> RemoteKeyring:
