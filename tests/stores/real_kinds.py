@@ -30,15 +30,16 @@ CACHE = CHECKOUT / ".cache" / "stores"
 
 
 @functools.lru_cache(maxsize=None)
-def program(name: str, package: str) -> str:
+def program(name: str, package: str, *libraries: str) -> str:
     """Return the path of a program; skip where there is none."""
     places = [shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"), *map(str, CACHE.glob(f"root/usr/*bin/{name}"))]
     found = next(filter(None, places), None)
     if found is None and shutil.which("apt-get") and shutil.which("dpkg"):
         CACHE.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", package], cwd=CACHE, capture_output=True, timeout=120)
-        for one in CACHE.glob(f"{package}_*.deb"):
-            subprocess.run(["dpkg", "-x", str(one), str(CACHE / "root")], check=True, capture_output=True)
+        for one in (package, *libraries):
+            subprocess.run(["apt-get", "download", one], cwd=CACHE, capture_output=True, timeout=120)
+        for file in CACHE.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", str(file), str(CACHE / "root")], check=True, capture_output=True)
         found = next(map(str, CACHE.glob(f"root/usr/*bin/{name}")), None)
     if found is None:
         pytest.skip(f"there is no {name} here, and its package {package} cannot be had")
@@ -129,12 +130,22 @@ class RealEtcd(EtcdKind):
         self.node.end()
 
 
+def as_root(command: List[str], folder: Path) -> List[str]:
+    """Return the command for a root's sshd, which wants a user and a folder of its own: they are there for it alone."""
+    if os.geteuid() != 0:
+        return command
+    passwd = folder / "passwd"
+    passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:4242:65534::/run/sshd:/usr/sbin/nologin\n")
+    prepare = f"mount --bind {passwd} /etc/passwd && mount -t tmpfs none /run && mkdir /run/sshd && exec {' '.join(command)}"
+    return ["unshare", "--mount", "sh", "-c", prepare]
+
+
 class GitOverSsh(GitKind):
     """The same repository over ssh, on the loopback, with a key that nobody has to unlock."""
 
     def __init__(self, folder: Path, environment: pytest.MonkeyPatch) -> None:
         super().__init__(folder, environment)
-        server, self.port = program("sshd", "openssh-server"), free_port()
+        server, self.port = program("sshd", "openssh-server", "libwrap0"), free_port()
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
         self.authorized = folder / "authorized"
@@ -143,8 +154,9 @@ class GitOverSsh(GitKind):
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {self.authorized}\nStrictModes no\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n"
         )
-        Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
-        self.daemon = Process([server, "-D", "-e", "-f", str(folder / "sshd_config")], self.port, folder / "sshd.log")
+        command = [server, "-D", "-e", "-f", str(folder / "sshd_config")]
+        libraries = ":".join(str(one.parent) for one in (CACHE / "root").rglob("libwrap.so.0"))
+        self.daemon = Process(as_root(command, folder), self.port, folder / "sshd.log", LD_LIBRARY_PATH=libraries)
         host = " ".join((folder / "host.pub").read_text().split()[:2])
         (folder / "known").write_text(f"[127.0.0.1]:{self.port} {host}\n")
         ssh = f"ssh -F none -o BatchMode=yes -i {folder}/user -o UserKnownHostsFile={folder}/known -o ConnectTimeout=5"
@@ -190,6 +202,8 @@ class S3Kind(Kind):
         self.s3.delete_object(Bucket="ops", Key="keyrings/shop.yml")
 
     def down(self) -> None:
+        self.environment.setenv("AWS_ACCESS_KEY_ID", "id")
+        self.environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         self.environment.setenv("AWS_ENDPOINT_URL_S3", f"http://{NOWHERE}")
 
     def forbid(self) -> None:
