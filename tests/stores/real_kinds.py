@@ -174,7 +174,9 @@ class GitOverSsh(GitKind):
 
 
 class S3Kind(Kind):
-    """A bucket of moto, with versions."""
+    """A bucket of moto, with versions. Amazon says x-amz-delete-marker of what was deleted, and moto does not."""
+
+    leaves_a_trace = False
 
     def __init__(self, folder: Path, environment: pytest.MonkeyPatch) -> None:
         super().__init__(folder, environment)
