@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -17,7 +18,19 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._host.rules.proof import Finding
-from ..module_utils._rules import emergency, gate, membership, next_step, progress, slices, soak, steady, steps, wording
+from ..module_utils._rules import (
+    emergency,
+    gate,
+    membership,
+    next_step,
+    progress,
+    slices,
+    soak,
+    steady,
+    steps,
+    thrown_away,
+    wording,
+)
 from ..module_utils._rules import evidence as proofs
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.gate import PhaseRequest, Verdict
@@ -124,6 +137,7 @@ class ActionModule(FleetAction):
         may_begin = True
         if self.goal == "adopt" and not self.file.exists():
             self.file.ready()
+            self.see_kept()
         else:
             keyring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
@@ -142,6 +156,22 @@ class ActionModule(FleetAction):
         self.keep_fleet(str(run["nonce"]), self.fleet)
         # Not the members: of thousands that would be most of what a person sees.
         return {"name": run["name"], "nonce": run["nonce"]}
+
+    def see_kept(self) -> None:
+        """Refuse a first keyring, or warn of one, that would lie where things are thrown away."""
+        if self.file.local is None or self.fleet.values["keyring_kept"]:
+            return
+        awx = any(f"{prefix}_job_id" in self.task_vars for prefix in ("awx", "tower"))
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+                mounts = thrown_away.mounts(file.read())
+        except OSError:
+            mounts = []
+        found = thrown_away.concern(os.path.realpath(self.file.local), awx, os.environ, mounts)
+        if found and found.certain:
+            raise FleetError(f"{found.text}. Nothing was changed")
+        if found:
+            self._display.warning(found.text)
 
     def see_that_nothing_was_cut_off(self) -> None:
         """Refuse a command line of which Ansible has cut off a text: what is left over it keeps under this name, and nobody reads it.

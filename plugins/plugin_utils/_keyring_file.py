@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Container, Iterator, Optional, Tuple
+from typing import Any, Container, Iterator, Optional, Tuple
 
 from ..module_utils._host import files
 from ..module_utils._host.rules.errors import PhasedKeysError
@@ -31,6 +31,10 @@ class KeyringFile(SealedStore):
 
     Whose folder it is in does not matter: whoever can write there decides what the playbooks beside it do, too.
     """
+
+    def __init__(self, place: str, loader: Any) -> None:
+        super().__init__(place, loader)
+        self.local = place
 
     def exists(self) -> bool:
         """Whether there is a keyring, or anything else in its place."""

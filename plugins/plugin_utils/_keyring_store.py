@@ -36,6 +36,8 @@ class Store(abc.ABC):
 
     # What the keyring is called in messages: its path, or its URL, in which no password can be.
     path: str
+    # Where it lies on this machine; None where it lies elsewhere.
+    local: Optional[str] = None
 
     @abc.abstractmethod
     def __init__(self, place: str, loader: Any) -> None:

@@ -68,6 +68,8 @@ class Remote(abc.ABC):
 
     # The most bytes that a text may have; 0: as many as there are.
     largest = 0
+    # Where it lies on this machine, if it does.
+    local: Optional[str] = None
 
     @abc.abstractmethod
     def __init__(self, url: Url) -> None:
@@ -96,6 +98,7 @@ class RemoteKeyring(SealedStore):
             raise KeyringFileError(f"{error}. Nothing was changed") from None
         except Denied as error:
             raise KeyringFileError(f"{place}: {error}. Nothing was changed") from None
+        self.local = self.remote.local
         self.last: Optional[Text] = None  # what this task has read or written last
         self.seen: List[Optional[Text]] = []  # what `exists` has read, for the `load` that follows
 

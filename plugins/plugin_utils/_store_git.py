@@ -80,6 +80,7 @@ class Git(Remote):
             raise Denied(form)
         host = f"{url.user}@{url.hosts[0]}" if url.user else "".join(url.hosts)
         self.url = f"{self.scheme}://{host}{repository}"
+        self.local = repository if self.scheme == "file" else None
         # A branch of its own: on one that others write to, each of their commits would refuse ours.
         self.ref = f"refs/heads/phased.keys/{os.path.splitext(self.file)[0]}"
         if not shutil.which("git"):

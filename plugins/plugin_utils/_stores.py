@@ -15,27 +15,27 @@ from ._keyring_store import KeyringFileError, Store
 PATH = ""
 
 
-def _remote(module: str, name: str) -> Callable[[str, Any], Store]:
-    """Return what makes a keyring in a remote store, whose class is `name` in `module`: nothing of it is imported before it is used."""
-
-    def make(place: str, loader: Any) -> Store:
-        common, own = (importlib.import_module(f"{__package__}.{one}") for one in ("_remote_store", module))
-        made: Store = common.RemoteKeyring(place, loader, getattr(own, name))
-        return made
-
-    return make
-
-
-STORES: Dict[str, Callable[[str, Any], Store]] = {
-    PATH: KeyringFile,
-    "etcd": _remote("_store_etcd", "Etcd"),
-    "git+file": _remote("_store_git", "Git"),
-    "git+https": _remote("_store_git", "Git"),
-    "git+ssh": _remote("_store_git", "Git"),
-    "kubernetes": _remote("_store_kubernetes", "Kubernetes"),
-    "s3": _remote("_store_s3", "S3"),
-    "vault": _remote("_store_vault", "Vault"),
+# The file and the class of each: nothing of it is imported before it is used.
+REMOTE = {
+    "etcd": ("_store_etcd", "Etcd"),
+    "git+file": ("_store_git", "Git"),
+    "git+https": ("_store_git", "Git"),
+    "git+ssh": ("_store_git", "Git"),
+    "kubernetes": ("_store_kubernetes", "Kubernetes"),
+    "s3": ("_store_s3", "S3"),
+    "vault": ("_store_vault", "Vault"),
 }
+
+
+def _remote(place: str, loader: Any) -> Store:
+    """Return the keyring in a remote store."""
+    module, name = REMOTE[scheme(place)]
+    common, own = (importlib.import_module(f"{__package__}.{one}") for one in ("_remote_store", module))
+    made: Store = common.RemoteKeyring(place, loader, getattr(own, name))
+    return made
+
+
+STORES: Dict[str, Callable[[str, Any], Store]] = {PATH: KeyringFile, **dict.fromkeys(REMOTE, _remote)}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")  # RFC 3986
 
 

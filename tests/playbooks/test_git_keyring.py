@@ -77,5 +77,7 @@ def test_a_repository_that_cannot_be_reached_opens_nothing(new_fleet: Callable[.
     fleet.restart()
     before = fleet[0].env.read_text()
     for playbook in ("adopt", "rollout"):
-        fleet.run(playbook).ended(2).says("cannot be read: git says", "there is no such repository, or it is hidden from this user")
+        fleet.run(playbook).ended(2).says(
+            "cannot be read: git says", "there is no such repository, or it is hidden from this user"
+        )
     assert fleet[0].env.read_text() == before and fleet[0].record() is None

@@ -32,7 +32,10 @@ CACHE = CHECKOUT / ".cache" / "stores"
 @functools.lru_cache(maxsize=None)
 def program(name: str, package: str, *libraries: str) -> str:
     """Return the path of a program; skip where there is none."""
-    places = [shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"), *map(str, CACHE.glob(f"root/usr/*bin/{name}"))]
+    places = [
+        shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"),
+        *map(str, CACHE.glob(f"root/usr/*bin/{name}")),
+    ]
     found = next(filter(None, places), None)
     if found is None and shutil.which("apt-get") and shutil.which("dpkg"):
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -104,7 +107,9 @@ class RealEtcd(EtcdKind):
     def ask(self, what: str, coded: Tuple[str, ...] = ("key", "value"), **body: Any) -> Dict[str, Any]:
         """Ask the node as anybody may."""
         said = {
-            name: base64.b64encode(value if isinstance(value, bytes) else value.encode()).decode() if name in coded else value
+            name: base64.b64encode(value if isinstance(value, bytes) else value.encode()).decode()
+            if name in coded
+            else value
             for name, value in body.items()
         }
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v3/{what}", data=json.dumps(said).encode())
@@ -136,7 +141,9 @@ def as_root(command: List[str], folder: Path) -> List[str]:
         return command
     passwd = folder / "passwd"
     passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:4242:65534::/run/sshd:/usr/sbin/nologin\n")
-    prepare = f"mount --bind {passwd} /etc/passwd && mount -t tmpfs none /run && mkdir /run/sshd && exec {' '.join(command)}"
+    prepare = (
+        f"mount --bind {passwd} /etc/passwd && mount -t tmpfs none /run && mkdir /run/sshd && exec {' '.join(command)}"
+    )
     return ["unshare", "--mount", "sh", "-c", prepare]
 
 
@@ -186,10 +193,17 @@ class S3Kind(Kind):
         import boto3
 
         self.port = free_port()
-        self.server = Process([sys.executable, "-m", "moto.server", "-p", str(self.port)], self.port, folder / "moto.log")
+        self.server = Process(
+            [sys.executable, "-m", "moto.server", "-p", str(self.port)], self.port, folder / "moto.log"
+        )
         for name in [one for one in os.environ if one.startswith("AWS_")]:
             environment.delenv(name)
-        for name, value in (("ACCESS_KEY_ID", "id"), ("SECRET_ACCESS_KEY", "secret"), ("REGION", "eu-west-1"), ("DEFAULT_REGION", "eu-west-1")):
+        for name, value in (
+            ("ACCESS_KEY_ID", "id"),
+            ("SECRET_ACCESS_KEY", "secret"),
+            ("REGION", "eu-west-1"),
+            ("DEFAULT_REGION", "eu-west-1"),
+        ):
             environment.setenv(f"AWS_{name}", value)
         environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{self.port}")
         self.s3 = boto3.client("s3")

@@ -58,7 +58,8 @@ class Kind(abc.ABC):
         """Have the next ones who come be sent away."""
 
     def end(self) -> None:
-        """Take down what was put up."""
+        """Take down what was put up; of most there is nothing."""
+        return
 
 
 class GitKind(Kind):

@@ -241,11 +241,12 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members",
+    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
     "strict", "status_json", "status_prometheus", "report", "new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason",
     "waive_for", "compromised", "confirm",
 ]  # fmt: skip
 ODD = {
+    "keyring_kept": True,
     "min_members": 4,
     "settings": {"primary": "X"},
     "strict": True,

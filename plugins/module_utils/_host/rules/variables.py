@@ -261,6 +261,7 @@ VARIABLES: Dict[str, Variable] = {
     "bake": Variable(10.0, _duration, fleet=True),
     "serial": Variable([1, "25%"], _serial, fleet=True),
     "keyring": Variable(None, _text, fleet=True),
+    "keyring_kept": Variable(False, _truth, fleet=True),
     "min_members": Variable(None, _number, fleet=True),
     "strict": Variable(False, _truth, fleet=True),
     "status_json": Variable(None, _text, fleet=True),
