@@ -31,7 +31,7 @@ from ..module_utils._shapes import Keyring
 from . import _forks as forks
 from . import _keyring_damage as keyring_damage
 from ._keyring_damage import Damage
-from ._keyring_store import KeyringFileError, Store
+from ._keyring_store import KeyringFileError, Seen, Store
 
 # The keyring that was opened last, in the memory of the run alone: one derivation of the vault's key serves all hosts.
 OPENED = forks.Shared()
@@ -135,6 +135,21 @@ class SealedStore(Store):
         return content
 
     def _opened(self, content: bytes, name: Optional[str]) -> Opened:
+        document, vault_id, secret = self._unsealed(content)
+        try:
+            return Opened(keyrings.check(document, name), vault_id, secret)
+        except keyrings.KeyringError as error:
+            raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
+
+    def _seen(self, content: bytes, mark: Any) -> Seen:
+        """Return what stands in an envelope, whatever it is."""
+        document, vault_id, secret = self._unsealed(content)
+        if not isinstance(document, dict):
+            raise KeyringFileError(f"{self.path}: this is not a keyring of phased.keys. {WITHOUT_IT}")
+        return Seen(document, vault_id, secret, mark)
+
+    def _unsealed(self, content: bytes) -> Tuple[Any, str, Any]:
+        """Return what stands in an envelope, with the vault id and secret that opened it."""
         sealed_as = "default"
         try:
             sealed_as = parse_vaulttext_envelope(content)[3]
@@ -151,10 +166,7 @@ class SealedStore(Store):
         damage = keyring_damage.conflict(plain)
         if damage:
             raise self._damaged(damage._replace(what=f"is decrypted, and {damage.what}"))
-        try:
-            return Opened(keyrings.check(self._document(plain), name), vault_id, secret)
-        except keyrings.KeyringError as error:
-            raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
+        return self._document(plain), vault_id, secret
 
     def _document(self, plain: bytes) -> Any:
         """Return what stands in an envelope."""
@@ -180,11 +192,14 @@ class SealedStore(Store):
     def _sealed(self, opened: Opened) -> Tuple[Keyring, str]:
         """Return the keyring one revision on, and the envelope with it."""
         keyring = keyrings.check({**opened.keyring, "revision": opened.keyring["revision"] + 1})
+        return keyring, self._envelope(keyring, opened.vault_id, opened.secret)
+
+    def _envelope(self, document: Any, vault_id: str, secret: Any) -> str:
         # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
         with _uncollected():
-            plain = yaml.dump(json.loads(json.dumps(keyring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
-        sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
-        return keyring, sealed
+            plain = yaml.dump(json.loads(json.dumps(document)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+        sealed: str = VaultLib(self.secrets).encrypt(plain, secret=secret, vault_id=vault_id).decode()
+        return sealed
 
     def _seal(self) -> Tuple[str, Any]:
         """Return the vault id and secret that a first keyring is sealed with."""

@@ -17,7 +17,7 @@ from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._shapes import Keyring
 from . import _keyring_damage as keyring_damage
 from ._keyring_envelope import OPENED, WITHOUT_IT, Opened, SealedStore
-from ._keyring_store import KeyringFileError, NotWrittenError
+from ._keyring_store import KeyringFileError, NotWrittenError, Seen
 
 __all__ = ["OPENED", "KeyringFile", "KeyringFileError", "NotWrittenError"]
 
@@ -71,13 +71,7 @@ class KeyringFile(SealedStore):
     def create(self, keyring: Keyring) -> Keyring:
         """Write a first keyring; one that exists is never overwritten."""
         vault_id, secret = self._seal()
-        folder = os.path.dirname(self.path)
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise NotWrittenError(
-                f"{folder} cannot be made: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
-            ) from None
+        self._make_folder()
         with self._locked():
             if self.exists():
                 raise NotWrittenError(f"{self.path} exists: a keyring that exists is never overwritten")
@@ -93,6 +87,30 @@ class KeyringFile(SealedStore):
                     "was read): run again"
                 )
             return self._write(Opened(keyring, present.vault_id, present.secret))
+
+    def seen(self) -> Optional[Seen]:
+        """Return what lies there and can be opened."""
+        if not self.exists():
+            return None
+        content = self._read()
+        return self._seen(content, content)
+
+    def swap(self, seen: Optional[Seen], new: Seen) -> None:
+        """Put another document there, if what lies there is still what was seen."""
+        self._make_folder()
+        with self._locked():
+            if (self._read() if self.exists() else None) != (seen.mark if seen else None):
+                raise NotWrittenError(f"{self.path} was changed by somebody else meanwhile: run again")
+            self._put(self._envelope(new.document, new.vault_id, new.secret))
+
+    def _make_folder(self) -> None:
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise NotWrittenError(
+                f"{folder} cannot be made: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
+            ) from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -132,6 +150,10 @@ class KeyringFile(SealedStore):
 
     def _write(self, opened: Opened) -> Keyring:
         keyring, sealed = self._sealed(opened)
+        self._put(sealed)
+        return keyring
+
+    def _put(self, sealed: str) -> None:
         try:
             files.replace_text(self.path, sealed, mode=0o600)
         except OSError as error:
@@ -141,7 +163,6 @@ class KeyringFile(SealedStore):
                     "one before may be back. See to that disk, and run again: the next run goes on from what is there"
                 ) from None
             raise NotWrittenError(self._cannot_be_written(error)) from None
-        return keyring
 
     def _cannot_be_written(self, error: OSError) -> str:
         return f"{self.path} cannot be written: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Container, Optional, Tuple
+from typing import Any, Container, Dict, NamedTuple, Optional, Tuple
 
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._shapes import Keyring
@@ -25,6 +25,15 @@ class NotWrittenError(KeyringFileError):
 
 class UnknownError(KeyringFileError):
     """It is not known whether the keyring was written: the store gave no clear answer, and what was sent may still arrive."""
+
+
+class Seen(NamedTuple):
+    """What lies in a store, whatever it is once it is opened; `mark` tells the store which text that was."""
+
+    document: Dict[str, Any]
+    vault_id: str
+    secret: Any
+    mark: Any
 
 
 class Store(abc.ABC):
@@ -73,3 +82,11 @@ class Store(abc.ABC):
         Only if what is there is still what `keyring` was made from, by id and revision: that is compared and written in one, whoever
         else writes at that moment (NotWrittenError for all but one of them). When it returns, the new one outlasts a crash.
         """
+
+    @abc.abstractmethod
+    def seen(self) -> Optional[Seen]:
+        """Return what lies there and can be opened, be it a keyring or what is in its place while one moves; None where nothing does."""
+
+    @abc.abstractmethod
+    def swap(self, seen: Optional[Seen], new: Seen) -> None:
+        """Put another document there, sealed with the id and secret of `new`, if what lies there is still what was `seen` (None: nothing)."""

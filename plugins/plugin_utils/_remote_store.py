@@ -24,7 +24,7 @@ from ..module_utils._rules.store_url import Url
 from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._keyring_envelope import WITHOUT_IT, Opened, SealedStore
-from ._keyring_store import KeyringFileError, NotWrittenError, UnknownError
+from ._keyring_store import KeyringFileError, NotWrittenError, Seen, UnknownError
 
 # How long (seconds) a store may give no clear answer: a read is tried again for so long, and a write.
 READING, WRITING = 15.0, 60.0
@@ -100,16 +100,16 @@ class RemoteKeyring(SealedStore):
             raise KeyringFileError(f"{place}: {error}. Nothing was changed") from None
         self.local = self.remote.local
         self.last: Optional[Text] = None  # what this task has read or written last
-        self.seen: List[Optional[Text]] = []  # what `exists` has read, for the `load` that follows
+        self.seen_before: List[Optional[Text]] = []  # what `exists` has read, for the `load` that follows
 
     def exists(self) -> bool:
         """Whether there is a keyring; KeyringFileError where that cannot be told, or where one was deleted."""
-        self.seen = self.seen or [self._text()]
-        return self.seen[0] is not None
+        self.seen_before = self.seen_before or [self._text()]
+        return self.seen_before[0] is not None
 
     def load(self, name: Optional[str] = None) -> Keyring:
         """Return the keyring as it lies in the store now."""
-        text = self.seen.pop() if self.seen else self._text()
+        text = self.seen_before.pop() if self.seen_before else self._text()
         if text is None:
             raise KeyringFileError(
                 f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring"
@@ -155,10 +155,17 @@ class RemoteKeyring(SealedStore):
             )
         return self._put(there._replace(keyring=keyring), last)
 
-    def reseal(self, vault_id: str, secret: Any) -> Keyring:
-        """Write the keyring as it is, sealed with another vault id and secret, and return it as written."""
-        last = self._look()
-        return self._put(Opened(self._open(last, None).keyring, vault_id, secret), last)
+    def seen(self) -> Optional[Seen]:
+        """Return what lies there and can be opened."""
+        text = self._text()
+        return self._seen(self._usable(self._unpacked(text.text)), text) if text else None
+
+    def swap(self, seen: Optional[Seen], new: Seen) -> None:
+        """Put another document there, if what lies there is still what was seen."""
+        mine = secrets.token_hex(8)
+        carried = landing.ids(mine, new.document.get("writes", []))
+        sealed = self._envelope({**new.document, "writes": carried}, new.vault_id, new.secret)
+        self._carry_out(sealed, carried, seen.mark if seen else None)
 
     # --- reading ---
 
@@ -241,23 +248,27 @@ class RemoteKeyring(SealedStore):
         mine = secrets.token_hex(8)
         carried = landing.ids(mine, opened.keyring.get("writes", []))
         keyring, sealed = self._sealed(opened._replace(keyring={**opened.keyring, "writes": carried}))
+        self._carry_out(sealed, carried, replaced)
+        return keyring
+
+    def _carry_out(self, sealed: str, carried: List[str], replaced: Optional[Text]) -> None:
+        """Write an envelope, and find out whether it has landed; NotWrittenError, UnknownError."""
         write = _Write(self, self._packed(sealed.encode()), carried, replaced)
         move = write.carried_out()
-        self.seen = []
-        if move == "landed":
-            if write.written:
-                self._remember(write.written)
-            else:
-                # Somebody else has written over it already.
-                self.last = None
-                run_folder.forget_text(self.path)
-            return keyring
+        self.seen_before = []
         if move == "unknown":
             raise UnknownError(
                 f"it is not known whether {self.path} was written: {write.why}. No host is visited: run again when the store answers, and the next run "
                 "goes by what is there then"
             )
-        raise NotWrittenError(write.why)
+        if move != "landed":
+            raise NotWrittenError(write.why)
+        if write.written:
+            self._remember(write.written)
+        else:
+            # Somebody else has written over it already.
+            self.last = None
+            run_folder.forget_text(self.path)
 
 
 class _Write:
@@ -318,7 +329,9 @@ class _Write:
         if self.replaced is not None and there.text == self.replaced.text:
             return self._replaced_again(there.version)
         try:
-            found = self.store._open(there, None).keyring.get("writes", [])
+            found = self.store._seen(self.store._usable(self.store._unpacked(there.text)), there).document.get(
+                "writes", []
+            )
         except PhasedKeysError:
             return "strange"
         return landing.found(self.carried[0], found, self.carried[1:] if self.replaced else None)

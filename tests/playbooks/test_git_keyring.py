@@ -81,3 +81,31 @@ def test_a_repository_that_cannot_be_reached_opens_nothing(new_fleet: Callable[.
             "cannot be read: git says", "there is no such repository, or it is hidden from this user"
         )
     assert fleet[0].env.read_text() == before and fleet[0].record() is None
+
+
+def test_a_keyring_moves_into_git_in_the_middle_of_a_rollout_and_gets_another_secret(
+    after: Callable[..., Fleet],
+) -> None:
+    fleet = after("prepare", ("web1", "web2"))
+    subprocess.run(["git", "init", "-q", "--bare", str(fleet.folder / "ops.git")], check=True)
+    place = f"git+file://{fleet.folder}/ops.git//keyrings/shop.yml"
+    new = f"app_keys_copy_to={place}"
+    fleet.run("keyring_copy").ended(2).says("app_keys_copy_to is not given")
+    before = fleet.unchanged()
+    fleet.run("keyring_copy", "--check", "-e", new).ended(0).says("would be moved from", "to git+file://")
+    assert fleet.unchanged() == before
+    fleet.run("keyring_copy", "-e", new).ended(0).says("is valid: set app_keys_keyring to that")
+    fleet.run("keyring_copy", "-e", new).ended(0).says("has moved to git+file://", "already")
+    fleet.run("promote").ended(2).says("the keyring has moved to git+file://", "set app_keys_keyring to that")
+    fleet.vars["app_keys_keyring"] = place
+    fleet.run("promote").ended(0)
+    (fleet.folder / "another").write_text("another\n")
+    both = ("--vault-id", f"new@{fleet.folder}/another")
+    fleet.run("keyring_rekey", *both, "-e", "app_keys_rekey_to=old").ended(2).says(
+        "no vault secret of that label was given (default, new)"
+    )
+    fleet.run("keyring_rekey", *both, "-e", "app_keys_rekey_to=new").ended(0).says(
+        "is sealed with the vault secret new"
+    )
+    fleet.run("status").ended(2).says("is opened by none of the vault secrets", "it was sealed as new")
+    fleet.run("status", *both).ended(0)

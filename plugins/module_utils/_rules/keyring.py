@@ -33,11 +33,12 @@ from .._host.rules.errors import PhasedKeysError
 from .._host.rules.fingerprint import PATTERN, fingerprint
 from .._host.rules.order import Order, Token
 from .._shapes import Details, JournalEntry, Key, Keyring, KeyringCore, Member, State, Step, StepName, Waiver
+from . import moving
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-KIND = "phased.keys/keyring"
+KIND = moving.KEYRING
 SCHEMA = 1
 
 STATES: Tuple[State, ...] = get_args(State)
@@ -163,6 +164,9 @@ def check(keyring: object, name: Optional[str] = None) -> Keyring:
     `name` is the application that it should belong to. Whatever passes can be decided on, counted and shown without an error, so that a
     keyring that was edited or merged by hand is refused where it is read and not in the middle of a rollout.
     """
+    why = moving.why_no_keyring(keyring)
+    if why:
+        raise KeyringError(why)
     if not isinstance(keyring, Mapping) or keyring.get("kind") != KIND:
         raise KeyringError("this is not a keyring of phased.keys")
     schema = keyring.get("schema")

@@ -158,6 +158,8 @@ OF_ONE_RUN = {
     "waive_for",
     "compromised",
     "confirm",
+    "copy_to",
+    "rekey_to",
 }
 EMPTY = (None, "", " ", "\t\n")
 
@@ -243,7 +245,7 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 FLEET_WIDE = [
     "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
     "strict", "status_json", "status_prometheus", "report", "new", "replace", "allow_weak", "recover", "release", "waive", "waive_reason",
-    "waive_for", "compromised", "confirm",
+    "waive_for", "compromised", "confirm", "copy_to", "rekey_to",
 ]  # fmt: skip
 ODD = {
     "keyring_kept": True,

@@ -281,6 +281,8 @@ VARIABLES: Dict[str, Variable] = {
     "waive_for": Variable(None, _duration, fleet=True, run=True),
     "compromised": Variable(None, _fingerprint, fleet=True, run=True),
     "confirm": Variable(None, _fingerprint, fleet=True, run=True),
+    "copy_to": Variable(None, _text, fleet=True, run=True),
+    "rekey_to": Variable(None, _text, fleet=True, run=True),
 }
 
 
