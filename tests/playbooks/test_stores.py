@@ -46,7 +46,7 @@ class Elsewhere(Store):
     def _refuse(self, *_given: Any, **_more: Any) -> Any:
         raise AssertionError("a test that only asks which store it is uses none")
 
-    exists = load = for_visits = ready = create = replace = _refuse
+    exists = load = for_visits = ready = create = replace = seen = swap = _refuse
 
 
 def test_one_entry_is_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,17 @@ def test_one_entry_is_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_store_that_lacks_an_operation_cannot_be_used() -> None:
     """What the actions ask of a keyring, each of it."""
-    assert Store.__abstractmethods__ == {"__init__", "exists", "load", "for_visits", "ready", "create", "replace"}
+    assert Store.__abstractmethods__ == {
+        "__init__",
+        "exists",
+        "load",
+        "for_visits",
+        "ready",
+        "create",
+        "replace",
+        "seen",
+        "swap",
+    }
     assert KeyringFile.__abstractmethods__ == RemoteKeyring.__abstractmethods__ == frozenset()
     assert Remote.__abstractmethods__ == {"__init__", "read", "write"}
     for module, name in stores.REMOTE.values():

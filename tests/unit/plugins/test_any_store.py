@@ -37,16 +37,10 @@ from ansible_collections.phased.keys.plugins.plugin_utils._remote_store import (
     Unclear,
 )
 from sealed import PASSWORD
+from sealed import vault_loader as loader
 from store_kinds import Kind
 
 KINDS = store_kinds.chosen(os.environ.get("PHASED_STORES", "fast"))
-
-
-def loader(password: str = PASSWORD) -> DataLoader:
-    """Return a loader with one vault secret."""
-    made = DataLoader()
-    made.set_vault_secrets([("default", VaultSecret(password.encode()))])
-    return made
 
 
 @pytest.fixture(autouse=True)
