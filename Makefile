@@ -88,7 +88,7 @@ OWN_VENV = rm -rf $(@D); $(or $(OWN_PYTHON),$(PYTHON)) -m venv $(@D); \
 	$(@D)/bin/python -m pip check --quiet; printf '%s' "$$PWD" > $(@D)/.checkout
 # Every ansible-core that the collection supports, and those before it, which say that they are too old.
 CORES := $(patsubst requirements/core-%.txt,%,$(wildcard requirements/core-*.txt))
-$(foreach venv,.venv-docs .venv-mutants $(addprefix .venv-,$(CORES)),$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
+$(foreach venv,.venv-docs .venv-mutants .venv-stores $(addprefix .venv-,$(CORES)),$(if $(filter-out $(CURDIR),$(file < $(venv)/.checkout)),$(eval $(venv)/.made: FORCE)))
 
 .venv-docs/.made: requirements/runtime.txt requirements/docs.txt | .cache/tmp
 	$(OWN_VENV)
@@ -98,6 +98,11 @@ $(foreach venv,.venv-docs .venv-mutants $(addprefix .venv-,$(CORES)),$(if $(filt
 # Without the link to this checkout: code that was not mutated must not be found.
 .venv-mutants/.made: requirements/runtime.txt requirements/test.txt requirements/mutants.txt | .cache/tmp
 	$(OWN_VENV)
+	touch $@
+
+.venv-stores/.made: requirements/runtime.txt requirements/test.txt requirements/stores.txt | .cache/tmp
+	$(OWN_VENV)
+	$(call LINK,$(@D))
 	touch $@
 
 .venv-2.%/.made: OWN_PYTHON = $(shell $(PYTHON) tests/tools/pythons.py 2.$*)
@@ -168,6 +173,10 @@ model-full: $(VENV)/.test ## The same with larger fleets, and longer walks
 mutants: .venv-mutants/.made ## Change the code, and see whether the fast tests notice (a sample of 20 minutes; FULL=1, ONLY="*/soak.py")
 	$(<D)/bin/python -m pytest tests/mutants
 	PATH="$(CURDIR)/$(<D)/bin:$$PATH" FULL=$(FULL) ONLY="$(ONLY)" SEED=$(SEED) TABLE=$(TABLE) $(<D)/bin/python tests/mutants/run.py
+
+.PHONY: stores
+stores: .venv-stores/.made ## Keyrings in real etcd, git over ssh, and moto for S3 (gets Debian's packages where that can be done)
+	PHASED_STORES=real $(<D)/bin/python -m pytest tests/unit/plugins/test_any_store.py $(ARGS)
 
 # What there is to see lies in build/browser afterwards.
 .PHONY: browser
@@ -337,6 +346,7 @@ pins: | .cache/tmp ## Resolve requirements/*.in anew into requirements/*.txt
 	}; \
 	fresh; add runtime; add test; add lint; \
 	fresh runtime.txt test.txt; add mutants; \
+	fresh runtime.txt test.txt; add stores; \
 	fresh runtime.txt; add docs; \
 	for core in 2.14 2.15 2.16 2.17 2.18 2.19 2.20 2.21 2.22; do \
 	  rm -rf ../build/pins; $$($(PYTHON) ../tests/tools/pythons.py $$core) -m venv ../build/pins; \

@@ -19,13 +19,14 @@ from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
 from ..module_utils._shapes import DatedEvidence, Keyring, Record
+from ..plugin_utils import _arrivals as arrivals
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores
 from ..plugin_utils._fleet_action import Teller
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction, see_same_profile
 from ..plugin_utils._host_call import boot_time
 from ..plugin_utils._inventory import FleetError, fleet, keyring_path, read
-from ..plugin_utils._keyring_store import KeyringFileError
+from ..plugin_utils._keyring_store import KeyringFileError, UnknownError
 
 OWN = ("host", "order", "token", "step", "secrets", "vouched")
 FILE_OPTIONS = ["env_owner", "env_group", "env_mode", "replace", "take_over"]
@@ -136,11 +137,9 @@ class ActionModule(HostAction):
                 keyring = self.changed(
                     keyring, lambda keyring: membership.take_over(keyring, self.host, taking, time.time())
                 )
-        if joins:
-            keyring = self.changed(keyring, lambda keyring: membership.register(keyring, [self.host], time.time()))
-        elif waived:
-            # Nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
-            keyring = self.changed(keyring, lambda keyring: membership.end_waivers(keyring, [self.host], time.time()))
+        if joins or waived:
+            # Registered before it is written. And nobody is set aside who serves again: the waiver ends before the visit, since the host has answered.
+            keyring = arrivals.registered(self.file, keyring["name"], self.host)
         answer = self.written(keyring)
         return {**answer, "warnings": warnings} if warnings else answer
 
@@ -234,7 +233,7 @@ class ActionModule(HostAction):
         return seen if young else None
 
     def changed(self, keyring: Keyring, change: Callable[[Keyring], Keyring]) -> Keyring:
-        """Write what this host's visit changes in the keyring: it joins, or is set aside no longer."""
+        """Write what this host's visit changes in the keyring beside that it joins."""
         for tries in reversed(range(TRIES)):
             keyring = self.file.load(keyring["name"])
             after = change(keyring)
@@ -242,6 +241,8 @@ class ActionModule(HostAction):
                 break
             try:
                 return self.file.replace(after)
+            except UnknownError:
+                raise
             except KeyringFileError:
                 # Other hosts of the batch do the same at the same moment, each in a process of its own.
                 if not tries:

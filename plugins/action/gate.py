@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from typing import Any, Dict
@@ -15,7 +16,7 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proofs import PODS, PROOFS
 from ..module_utils._rules import evidence as proofs
-from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, wording
+from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, thrown_away, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.gate import PhaseRequest, Verdict
 from ..module_utils._shapes import Keyring
@@ -84,6 +85,7 @@ class ActionModule(OperatorAction, BatchAction):
         may_begin = True
         if self.goal == "adopt" and not self.file.exists():
             self.file.ready()
+            self.see_kept()
         else:
             keyring = self.load()
             # A run that finds a rollout in flight finishes that one, and app_keys_new does not start another in its wake.
@@ -102,6 +104,22 @@ class ActionModule(OperatorAction, BatchAction):
         self.keep_fleet(str(run["nonce"]), self.fleet)
         # Not the members: of thousands that would be most of what a person sees.
         return {"name": run["name"], "nonce": run["nonce"]}
+
+    def see_kept(self) -> None:
+        """Refuse a first keyring, or warn of one, that would lie where things are thrown away."""
+        if self.file.local is None or self.fleet.values["keyring_kept"]:
+            return
+        awx = any(f"{prefix}_job_id" in self.task_vars for prefix in ("awx", "tower"))
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+                mounts = thrown_away.mounts(file.read())
+        except OSError:
+            mounts = []
+        found = thrown_away.concern(os.path.realpath(self.file.local), awx, os.environ, mounts)
+        if found and found.certain:
+            raise FleetError(f"{found.text}. Nothing was changed")
+        if found:
+            self._display.warning(found.text)
 
     def do_open(self) -> Dict[str, Any]:
         """Open the step if every member is proven, or go on with one that is open; asked first, say whether that takes a look."""

@@ -18,10 +18,12 @@ from ..module_utils._rules import adoption, next_step, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.adoption import Adoption
 from ..module_utils._shapes import Keyring, Soak
+from ..plugin_utils import _moving as moving
 from ..plugin_utils import _run_folder as run_folder
+from ..plugin_utils import _stores as stores
 from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._host_call import GRACE, AskingAction
-from ..plugin_utils._inventory import FleetError, Inventory, read
+from ..plugin_utils._inventory import FleetError, Inventory, keyring_path, read
 from ..plugin_utils._new_key import new_key
 
 UNWRITTEN = "Nothing was written."
@@ -33,9 +35,13 @@ class ActionModule(FleetAction, AskingAction):
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """Do what `state` says."""
         state = self._task.args.get("state")
+        if state == "moved":
+            return self.moved()
+        if state == "rekeyed":
+            return self.rekeyed()
         if state not in ("planned", "adopted"):
             raise FleetError(
-                f"state is {state!r}; it is planned or adopted (phased.keys.keyring_info reads the keyring)"
+                f"state is {state!r}; it is planned, adopted, moved or rekeyed (phased.keys.keyring_info reads the keyring)"
             )
         self.see_whole(adopting=not self.file.exists())
         if self.file.exists():
@@ -83,9 +89,50 @@ class ActionModule(FleetAction, AskingAction):
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
         return {"changed": True}
 
+    def needs_nonce(self) -> bool:
+        """To move or seal a keyring asks no host, and belongs to no run."""
+        return self._task.args.get("state") not in ("moved", "rekeyed")
+
+    def moved(self) -> Dict[str, Any]:
+        """Move the keyring to where `app_keys_copy_to` says."""
+        given = self.fleet.values["copy_to"]
+        if given is None:
+            raise FleetError(
+                "app_keys_copy_to is not given: it says where the keyring is to be, a path or a URL (docs/stores.md). Nothing was changed"
+            )
+        other = stores.store_for(keyring_path({"keyring": given}, self.fleet.name, self.task_vars), self._loader)
+        if self.checking:
+            other.exists()
+            self.say(f"keyring_copy: the keyring would be moved from {self.file.path} to {other.path}")
+            return {}
+        changed = False
+        for said in moving.moved(self.file, other, self.fleet.name):
+            changed = True
+            self.say(f"keyring_copy: {said}")
+        if not changed:
+            self.say(f"keyring_copy: the keyring has moved to {other.path} already")
+        return {"changed": changed}
+
+    def rekeyed(self) -> Dict[str, Any]:
+        """Seal the keyring with the vault secret that `app_keys_rekey_to` names."""
+        label = self.fleet.values["rekey_to"]
+        if label is None:
+            raise FleetError(
+                "app_keys_rekey_to is not given: it is the label of the new vault secret, with --vault-id OLD@FILE --vault-id NEW@FILE. Nothing was "
+                "changed"
+            )
+        self.load()
+        if self.checking:
+            self.say(f"keyring_rekey: {self.file.path} would be sealed with the vault secret {label}")
+            return {}
+        changed = moving.rekeyed(self.file, label, list(self._loader._vault.secrets or []))
+        what = "is sealed" if changed else "was sealed before"
+        self.say(f"keyring_rekey: {self.file.path} {what} with the vault secret {label}")
+        return {"changed": changed}
+
     def after(self, result: Dict[str, Any], said: str) -> None:
         """Tell others of a refusal; of a keyring that was written the gate tells."""
-        if result.get("failed") and not self.checking:
+        if result.get("failed") and not self.checking and self.needs_nonce():
             self.put_out(result, said)
 
     def app_check(self) -> str:

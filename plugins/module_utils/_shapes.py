@@ -408,7 +408,14 @@ class KeyringCore(TypedDict):
     waivers: List[Waiver]
 
 
-class Keyring(KeyringCore):
-    """An application's keyring, as it stands in its file. `id` is random, `revision` counts how often it was written."""
+class _Keyring(KeyringCore):
+    """What every keyring has."""
 
     journal: List[JournalEntry]
+
+
+class Keyring(_Keyring, total=False):
+    """An application's keyring, as it stands in its file. `id` is random, `revision` counts how often it was written. `writes` has one
+    that was written to a remote store: the ids of the last writes, the newest first (see `landing`)."""
+
+    writes: List[str]

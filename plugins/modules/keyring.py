@@ -23,9 +23,11 @@ options:
     description:
       - V(planned) says whether the fleet can be adopted, and from which member its key is to be read.
       - V(adopted) writes the keyring. It reads the key on the host of the task, so the task is delegated to that member.
+      - V(moved) moves the keyring to the place that C(app_keys_copy_to) names, and V(rekeyed) seals it with the vault secret whose label
+        C(app_keys_rekey_to) gives. Neither asks a host, and neither takes O(nonce).
     type: str
     required: true
-    choices: [planned, adopted]
+    choices: [planned, adopted, moved, rekeyed]
   nonce:
     description:
       - Nonce of the run, as M(phased.keys.gate) returned it. Evidence with another is not counted.

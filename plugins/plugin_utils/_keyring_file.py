@@ -1,111 +1,40 @@
 # SPDX-FileCopyrightText: The phased.keys contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The keyring's file on the controller: YAML in an Ansible Vault envelope.
+"""The keyring's file on the controller.
 
-It is encrypted with a vault secret that the user gave `ansible-playbook`, and stays with the id and
-the secret that opened it. Every write compares the revision under a short lock: an action's lock
-ends with its process, so no lock can be held from one task to the next.
+Every write compares the revision under a short lock: an action's lock ends with its process, so no lock can be held from one
+task to the next.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
-import json
 import os
-import sys
-from typing import Any, Container, Iterator, List, NamedTuple, Optional, Tuple
-
-import yaml
-from ansible import constants as C
-from ansible.errors import AnsibleError
-from ansible.parsing.vault import (
-    AnsibleVaultError,
-    AnsibleVaultFormatError,
-    VaultLib,
-    match_encrypt_secret,
-    parse_vaulttext_envelope,
-)
+from typing import Any, Container, Iterator, Optional, Tuple
 
 from ..module_utils._host import files
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules import keyring as keyrings
-from ..module_utils._rules import membership
 from ..module_utils._shapes import Keyring
-from . import _forks as forks
 from . import _keyring_damage as keyring_damage
-from ._keyring_damage import Damage
-from ._keyring_store import KeyringFileError, NotWrittenError, Store
+from ._keyring_envelope import OPENED, WITHOUT_IT, Opened, SealedStore
+from ._keyring_store import KeyringFileError, NotWrittenError, Seen
 
-__all__ = ["KeyringFile", "KeyringFileError", "NotWrittenError"]
+__all__ = ["OPENED", "KeyringFile", "KeyringFileError", "NotWrittenError"]
 
 LOCK_WAIT = 10.0
 # The journal and the records of retired keys only grow, and the vault's hexadecimal makes them four times as long.
 LARGEST = 256 * 1024 * 1024
-# The keyring that was opened last, in the memory of the run alone: one derivation of the vault's key serves all hosts.
-OPENED = forks.Shared()
-# What visits need of it, and the names of its members: to read all of it in every visit would take a fleet of thousands longer than the
-# rest of the visit.
-EXCERPTS = forks.Shared(8 * 1024 * 1024)
-HOW_TO_PASS = "give ansible-playbook --vault-password-file FILE, --vault-id LABEL@FILE or --ask-vault-pass"
-# What Vault encrypts with. ansible-core takes it for granted, and says that it is missing only when it comes to that.
-try:
-    importlib.import_module("cryptography.hazmat.primitives.ciphers")
-    CRYPTOGRAPHY = True
-except Exception:  # what a broken one raises is its own
-    CRYPTOGRAPHY = False
-
-# libyaml where PyYAML was built with it: with thousands of members it takes a tenth of the time.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-WITHOUT_IT = "No step opens and no host is visited without the keyring"
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause the garbage collector: it would walk a document of thousands again and again while that grows."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-class Opened(NamedTuple):
-    """A keyring with the vault id and secret that opened it."""
-
-    keyring: Keyring
-    vault_id: str
-    secret: Any
-
-
-class Names(Container[str]):
-    """The names of thousands of members, for a process that asks for one of them."""
-
-    def __init__(self, lines: bytes) -> None:
-        self.lines = lines
-
-    def __contains__(self, name: object) -> bool:
-        return self.line(name) in self.lines
-
-    @staticmethod
-    def line(name: object) -> bytes:
-        """Return a name as it stands there."""
-        return f"\n{json.dumps(name)}\n".encode()
-
-
-class KeyringFile(Store):
+class KeyringFile(SealedStore):
     """One application's keyring at `path`, opened with the secrets of `loader`.
 
     Whose folder it is in does not matter: whoever can write there decides what the playbooks beside it do, too.
     """
 
     def __init__(self, place: str, loader: Any) -> None:
-        self.path = place
-        self.secrets: List[Tuple[str, Any]] = list(loader._vault.secrets or [])
+        super().__init__(place, loader)
+        self.local = place
 
     def exists(self) -> bool:
         """Whether there is a keyring, or anything else in its place."""
@@ -113,16 +42,7 @@ class KeyringFile(Store):
 
     def load(self, name: Optional[str] = None) -> Keyring:
         """Return the keyring; KeyringFileError where it cannot be used."""
-        content = self._read()
-        mark = b"\0".join([content, *(secret.bytes for _id, secret in self.secrets)])
-        kept = OPENED.get(mark)
-        if kept is not None:
-            keyring: Keyring = json.loads(kept)
-            if name in (None, keyring["name"]):
-                return keyring
-        opened = self._opened(content, name).keyring
-        OPENED.put(mark, json.dumps(opened).encode())
-        return opened
+        return self._known(self._read(), name)
 
     def for_visits(self, name: str) -> Tuple[Keyring, Container[str]]:
         """Return what visits need of the keyring (see `membership.for_visits`), and the names of all members; errors as with `load`.
@@ -133,18 +53,7 @@ class KeyringFile(Store):
             written = files.identity(self.path)
         except OSError:
             written = None  # `load` says why
-        mark = b"\0".join(
-            [json.dumps([self.path, name, written]).encode(), *(secret.bytes for _id, secret in self.secrets)]
-        )
-        kept = EXCERPTS.get(mark) if written else None
-        if kept is None:
-            keyring = self.load(name)
-            lines = b"".join(Names.line(member) for member in keyring["members"])
-            kept = json.dumps(membership.for_visits(keyring)).encode() + lines
-            if written:
-                EXCERPTS.put(mark, kept)
-        end = kept.index(b"\n")
-        return json.loads(kept[:end]), Names(kept[end:])
+        return self._excerpt(name, written)
 
     def ready(self) -> None:
         """See that a first keyring can be written, before anybody is asked for its keys; KeyringFileError where it cannot."""
@@ -162,13 +71,7 @@ class KeyringFile(Store):
     def create(self, keyring: Keyring) -> Keyring:
         """Write a first keyring; one that exists is never overwritten."""
         vault_id, secret = self._seal()
-        folder = os.path.dirname(self.path)
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise NotWrittenError(
-                f"{folder} cannot be made: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
-            ) from None
+        self._make_folder()
         with self._locked():
             if self.exists():
                 raise NotWrittenError(f"{self.path} exists: a keyring that exists is never overwritten")
@@ -184,6 +87,30 @@ class KeyringFile(Store):
                     "was read): run again"
                 )
             return self._write(Opened(keyring, present.vault_id, present.secret))
+
+    def seen(self) -> Optional[Seen]:
+        """Return what lies there and can be opened."""
+        if not self.exists():
+            return None
+        content = self._read()
+        return self._seen(content, content)
+
+    def swap(self, seen: Optional[Seen], new: Seen) -> None:
+        """Put another document there, if what lies there is still what was seen."""
+        self._make_folder()
+        with self._locked():
+            if (self._read() if self.exists() else None) != (seen.mark if seen else None):
+                raise NotWrittenError(f"{self.path} was changed by somebody else meanwhile: run again")
+            self._put(self._envelope(new.document, new.vault_id, new.secret))
+
+    def _make_folder(self) -> None:
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise NotWrittenError(
+                f"{folder} cannot be made: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
+            ) from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -219,62 +146,14 @@ class KeyringFile(Store):
             raise KeyringFileError(
                 f"there is no keyring at {self.path}: run phased.keys.adopt first, or set app_keys_keyring"
             )
-        content = text.encode("utf-8", "surrogateescape")
-        damage = keyring_damage.of_file(content)
-        if damage:
-            raise self._damaged(damage)
-        self._need_secrets("read")
-        return content
-
-    def _opened(self, content: bytes, name: Optional[str]) -> Opened:
-        sealed_as = "default"
-        try:
-            sealed_as = parse_vaulttext_envelope(content)[3]
-            plain, vault_id, secret = VaultLib(self.secrets).decrypt_and_get_vault_id(content)
-        except AnsibleVaultFormatError:
-            raise self._damaged(Damage("is cut off or damaged", keyring_damage.RESTORE)) from None
-        except AnsibleError:
-            ids = ", ".join(sorted({vault_id or "default" for vault_id, _secret in self.secrets}))
-            label = f" (it was sealed as {sealed_as})" if sealed_as != "default" else ""
-            raise KeyringFileError(
-                f"{self.path} is opened by none of the vault secrets that were given ({ids}), or it is cut off or damaged: give this fleet's "
-                f"secret{label} with --vault-id or --vault-password-file; if that is what was given, {keyring_damage.RESTORE}. {WITHOUT_IT}"
-            ) from None
-        damage = keyring_damage.conflict(plain)
-        if damage:
-            raise self._damaged(damage._replace(what=f"is decrypted, and {damage.what}"))
-        try:
-            return Opened(keyrings.check(self._document(plain), name), vault_id, secret)
-        except keyrings.KeyringError as error:
-            raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
-
-    def _document(self, plain: bytes) -> Any:
-        """Return what stands in an envelope."""
-        try:
-            with _uncollected():
-                loader = LOADER(plain)
-                try:
-                    node = loader.get_single_node()
-                    twice = keyring_damage.repeated(node)
-                    document = None if node is None else loader.construct_document(node)
-                finally:
-                    loader.dispose()
-        except (yaml.YAMLError, ValueError, RecursionError):
-            # The parser's own message quotes the text, and with it a secret.
-            raise self._damaged(Damage("is decrypted and is not YAML", keyring_damage.RESTORE)) from None
-        if twice:
-            raise self._damaged(Damage(f"is decrypted, and {twice} stands in it twice", keyring_damage.ONE_SIDE))
-        return document
-
-    def _damaged(self, damage: Damage) -> KeyringFileError:
-        return KeyringFileError(f"{self.path} {damage}. {WITHOUT_IT}")
+        return self._usable(text.encode("utf-8", "surrogateescape"))
 
     def _write(self, opened: Opened) -> Keyring:
-        keyring = keyrings.check({**opened.keyring, "revision": opened.keyring["revision"] + 1})
-        # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
-        with _uncollected():
-            plain = yaml.dump(json.loads(json.dumps(keyring)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
-        sealed = VaultLib(self.secrets).encrypt(plain, secret=opened.secret, vault_id=opened.vault_id).decode()
+        keyring, sealed = self._sealed(opened)
+        self._put(sealed)
+        return keyring
+
+    def _put(self, sealed: str) -> None:
         try:
             files.replace_text(self.path, sealed, mode=0o600)
         except OSError as error:
@@ -284,7 +163,6 @@ class KeyringFile(Store):
                     "one before may be back. See to that disk, and run again: the next run goes on from what is there"
                 ) from None
             raise NotWrittenError(self._cannot_be_written(error)) from None
-        return keyring
 
     def _cannot_be_written(self, error: OSError) -> str:
         return f"{self.path} cannot be written: {keyring_damage.why(error, keyring_damage.WRITE_ADVICE)}"
@@ -294,23 +172,3 @@ class KeyringFile(Store):
             return files.read_text(self.path, LARGEST) == sealed
         except OSError:
             return False
-
-    def _seal(self) -> Tuple[str, Any]:
-        """Return the vault id and secret that a first keyring is sealed with."""
-        self._need_secrets("written")
-        try:
-            found: Tuple[str, Any] = match_encrypt_secret(
-                self.secrets, C.config.get_config_value("DEFAULT_VAULT_ENCRYPT_IDENTITY")
-            )
-        except AnsibleVaultError as error:
-            raise KeyringFileError(f"{self.path} cannot be encrypted: {error}") from None
-        return found
-
-    def _need_secrets(self, what: str) -> None:
-        if not CRYPTOGRAPHY:
-            raise KeyringFileError(
-                f"the keyring {self.path} cannot be {what}: the Python that runs ansible-playbook ({sys.executable}) has no library cryptography, or "
-                "one that does not load. Install it there (pip install cryptography). Nothing was changed"
-            )
-        if not self.secrets:
-            raise KeyringFileError(f"the keyring {self.path} cannot be {what} without a vault secret: {HOW_TO_PASS}")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Container, Optional, Tuple
+from typing import Any, Container, Dict, NamedTuple, Optional, Tuple
 
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._shapes import Keyring
@@ -23,6 +23,19 @@ class NotWrittenError(KeyringFileError):
         self.why = why
 
 
+class UnknownError(KeyringFileError):
+    """It is not known whether the keyring was written: the store gave no clear answer, and what was sent may still arrive."""
+
+
+class Seen(NamedTuple):
+    """What lies in a store, whatever it is once it is opened; `mark` tells the store which text that was."""
+
+    document: Dict[str, Any]
+    vault_id: str
+    secret: Any
+    mark: Any
+
+
 class Store(abc.ABC):
     """One application's keyring in one place.
 
@@ -30,8 +43,10 @@ class Store(abc.ABC):
     KeyringFileErrors, and NotWrittenErrors where it is certain that nothing was written; where it is not, the text says so.
     """
 
-    # What the keyring is called in messages: its path, or its URL without a user, a password or a token.
+    # What the keyring is called in messages: its path, or its URL, in which no password can be.
     path: str
+    # Where it lies on this machine; None where it lies elsewhere.
+    local: Optional[str] = None
 
     @abc.abstractmethod
     def __init__(self, place: str, loader: Any) -> None:
@@ -67,3 +82,11 @@ class Store(abc.ABC):
         Only if what is there is still what `keyring` was made from, by id and revision: that is compared and written in one, whoever
         else writes at that moment (NotWrittenError for all but one of them). When it returns, the new one outlasts a crash.
         """
+
+    @abc.abstractmethod
+    def seen(self) -> Optional[Seen]:
+        """Return what lies there and can be opened, be it a keyring or what is in its place while one moves; None where nothing does."""
+
+    @abc.abstractmethod
+    def swap(self, seen: Optional[Seen], new: Seen) -> None:
+        """Put another document there, sealed with the id and secret of `new`, if what lies there is still what was `seen` (None: nothing)."""

@@ -11,17 +11,24 @@ what is here was let in through `door` by an action of this very run. No secret 
     NONCE/fleet.json     what the inventory says of the fleet
     NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json likewise. A call without a run has the nonce `-`
     NONCE/wait.HOST.json    a visit that waits for something, until there is one that does not
+    store/PLACE          the sealed text of a keyring in a remote store, as this run read or wrote it last
+    arrivals/            hosts that wait to be registered (`_arrivals`)
+    *.lock               whom the processes of this run wait for
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-from typing import Any, Dict, Mapping, Optional
+import time
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 from urllib.parse import quote, unquote
 
 from ansible import constants as C
+
+from ..module_utils._host import files
 
 LOOK, VISIT, WAIT = "look", "visit", "wait"
 NO_RUN = "-"
@@ -75,6 +82,65 @@ def keep_fleet(nonce: str, fleet: Mapping[str, Any]) -> None:
 def fleet(nonce: str) -> Optional[Dict[str, Any]]:
     """Return the fleet of a run; None where it has not been read yet."""
     return _read(os.path.join(_folder(nonce), "fleet.json"))
+
+
+def keep_text(place: str, text: bytes) -> None:
+    """Keep the text that lies in a store, sealed as it is, for the visits of this run."""
+    path = _text_path(place)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    draft = f"{path}.{os.getpid()}"
+    with open(draft, "wb") as file:
+        file.write(text)
+    os.replace(draft, path)
+
+
+def text(place: str, age: float) -> Optional[bytes]:
+    """Return the text of a store that was kept at most `age` seconds ago; None where there is none."""
+    try:
+        with open(_text_path(place), "rb") as file:
+            young = 0 <= time.time() - os.fstat(file.fileno()).st_mtime <= age
+            return file.read() if young else None
+    except FileNotFoundError:
+        return None
+
+
+def forget_text(place: str) -> None:
+    """Have the text of a store read anew."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(_text_path(place))
+
+
+def locked(name: str, wait: float) -> files.Lock:
+    """Return a lock among the processes of this run; see `files.Lock`."""
+    os.makedirs(_root(), mode=0o700, exist_ok=True)
+    return files.Lock(os.path.join(_root(), f"{name}.lock"), wait=wait, own=False)
+
+
+def arrive(place: str, host: str) -> None:
+    """Say that a host waits to be registered in the keyring in this place."""
+    _write(os.path.join(_arrivals(place), f"{quote(host, safe='')}{WHOLE}"), {})
+
+
+def arrivals(place: str) -> List[str]:
+    """Return the hosts that wait for that."""
+    folder = _arrivals(place)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(unquote(name[: -len(WHOLE)]) for name in names if name.endswith(WHOLE))
+
+
+def arrived(place: str, hosts: Iterable[str]) -> None:
+    """Say that these hosts wait no longer."""
+    for host in hosts:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(_arrivals(place), f"{quote(host, safe='')}{WHOLE}"))
+
+
+def _arrivals(place: str) -> str:
+    return os.path.join(_root(), "arrivals", hashlib.sha256(place.encode()).hexdigest())
+
+
+def _text_path(place: str) -> str:
+    return os.path.join(_root(), "store", hashlib.sha256(place.encode()).hexdigest())
 
 
 def _name(kind: str, host: str) -> str:

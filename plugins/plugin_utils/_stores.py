@@ -4,17 +4,38 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
-from typing import Any, Dict, Type
+from typing import Any, Callable, Dict
 
 from ._keyring_file import KeyringFile
 from ._keyring_store import KeyringFileError, Store
 
 PATH = ""
-STORES: Dict[str, Type[Store]] = {
-    PATH: KeyringFile,
+
+
+# The file and the class of each: nothing of it is imported before it is used.
+REMOTE = {
+    "etcd": ("_store_etcd", "Etcd"),
+    "git+file": ("_store_git", "Git"),
+    "git+https": ("_store_git", "Git"),
+    "git+ssh": ("_store_git", "Git"),
+    "kubernetes": ("_store_kubernetes", "Kubernetes"),
+    "s3": ("_store_s3", "S3"),
+    "vault": ("_store_vault", "Vault"),
 }
+
+
+def _remote(place: str, loader: Any) -> Store:
+    """Return the keyring in a remote store."""
+    module, name = REMOTE[scheme(place)]
+    common, own = (importlib.import_module(f"{__package__}.{one}") for one in ("_remote_store", module))
+    made: Store = common.RemoteKeyring(place, loader, getattr(own, name))
+    return made
+
+
+STORES: Dict[str, Callable[[str, Any], Store]] = {PATH: KeyringFile, **dict.fromkeys(REMOTE, _remote)}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")  # RFC 3986
 
 

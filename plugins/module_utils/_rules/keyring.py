@@ -33,11 +33,12 @@ from .._host.rules.errors import PhasedKeysError
 from .._host.rules.fingerprint import PATTERN, fingerprint
 from .._host.rules.order import Order, Token
 from .._shapes import Details, JournalEntry, Key, Keyring, KeyringCore, Member, State, Step, StepName, Waiver
+from . import moving
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-KIND = "phased.keys/keyring"
+KIND = moving.KEYRING
 SCHEMA = 1
 
 STATES: Tuple[State, ...] = get_args(State)
@@ -163,6 +164,9 @@ def check(keyring: object, name: Optional[str] = None) -> Keyring:
     `name` is the application that it should belong to. Whatever passes can be decided on, counted and shown without an error, so that a
     keyring that was edited or merged by hand is refused where it is read and not in the middle of a rollout.
     """
+    why = moving.why_no_keyring(keyring)
+    if why:
+        raise KeyringError(why)
     if not isinstance(keyring, Mapping) or keyring.get("kind") != KIND:
         raise KeyringError("this is not a keyring of phased.keys")
     schema = keyring.get("schema")
@@ -173,7 +177,7 @@ def check(keyring: object, name: Optional[str] = None) -> Keyring:
             f"the keyring has schema {schema}, and this release of phased.keys knows up to {SCHEMA}: "
             "use the release that wrote it, or a newer one"
         )
-    _fields(keyring, "the keyring", FIELDS)
+    _fields(keyring, "the keyring", FIELDS, MORE_FIELDS)
     _parts(keyring, name)
     return cast(Keyring, dict(keyring))
 
@@ -286,7 +290,7 @@ def _fields_of(shape: Any, but: Sequence[str] = (), **apart: Kind) -> Tuple[Fiel
 
 PLAIN: Mapping[object, Kind] = {int: _count, float: _number, type(None): lambda value: value is None}
 MOMENTS = ("at", "since", "until", "opened", "closed")  # texts that say when
-FIELDS, _NO_MORE = _fields_of(
+FIELDS, MORE_FIELDS = _fields_of(
     Keyring, ["kind", "schema"], keys=_list, step=_mapping, members=_mapping, waivers=_list, journal=_list
 )
 STEP_FIELDS, MORE_OF_THE_STEP = _fields_of(Step, name=_text)

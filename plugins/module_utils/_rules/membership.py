@@ -114,6 +114,11 @@ def end_waivers(keyring: Keyring, answering: Collection[str], now: float) -> Key
     return keyring
 
 
+def arrive(keyring: Keyring, names: Collection[str], now: float) -> Keyring:
+    """Return the keyring with these hosts as members, and none of them set aside: they answer, and are to be visited."""
+    return end_waivers(register(keyring, sorted(names), now), names, now)
+
+
 def open_waivers(keyring: Keyring, now: float) -> List[Waiver]:
     """Return the waivers that have not run out."""
     return [waiver for waiver in keyring["waivers"] if epoch(waiver["until"]) > now]
@@ -146,7 +151,7 @@ def for_visits(keyring: Keyring) -> KeyringCore:
     """
     entries = keyring["members"]
     kept = [first_member(keyring), *[member for member in entries if entries[member]["proven"]][:1]]
-    found = {field: value for field, value in keyring.items() if field != "journal"}
+    found = {field: value for field, value in keyring.items() if field not in ("journal", "writes")}
     return cast(KeyringCore, {**found, "members": {member: entries[member] for member in kept}})
 
 

@@ -60,7 +60,7 @@ def test_cures_are_words_that_somebody_can_follow() -> None:
         ("has no record of a visit‹had›", "run phased.keys.rollout, or the role", "fence_findings"),
         ("‹does› ‹keys›, which is not in the keyring", "give ‹key› up with -e app_keys_replace=‹key›", "_unknown_keys_finding"),
         ("pid ‹pid› has overwritten its environment (setproctitle)", "SPT_NOENV=1", "_judged"),
-        ("is decrypted and is not YAML", "put the last good version back", "KeyringFile._document"),
+        ("is decrypted and is not YAML", "put the last good version back", "SealedStore._document"),
         ("‹where› is empty", "no honest host answers like that", "_text"),
         ("app_keys_proof is ‹name›; it is one of ‹proofs›", "", "named"),
     ],

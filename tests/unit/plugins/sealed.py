@@ -15,11 +15,16 @@ from ansible_collections.phased.keys.plugins.plugin_utils._keyring_file import K
 PASSWORD = "open sesame"
 
 
+def vault_loader(password: str = PASSWORD) -> DataLoader:
+    """Return a loader with one vault secret."""
+    loader = DataLoader()
+    loader.set_vault_secrets([("default", VaultSecret(password.encode()))])
+    return loader
+
+
 def opened(path: Path) -> KeyringFile:
     """Return the keyring's file at `path`, with the one vault secret that opens it."""
-    loader = DataLoader()
-    loader.set_vault_secrets([("default", VaultSecret(PASSWORD.encode()))])
-    return KeyringFile(str(path), loader)
+    return KeyringFile(str(path), vault_loader())
 
 
 class Sealed:

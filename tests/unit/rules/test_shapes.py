@@ -33,6 +33,7 @@ def whole() -> Any:
         "key": "hex32",
         "soak": "3d",
     }
+    keyring["writes"] = ["0123456789abcdef"]
     keyring["app_check"] = {"how": "checked", "at": "2026-01-01T00:00:00Z"}
     keyring["step"].update(
         lets_go=[keyring["keys"][0]["fingerprint"]],

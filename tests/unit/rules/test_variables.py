@@ -160,6 +160,8 @@ OF_ONE_RUN = {
     "waive_for",
     "compromised",
     "confirm",
+    "copy_to",
+    "rekey_to",
 }
 EMPTY = (None, "", " ", "\t\n")
 
@@ -243,11 +245,12 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "min_members",
+    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
     "strict", "status_json", "status_prometheus", "report", "new", "replace", "take_over", "allow_weak", "recover", "release", "waive",
-    "waive_reason", "waive_for", "compromised", "confirm",
+    "waive_reason", "waive_for", "compromised", "confirm", "copy_to", "rekey_to",
 ]  # fmt: skip
 ODD = {
+    "keyring_kept": True,
     "min_members": 4,
     "settings": {"primary": "X"},
     "strict": True,

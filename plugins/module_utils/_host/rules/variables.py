@@ -285,6 +285,7 @@ VARIABLES: Dict[str, Variable] = {
     "bake": Variable(10.0, _duration, fleet=True),
     "serial": Variable([1, "25%"], _serial, fleet=True),
     "keyring": Variable(None, _text, fleet=True),
+    "keyring_kept": Variable(False, _truth, fleet=True),
     "min_members": Variable(None, _number, fleet=True),
     "strict": Variable(False, _truth, fleet=True),
     "status_json": Variable(None, _text, fleet=True),
@@ -305,6 +306,8 @@ VARIABLES: Dict[str, Variable] = {
     "waive_for": Variable(None, _duration, fleet=True, run=True),
     "compromised": Variable(None, _fingerprint, fleet=True, run=True),
     "confirm": Variable(None, _fingerprint, fleet=True, run=True),
+    "copy_to": Variable(None, _text, fleet=True, run=True),
+    "rekey_to": Variable(None, _text, fleet=True, run=True),
 }
 
 
