@@ -9,9 +9,9 @@ Where the readers of a format disagree about a value, it is refused and not gues
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
-from .env_dotenv import _dotenv, _dotenv_spellings
+from . import env_dotenv
 from .env_parts import Assignment, EnvTextError, Pattern, error, line_of, plain, unclosed
 from .env_shell import _shell, _shell_spellings
 
@@ -21,14 +21,15 @@ __all__ = ["FORMATS", "Assignment", "EnvTextError", "Format", "Pattern", "error"
 class Format(NamedTuple):
     """How the readers of one kind of env file see it, and how a value is written for them.
 
-    readings   every assignment of a text, in the order of the text: once for each way in which the format's readers read it
+    readings   every assignment of a text, in the order of the text: once for each way in which the format's readers read it;
+               None where one stops at the file, and so is not the application's
     spellings  how a value can be written, plainest first. Not each is right for each value: it is read back before it is used
     disputed   what is said of a setting that not all of these readings see alike
     exports    whether an assignment that is added begins with `export`, told whether each of those that are there does
     crlf       whether CR LF ends a line, where the file has it so; else the CR would be part of the value
     """
 
-    readings: Callable[[str], Sequence[Iterable[Assignment]]]
+    readings: Callable[[str], Sequence[Optional[Iterable[Assignment]]]]
     spellings: Callable[[str], Iterable[str]]
     disputed: str = "is read differently by the readers of this format"
     exports: Callable[[Sequence[bool]], bool] = lambda present: False
@@ -95,7 +96,16 @@ _DOCKER_LINE = Pattern(
 )
 
 
+# bufio.MaxScanTokenSize of Go: docker reads no file with a longer line.
+_LONGEST = 64 * 1024 - 2
+
+
 def _docker(text: str) -> Iterator[Assignment]:
+    start = 0
+    for line in text.split("\n"):
+        if len(line) * 4 > _LONGEST and len(line.encode("utf-8", "surrogateescape")) > _LONGEST:
+            raise error("broken", text, start, "is longer than the 64 KiB that docker reads")
+        start += len(line) + 1
     for match in _DOCKER_LINE.finditer(text):
         problem = "" if match["equals"] else "has no value here: docker takes that from the one who calls it"
         start, end = match.span("value")
@@ -109,6 +119,15 @@ def _if_all_do(present: Sequence[bool]) -> bool:
     return bool(present) and all(present)
 
 
+def _dotenv(name: str) -> Format:
+    return Format(
+        readings=lambda text: env_dotenv.named(name, text),
+        spellings=env_dotenv.spellings,
+        disputed=env_dotenv.DISPUTED,
+        exports=_if_all_do,
+    )
+
+
 FORMATS: Dict[str, Format] = {
     "systemd": Format(
         readings=lambda text: [_systemd(text, _OLD_COMMENT), _systemd(text, _NEW_COMMENT)],
@@ -116,17 +135,19 @@ FORMATS: Dict[str, Format] = {
         disputed="comes after a comment with a backslash at its end, which goes on in this line before systemd 254",
     ),
     "dotenv": Format(
-        readings=lambda text: [_dotenv(text, compose=False)],
-        spellings=_dotenv_spellings,
+        readings=env_dotenv.shared,
+        spellings=env_dotenv.spellings,
+        disputed=env_dotenv.DISPUTED,
         exports=_if_all_do,
     ),
+    **{name: _dotenv(name) for name in env_dotenv.READERS},
     "docker": Format(
         readings=lambda text: [_docker(text)],
         spellings=lambda value: [value],
     ),
     "compose": Format(
-        readings=lambda text: [_dotenv(text, compose=True)],
-        spellings=_dotenv_spellings,
+        readings=lambda text: [env_dotenv.common(text, compose=True)],
+        spellings=env_dotenv.spellings,
         exports=_if_all_do,
     ),
     # A shell hands on what is exported, whether or not `set -a` was said before the file was sourced.
