@@ -53,7 +53,8 @@ REFUSED = [
         "local A=hidden\n", "A=hidden\ndeclare +x A\n", "export A=hidden\nexport -n A\n", "A=hidden\nunset -v A\n", "A=hidden\nunset \"$B\"\n",
         "set +a\nA=hidden\n", "set +o allexport\nA=hidden\n", "set -a\nB=1\nset +a\nA=hidden\n", "if true; then set +a; fi\nA=hidden\n",
         "A=hidden\nfor A in x; do true; done\n", "A=hidden\nB=${A:=x}\n", "A=hidden\nprintf -v A x\n", "A=hidden\nlet A=1\n", "A=hidden\ngetopts a A\n",
-        "A=hidden\nB=$((A=1))\n", "A=hidden\nB=$((A++))\n", "A=hidden\nmapfile A\n", "A=hidden\nreadarray A\n", "alias A=x\nA=hidden\n", "export $B\nA=hidden\n",
+        "A=hidden\nB=$((A=1))\n", "A=hidden\nB=$((A++))\n", "A=hidden\nmapfile A\n", "A=hidden\nreadarray A\n",
+        "alias A=x\nA=hidden\n", "export $B\nA=hidden\n",
         "A=hidden\nexport \"$B\"\n", "export() { :; }\nexport A=hidden\n", "env -i\nB=2\nA=hidden\nexport 1B=2\n",
     )],
 ]  # fmt: skip

@@ -235,7 +235,9 @@ def test_what_json_can_say_and_no_setting_can_hold_is_no_list(text):
     assert kind_of(error) == "not_a_list"
 
 
-@pytest.mark.parametrize(("text", "key"), [('"abc"', "abc"), ("abc", "abc"), ("a\"b", 'a"b'), ('"a\\u0062c"', "abc"), ("1e5x", "1e5x")])
+@pytest.mark.parametrize(
+    ("text", "key"), [('"abc"', "abc"), ("abc", "abc"), ('a"b', 'a"b'), ('"a\\u0062c"', "abc"), ("1e5x", "1e5x")]
+)
 def test_what_flask_decodes_is_decoded(text: str, key: str) -> None:
     """from_prefixed_env takes what is JSON for that, and all else as it is."""
     flask = frameworks.profile("flask")

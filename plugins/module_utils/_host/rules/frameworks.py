@@ -211,7 +211,10 @@ def _decoded(profile: Profile, text: str) -> str:
     except (ValueError, RecursionError):
         return text
     if not isinstance(key, str) or not key or not _is_text(key):
-        raise SettingsError("not_a_list", f"{profile.primary} is decoded as JSON, and is no text then: put it in double quotes that it reads")
+        raise SettingsError(
+            "not_a_list",
+            f"{profile.primary} is decoded as JSON, and is no text then: put it in double quotes that it reads",
+        )
     return key
 
 
