@@ -33,7 +33,7 @@ options:
     description:
       - How the reader of that file quotes. Default is the variable C(app_keys_env_format), and else V(systemd).
     type: str
-    choices: [systemd, dotenv, docker, compose, shell]
+    choices: [systemd, dotenv, python-dotenv, node-dotenv, ruby-dotenv, phpdotenv, node-env-file, docker, compose, shell]
   service:
     description:
       - Units that take the keys when they are restarted. Default is the variable C(app_keys_service).

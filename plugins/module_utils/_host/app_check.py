@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 import select
 import subprocess
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import paths, run_as, units
+from .new_keys import new_key
 from .rules.frameworks import Keys, encode
 from .run_as import Person
 
@@ -69,7 +69,7 @@ def run(app: Mapping[str, Any], check: Check, workers: Sequence[Mapping[str, Any
 
 
 def _run_as(person: Person, app: Mapping[str, Any], check: Check) -> Dict[str, Any]:
-    new, old = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
+    new, old = new_key(app["profile"].key), new_key(app["profile"].key)  # no other form would pass with every framework
     environment = {**person.environment, **encode(app["profile"], Keys(new, [new, old]))}
     environment.update(PHASED_KEYS_PRIMARY=new, PHASED_KEYS_FALLBACK=old)
     folder = person.folder

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -110,6 +111,8 @@ def read(
             said = blank(values.kind, str(values))
         else:
             said = in_fingerprints(profile, {**by_files, **values} if weaker else values)
+            if misread(profile, values, by_files):
+                said = blank("misread", "its key is a cut or quoted form of the one that its env file says")
         if weaker and _kind(said) != "gone" and (not ours or _agrees(said, entries)):
             said, how = dict(weaker(here, pid)), app["proof"]
         if pid in named.doubts and not ours:
@@ -205,6 +208,20 @@ def in_fingerprints(profile: Profile, values: Mapping[str, str]) -> Entry:
     except SettingsError as error:
         return blank(error.kind, str(error))
     return {"signs": fingerprint(keys.signs), "accepts": [fingerprint(key) for key in keys.accepts], "problem": None}
+
+
+def misread(profile: Profile, values: Mapping[str, str], by_files: Mapping[str, str]) -> bool:
+    """Whether a worker signs with what another reader than that of the format would make of the files' key.
+
+    That is no key of anybody's: it ends at a character that the reader takes for something else, or has its quotes on.
+    """
+    try:
+        given_key, filed = decode(profile, values).signs, decode(profile, by_files).signs
+    except SettingsError:
+        return False
+    bare = [re.sub(r"[\\'\"`]", "", key) for key in (given_key, filed)]
+    related = bare[0] == bare[1] or filed.startswith(given_key) or given_key.startswith(filed)
+    return given_key != filed and related
 
 
 def blank(kind: str, text: str) -> Entry:

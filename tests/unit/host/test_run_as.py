@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import app_check, given, processes, run_as, units
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become others")
@@ -278,6 +279,22 @@ def test_what_a_check_says(check: Any, ok: bool, text: str, monkeypatch: pytest.
     begun = time.monotonic()
     assert ask(check, monkeypatch, PASSWORD=SECRET) == {"ok": ok, "text": text}
     assert time.monotonic() - begun < 8
+
+
+FORMS = {
+    "laravel": ("APP_KEY", r"base64:[A-Za-z0-9+/]{43}="), "airflow": ("PHASED_KEYS_FALLBACK", r"[A-Za-z0-9_-]{43}="),
+    "jupyterhub": ("PHASED_KEYS_PRIMARY", r"[0-9a-f]{64}"), "rails": ("SECRET_KEY_BASE", r"[0-9a-f]{128}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("framework", FORMS)
+def test_the_throw_away_keys_have_the_form_of_the_profile(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, form = FORMS[framework]
+    person = run_as.Person(os.geteuid(), os.getegid(), [], {"PATH": "/usr/bin:/bin"}, "/", "us")
+    monkeypatch.setattr(run_as, "persons", lambda app, workers: [person])
+    of_framework = {**app(), "profile": frameworks.profile(framework)}
+    answer = app_check.run(of_framework, f'printf %s "${name}" | grep -Eqx "{form}"', [])
+    assert answer["ok"]
 
 
 def test_a_password_is_not_shown_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host import helpers, processes, workers
 from ansible_collections.phased.keys.plugins.module_utils._host.processes import Process
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import profile
 
@@ -297,3 +298,18 @@ class TestHelpers:
         # In a container the application itself may be the first process.
         programs.update({1: "/bin/x"})
         assert not helpers.runs_for_others(process._replace(pid=9, forked=True))
+
+
+@pytest.mark.parametrize(
+    ("given_key", "filed", "wrong"),
+    [
+        ("abc", "abc#def", True), ("abc", "abc def", True), ("'abc'", "abc", True), ('"abc"', "abc", True), ("abc # x", "abc", True),
+        ("a\\bc", "abc", True), ("abc", "abc", False), ("abc", "xyz", False), ("new", "old", False),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_a_cut_or_quoted_form_of_the_files_key_means_that_the_format_is_wrong(
+    given_key: str, filed: str, wrong: bool
+) -> None:
+    of = frameworks.profile("django")
+    assert workers.misread(of, {"SECRET_KEY": given_key}, {"SECRET_KEY": filed}) is wrong
+    assert workers.misread(of, {}, {"SECRET_KEY": filed}) is False

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Dict, List
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import env_text
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 FORMATS = env_text.FORMATS
 QUOTING = [form for form in FORMATS if form != "docker"]
+# Those that expand a $ wherever it stands, and those that refuse a whole file for a line that they do not know.
+EXPANDING = ["dotenv", "node-dotenv"]
+STRICT = ["phpdotenv", "node-env-file"]
 # Each character of the keys that Django makes; django/core/management/utils.py.
 DJANGO = "abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)"
 
@@ -32,6 +36,13 @@ EVERY_FORMAT = [
     ("", None),
     ("a=x\n", None),
 ]
+
+
+def every(form: str) -> List[Any]:
+    """The cases of every format that are this one's, too: node's own reader knows no indentation."""
+    return [case for case in EVERY_FORMAT if form != "node-env-file" or not re.search("^ ", case[0], re.M)]
+
+
 READ: Dict[str, List[Any]] = {
     "systemd": [
         # test_load_env_file_1 to _5 in systemd's src/test/test-env-file.c
@@ -73,7 +84,7 @@ READ: Dict[str, List[Any]] = {
         ('A="it\'s"\n', "it's"),
         ('A=\'["a", "b"]\'\n', '["a", "b"]'),
         ('A=["a","b"]\n', '["a","b"]'),
-        ("A='a#b$c'\n", "a#b$c"),
+        ("A='a#b$%c'\n", "a#b$%c"),
         ('A="a#b$%"\n', "a#b$%"),
         ("A=a$\n", "a$"),
         ("B='\nA=y\n'\nA=x\n", "x"),
@@ -117,7 +128,7 @@ READ: Dict[str, List[Any]] = {
         ("if true; then B=y; fi\nA=x\n", "x"),
         ("case $1 in a) B=y;; esac\nA=x\n", "x"),
         ("f() { B=y; }\nA=x\n", "x"),
-        ("set -a\n. ./other >&2\nA=x\n", "x"),
+        ("set -a\n./other >&2\nA=x\n", "x"),
         ("echo if >&2\nA=x\n", "x"),
         ("B='\nA=y\n'\nA=x\n", "x"),
         ("B=\\\nA=y\n", None),
@@ -125,6 +136,18 @@ READ: Dict[str, List[Any]] = {
         ("A =x\n", None),
     ],
 }
+# A reader by its name reads all that its readers have in common, and more.
+READ["python-dotenv"] = [*READ["dotenv"], ("A='a#b$c'\n", "a#b$c"), ("B:\nA=x\n", "x")]
+READ["node-dotenv"] = [*READ["dotenv"], ("'A'=x\n", None)]
+READ["ruby-dotenv"] = [*READ["dotenv"], ("A='a#b$c'\n", "a#b$c"), ("'A'=x\n", None)]
+READ["phpdotenv"] = [
+    # With phpdotenv `export` and a name of one letter are no name, and a line that it cannot read ends it.
+    *[case for case in READ["dotenv"] if "export" not in case[0] and not case[0].startswith("B='\n")],
+    ("A='a#b$c'\n", "a#b$c"), ("export BB=1\nA=x\n", "x"),
+]  # fmt: skip
+READ["node-env-file"] = [
+    ("A='a#b$c' # d\n", "a#b$c"), ("export A=x\r\nB=y\r\n", "x"), ("A = x # c\n", "x"), ("B=''\nA=\"it\"\n", "it"),
+]  # fmt: skip
 
 REWRITE = [
     *[(form, "# c\nB=1\nA=x\nC=2", {"A": "y"}, "# c\nB=1\nA=y\nC=2") for form in FORMATS],
@@ -133,10 +156,11 @@ REWRITE = [
     *[(form, "", {"A": "x", "B": "y"}, "A=x\nB=y\n") for form in FORMATS if form != "shell"],
     *[(form, "B=1", {"A": "x"}, "B=1\nA=x\n") for form in FORMATS if form != "shell"],
     *[(form, "B=1\r\nA=x\r\n", {"A": "y", "C": "z"}, "B=1\r\nA=y\r\nC=z\r\n") for form in FORMATS if form != "shell"],
-    *[(form, "B=1\r\n  A=x\r\nC=2\r\n", {"A": None}, "B=1\r\nC=2\r\n") for form in FORMATS],
+    *[(form, "B=1\r\n  A=x\r\nC=2\r\n", {"A": None}, "B=1\r\nC=2\r\n") for form in FORMATS if form != "node-env-file"],
     *[(form, "A='x'\n", {"A": "x"}, "A='x'\n") for form in QUOTING],
     *[(form, "A='a b'\n", {"A": "c d"}, "A='c d'\n") for form in QUOTING],
-    *[(form, "A=x\n", {"A": '["a$b", "c"]'}, "A='[\"a$b\", \"c\"]'\n") for form in QUOTING],
+    *[(form, "A=x\n", {"A": '["a b", "c"]'}, "A='[\"a b\", \"c\"]'\n") for form in QUOTING],
+    *[(form, "A=x\n", {"A": "a$b c"}, "A='a$b c'\n") for form in QUOTING if form not in EXPANDING],
     *[(form, "A=x\n", {"A": "it's"}, 'A="it\'s"\n') for form in QUOTING if form != "shell"],
     ("systemd", "A = 'x' \"y\" z \\\n  q  \nB=1\n", {"A": "n"}, "A = n  \nB=1\n"),
     ("systemd", "A=x\\\ny\nB=1\n", {"A": None}, "B=1\n"),
@@ -197,3 +221,8 @@ pieces = st.sampled_from(
     ]
 )
 soup = st.lists(pieces, max_size=20).map("".join)
+
+
+def expands(form: str, value: str) -> bool:
+    """Whether some reader of the format makes something else of this value, however it is quoted."""
+    return form in EXPANDING and bool(re.search(r"\$[A-Za-z0-9_({]", value))

@@ -143,7 +143,8 @@ def test_a_format_that_there_is_not() -> None:
     with pytest.raises(env_text.EnvTextError) as error:
         env_text.read("", "ini", [])
     assert (error.value.kind, str(error.value)) == (
-        "format", "app_keys_env_format is 'ini'; it is one of systemd, dotenv, docker, compose, shell",
+        "format", "app_keys_env_format is 'ini'; it is one of systemd, dotenv, python-dotenv, node-dotenv, ruby-dotenv, "
+        "phpdotenv, node-env-file, docker, compose, shell",
     )  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def test_a_format_that_there_is_not() -> None:
         ("dotenv", "", {"A": "$"}, "A='$'\n"),
         ("compose", "", {"A": "a\"b'c"}, "A=a\"b'c\n"),
         ("shell", "", {"A": "it's a\"b"}, "export A='it'\\''s a\"b'\n"),
-        ("shell", "", {"A": ""}, "export A=\n"),
+        ("shell", "", {"A": ""}, "export A=''\n"),
         # Removed with its line, comment and blanks; nothing else with it.
         ("dotenv", "B=1\n \tA='x' # c\nC=2\n", {"A": None}, "B=1\nC=2\n"),
         ("systemd", "B=1\rA=x\rC=2", {"A": None}, "B=1\rC=2"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import seconds
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import (
     KEY_FORMS,
@@ -232,3 +233,28 @@ def test_what_json_can_say_and_no_setting_can_hold_is_no_list(text):
     with pytest.raises(SettingsError) as error:
         decode(profile("flask"), {"FLASK_SECRET_KEY": "a", "FLASK_SECRET_KEY_FALLBACKS": text})
     assert kind_of(error) == "not_a_list"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [('"abc"', "abc"), ("abc", "abc"), ('a"b', 'a"b'), ('"a\\u0062c"', "abc"), ("1e5x", "1e5x")]
+)
+def test_what_flask_decodes_is_decoded(text: str, key: str) -> None:
+    """from_prefixed_env takes what is JSON for that, and all else as it is."""
+    flask = frameworks.profile("flask")
+    keys = frameworks.decode(flask, {"FLASK_SECRET_KEY": text})
+    assert keys.signs == key
+    assert frameworks.decode(flask, frameworks.encode(flask, keys)) == keys
+
+
+@pytest.mark.parametrize("text", ["12345", "true", "null", "[]", '["abc"]', "{}", "NaN", '""'])
+def test_what_flask_decodes_to_no_text_is_refused(text: str) -> None:
+    with pytest.raises(frameworks.SettingsError) as error:
+        frameworks.decode(frameworks.profile("flask"), {"FLASK_SECRET_KEY": text})
+    assert text.strip('"') == "" or text not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["12345", "true", '"abc"', "NaN"])
+def test_a_key_that_flask_would_decode_is_written_so_that_it_does_not_change(key: str) -> None:
+    flask = frameworks.profile("flask")
+    keys = frameworks.Keys(key, [key, "other"])
+    assert frameworks.decode(flask, frameworks.encode(flask, keys)) == keys

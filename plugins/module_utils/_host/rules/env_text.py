@@ -23,7 +23,7 @@ def read(text: str, env_format: str, names: Sequence[str]) -> Dict[str, str]:
 
 def read_all(text: str, env_format: str) -> Dict[str, str]:
     """Return every setting that can be read, for an environment that only has to be like the application's."""
-    return {item.name: item.value for item in _readings(text, env_format)[0] if not item.problem}
+    return {item.name: item.value for item in _first(text, env_format) if not item.problem}
 
 
 def rewrite(text: str, env_format: str, values: Mapping[str, Optional[str]]) -> str:
@@ -31,24 +31,33 @@ def rewrite(text: str, env_format: str, values: Mapping[str, Optional[str]]) -> 
     found = _ours(text, env_format, list(values))
     new = text
     for name, value in values.items():
-        if (found[name].value if name in found else None) != value:
+        if (found[name].value if name in found else None) != value or _has_to_be_quoted(
+            text, env_format, found.get(name)
+        ):
             new = _without(new, env_format, name) if value is None else _with(new, env_format, name, value)
     if read(new, env_format, list(values)) != {name: value for name, value in values.items() if value is not None}:
         raise EnvTextError("unwritable", f"{', '.join(values)} would not be read back as written")
     return new
 
 
-def _readings(text: str, env_format: str) -> List[List[Assignment]]:
-    """Return every assignment of the text, once for each way in which the format's readers read it."""
+def _has_to_be_quoted(text: str, env_format: str, found: Optional[Assignment]) -> bool:
+    """Whether a setting is exported with nothing behind it, as it was written once, where a reader of the format stops at that."""
+    empty = found is not None and found.value_start == found.value_end
+    exported = empty and found is not None and re.match("export[ \t]", text[found.start :] if found.start >= 0 else "")
+    return bool(exported) and "" not in named(env_format).spellings("")
+
+
+def _readings(text: str, env_format: str) -> List[Optional[List[Assignment]]]:
+    """Return every assignment of the text, once for each way in which the format's readers read it; None where one stops at it."""
     reader = named(env_format)
     if "\0" in text:
         raise error("broken", text, text.index("\0"), "a NUL byte, where readers stop or fail")
-    return [list(reading) for reading in reader.readings(text)]
+    return [None if reading is None else list(reading) for reading in reader.readings(text)]
 
 
 def _ours(text: str, env_format: str, names: Sequence[str]) -> Dict[str, Assignment]:
     readings = []
-    for reading in _readings(text, env_format):
+    for reading in [reading for reading in _readings(text, env_format) if reading is not None]:
         found: Dict[str, Assignment] = {}
         for item in (item for item in reading if item.name in names):
             if item.name in found:
@@ -58,12 +67,17 @@ def _ours(text: str, env_format: str, names: Sequence[str]) -> Dict[str, Assignm
         readings.append(found)
     for name in names:
         seen = [reading.get(name) for reading in readings]
-        ours = next((one for one in seen if one), None)
-        if ours and any(one != ours for one in seen):
+        ours = next((one for one in seen if one and one.problem), None) or next((one for one in seen if one), None)
+        if ours and not ours.problem and any(one is None or _where(one) != _where(ours) for one in seen):
             raise error("broken", text, ours.value_start, f"{name} {named(env_format).disputed}")
         if ours and (ours.problem or re.search("[\ud800-\udfff]", ours.value)):
             raise error("not_literal", text, ours.value_start, f"{name} {ours.problem or 'is not UTF-8'}")
     return readings[0]
+
+
+def _where(item: Assignment) -> Tuple[str, int, int]:
+    """What readings have to agree on: the value, and where it stands. Where the statement begins is no reader's business."""
+    return item.value, item.value_start, item.value_end
 
 
 # --- writing -----------------------------------------------------------------
@@ -79,9 +93,7 @@ def _with(text: str, env_format: str, name: str, value: str) -> str:
             if old:
                 new = text[: old.value_start] + spelling + text[old.value_end :]
             try:
-                if read(new, env_format, [name]) == {name: value} and _others(new, env_format, name) == _others(
-                    text, env_format, name
-                ):
+                if read(new, env_format, [name]) == {name: value} and _leaves_others(new, text, env_format, name):
                     return new
             except EnvTextError:
                 pass  # the next spelling may be better
@@ -95,7 +107,7 @@ def _without(text: str, env_format: str, name: str) -> str:
     rest = _REST_OF_LINE.match(text, old.value_end)
     if old.start >= 0 and rest and not text[start : old.start].strip(" \t"):
         new = text[:start] + text[rest.end() :]
-        if not read(new, env_format, [name]) and _others(new, env_format, name) == _others(text, env_format, name):
+        if not read(new, env_format, [name]) and _leaves_others(new, text, env_format, name):
             return new
     raise error("unwritable", text, old.value_start, f"{name} cannot be removed, it shares its line with more")
 
@@ -103,12 +115,27 @@ def _without(text: str, env_format: str, name: str) -> str:
 def _appended(text: str, env_format: str, assignment: str) -> str:
     reader = named(env_format)
     newline = "\r\n" if reader.crlf and re.match(r"[^\n]*\r\n", text) else "\n"
-    exported = [bool(re.match("export[ \t]", text[item.start :])) for item in _readings(text, env_format)[0]]
+    exported = [bool(re.match("export[ \t]", text[item.start :])) for item in _first(text, env_format)]
     if reader.exports(exported):
         assignment = "export " + assignment
     return text + (newline if text and not text.endswith("\n") else "") + assignment + newline
 
 
-def _others(text: str, env_format: str, name: str) -> List[List[Tuple[str, str, str]]]:
-    """What all other settings are read as: a change of ours must not change them."""
-    return [[item[:3] for item in reading if item.name != name] for reading in _readings(text, env_format)]
+def _first(text: str, env_format: str) -> List[Assignment]:
+    return next(reading for reading in _readings(text, env_format) if reading is not None)
+
+
+def _leaves_others(new: str, text: str, env_format: str, name: str) -> bool:
+    """Whether all other settings are read as before by whoever read them before: a change of ours must not change them.
+
+    What was uncertain only because of ours may become certain.
+    """
+    for before, after in zip(_readings(text, env_format), _readings(new, env_format)):
+        if before is not None:
+            then = [item for item in before if item.name != name]
+            now = [item for item in after or [] if item.name != name]
+            if [item[:2] for item in then] != [item[:2] for item in now]:
+                return False
+            if any(new_one.problem not in (old_one.problem, "") for old_one, new_one in zip(then, now)):
+                return False
+    return True

@@ -24,6 +24,7 @@ DEFAULT_FRAMEWORK = "django"
 #   signs      "first" or "last" of the one list; without meaning where there are two settings
 #   key        form of a new key: "text" (64 URL-safe characters), "hex32" and "hex64" (bytes in
 #              hex digits), "base64:32" (Laravel's) or "fernet"
+#   decode     "json" where the framework decodes the value of `primary` as JSON if it is any, and else takes it as it is; "raw"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
 #   ends       what ends with a key, in words: whoever rolls a leaked one without its soak is told. No field of an application's own
@@ -31,48 +32,48 @@ DEFAULT_FRAMEWORK = "django"
 PROFILES: Dict[str, Dict[str, Any]] = {
     "django": {
         "primary": "SECRET_KEY", "fallbacks": "SECRET_KEY_FALLBACKS", "separator": ",",
-        "signs": "first", "key": "text", "soak": "14d",
+        "signs": "first", "key": "text", "decode": "raw", "soak": "14d",
         "ends": "every login (the session's hash is checked against SECRET_KEY and SECRET_KEY_FALLBACKS), every password reset link, and all "
         "that the application signed with django.core.signing",
     },
     "flask": {
         "primary": "FLASK_SECRET_KEY", "fallbacks": "FLASK_SECRET_KEY_FALLBACKS", "separator": "json",
-        "signs": "first", "key": "text", "soak": "31d",
+        "signs": "first", "key": "text", "decode": "json", "soak": "31d",
         "ends": "every session (the cookie is signed with it), and all that the application signed with itsdangerous",
     },
     "itsdangerous": {
         "primary": "SECRET_KEYS", "fallbacks": "SECRET_KEYS", "separator": ",",
-        "signs": "last", "key": "text", "soak": None,
+        "signs": "last", "key": "text", "decode": "raw", "soak": None,
         "ends": "everything that the application signed with it",
     },
     "laravel": {
         "primary": "APP_KEY", "fallbacks": "APP_PREVIOUS_KEYS", "separator": ",",
-        "signs": "first", "key": "base64:32", "soak": "120m",
+        "signs": "first", "key": "base64:32", "decode": "raw", "soak": "120m",
         "ends": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "
         "encrypt(): encrypt that anew first, or it is lost",
     },
     "rails": {
         "primary": "SECRET_KEY_BASE", "fallbacks": "SECRET_KEY_BASE_PREVIOUS", "separator": ",",
-        "signs": "first", "key": "hex64", "soak": None,
+        "signs": "first", "key": "hex64", "decode": "raw", "soak": None,
         "ends": "every session, every signed and encrypted cookie, signed ids, and messages of a verifier or encryptor",
     },
     "airflow": {
         "primary": "AIRFLOW__CORE__FERNET_KEY", "fallbacks": "AIRFLOW__CORE__FERNET_KEY", "separator": ",",
-        "signs": "first", "key": "fernet", "soak": None,
+        "signs": "first", "key": "fernet", "decode": "raw", "soak": None,
         "ends": "every stored connection and variable that was not encrypted anew: run `airflow rotate-fernet-key` first, or they are lost",
     },
     "keygrip": {
         "primary": "COOKIE_KEYS", "fallbacks": "COOKIE_KEYS", "separator": ",",
-        "signs": "first", "key": "text", "soak": None,
+        "signs": "first", "key": "text", "decode": "raw", "soak": None,
         "ends": "every cookie that was signed with it, sessions among them",
     },
     "jupyterhub": {
         "primary": "JUPYTERHUB_CRYPT_KEY", "fallbacks": "JUPYTERHUB_CRYPT_KEY", "separator": ";",
-        "signs": "first", "key": "hex32", "soak": None,
+        "signs": "first", "key": "hex32", "decode": "raw", "soak": None,
         "ends": "the stored auth_state of every user: they have to log in again",
     },
 }  # fmt: skip
-FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak")
+FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode")
 # The forms of a new key, and beside letters and digits the characters that it may hold.
 KEY_FORMS: Dict[str, Set[str]] = {
     "text": set("-_"),
@@ -109,6 +110,7 @@ class Profile(NamedTuple):
     signs: str
     key: str
     soak: Optional[str]
+    decode: str = "raw"
 
     @property
     def names(self) -> List[str]:
@@ -136,6 +138,8 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
         fields[field] = value
     if fields["signs"] not in ("first", "last"):
         raise SettingsError("profile", f"app_keys_settings.signs is {fields['signs']!r}; it is 'first' or 'last'")
+    if fields["decode"] not in ("raw", "json"):
+        raise SettingsError("profile", f"app_keys_settings.decode is {fields['decode']!r}; it is 'raw' or 'json'")
     if fields["key"] not in KEY_FORMS:
         raise SettingsError(
             "profile", f"app_keys_settings.key is {fields['key']!r}; it is one of {', '.join(KEY_FORMS)}"
@@ -170,7 +174,7 @@ def encode(profile: Profile, keys: Keys) -> Dict[str, str]:
     """Return the value of each of the profile's settings, so that an application does as `keys` says."""
     others = [key for key in keys.accepts if key != keys.signs]
     if profile.primary != profile.fallbacks:
-        return {profile.primary: keys.signs, profile.fallbacks: _join(profile, others)}
+        return {profile.primary: _written(profile, keys.signs), profile.fallbacks: _join(profile, others)}
     ordered = [keys.signs] + others if profile.signs == "first" else others + [keys.signs]
     return {profile.primary: _join(profile, ordered)}
 
@@ -182,7 +186,7 @@ def decode(profile: Profile, values: Mapping[str, str]) -> Keys:
     if not values[profile.primary]:
         raise SettingsError("empty", f"{profile.primary} is empty")
     if profile.primary != profile.fallbacks:
-        signs = values[profile.primary]
+        signs = _decoded(profile, values[profile.primary])
         others = _split(profile, values.get(profile.fallbacks, ""))
     else:
         listed = _split(profile, values[profile.primary])
@@ -196,6 +200,30 @@ def decode(profile: Profile, values: Mapping[str, str]) -> Keys:
             "not_a_list", f"{profile.fallbacks} lists {len(accepts)} keys, and at most {MOST_KEYS} are looked through"
         )
     return Keys(signs, accepts)
+
+
+def _decoded(profile: Profile, text: str) -> str:
+    """Return the key that the framework makes of the value of `primary`: Flask's from_prefixed_env decodes what is JSON."""
+    if profile.decode == "raw":
+        return text
+    try:
+        key = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(key, str) or not key or not _is_text(key):
+        raise SettingsError(
+            "not_a_list",
+            f"{profile.primary} is decoded as JSON, and is no text then: put it in double quotes that it reads",
+        )
+    return key
+
+
+def _written(profile: Profile, key: str) -> str:
+    """Return the value of `primary` that is decoded as this key."""
+    try:
+        return key if _decoded(profile, key) == key else json.dumps(key)
+    except SettingsError:
+        return json.dumps(key)
 
 
 def _join(profile: Profile, keys: Sequence[str]) -> str:

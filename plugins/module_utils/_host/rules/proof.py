@@ -398,6 +398,10 @@ PROBLEMS = {
     ),
     "absent": NOT_GIVEN,
     "empty": "see that the application gets its keys from app_keys_env_file, then restart it",
+    "misread": (
+        "set app_keys_env_format to what reads that file for the application: its format is wrong, and the worker's key is nobody's; or "
+        "write the key in the file in single quotes, restart it, and run again"
+    ),
     "unsafe": "do what is said there, and run again",
     "not_a_list": "correct app_keys_settings.separator, or the setting",
     "undated": "run phased.keys.rollout: a visit notes the time and restarts the application, and from then on its age is proof",
