@@ -197,3 +197,20 @@ def test_a_unit_that_runs_a_container(fleet: Played, kind: str) -> None:
     app.run("status", app_keys_strict=True).ended(-1).says(old, f"{name}.service")
     assert new != old
     app.sh(f"systemctl stop {name}")
+
+
+def test_a_container_of_a_user_is_rolled_by_root_and_its_owner_is_told_why_not(fleet: Played) -> None:
+    app = Application(fleet, "own", app_keys_processes={"container": "own", "user": "deploy"}, app_keys_env_owner="deploy")
+    app.sh("useradd --create-home --shell /bin/sh --user-group deploy; install -d -m 700 -o deploy -g deploy /run/user/$(id -u deploy)")
+    app.sh(f"chown deploy {app.file}; docker save shop:1 > /home/deploy/shop.tar; chown deploy /home/deploy/shop.tar")
+    become = "exec setpriv --reuid=deploy --regid=deploy --init-groups env HOME=/home/deploy XDG_RUNTIME_DIR=/run/user/$(id -u deploy) sh -eu"
+    app.write("/home/deploy/again", container("own", "podman", "--cgroups=disabled", "--user 5") + "\n")
+    app.sh("chmod 755 /home/deploy/again")
+    app.sh(f"cd /; {become} -c 'podman load -q < /home/deploy/shop.tar; sh /home/deploy/again' >&2")
+    app.variables["app_keys_restart_command"] = f"cd /; {become} /home/deploy/again"
+    app.run("adopt").ended(0)
+    app.run("rollout").ended(0).says("retire: 1 of 1 host have let go of")
+    app.rolled()
+    # As its owner: the application runs as a uid of the owner's own, which only root may look into.
+    own = {"ansible_become_user": "deploy", "app_keys_state_dir": "/home/deploy/state"}
+    app.run("adopt", app_keys_keyring=str(fleet.folder / "owner.yml"), **own).ended(-1).says("only root may read what it was given")
