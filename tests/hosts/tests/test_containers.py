@@ -183,7 +183,8 @@ UNITS = {
     "new": "Type=notify\nNotifyAccess=all\nExecStart=/usr/bin/podman run --cidfile=%t/%n.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon -d "
            f"--replace --name {{name}} {RUN} --init shop:1 {TWO}\nExecStop=/usr/bin/podman stop -t 1 --ignore --cidfile=%t/%n.ctr-id\n"
            "ExecStopPost=/usr/bin/podman rm -f --ignore -t 1 --cidfile=%t/%n.ctr-id\nExecStartPre=/bin/rm -f %t/%n.ctr-id",
-    "quadlet": "Type=notify\nNotifyAccess=all\nKillMode=mixed\nDelegate=yes\nSyslogIdentifier=%N\nEnvironment=PODMAN_SYSTEMD_UNIT=%n\nExecStartPre=/bin/rm -f %t/%N.cid\n"
+    "quadlet": "Type=notify\nNotifyAccess=all\nKillMode=mixed\nDelegate=yes\nSyslogIdentifier=%N\nEnvironment=PODMAN_SYSTEMD_UNIT=%n\n"
+               "ExecStartPre=/bin/rm -f %t/%N.cid\n"
                f"ExecStart=/usr/bin/podman run --name={{name}} --cidfile=%t/%N.cid --replace --rm --cgroups=split --sdnotify=conmon -d {RUN} "
                f"shop:1 {TWO}\nExecStop=/usr/bin/podman rm -f -t 1 -i --cidfile=%t/%N.cid\nExecStopPost=-/usr/bin/podman rm -f -t 1 -i --cidfile=%t/%N.cid",
     "docker": "ExecStartPre=-/usr/bin/docker rm -f {name}\n"
