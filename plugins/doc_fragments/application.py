@@ -55,7 +55,11 @@ options:
   processes:
     description:
       - Where the workers are, as a mapping or a list of mappings. Each is one of C(unit) (its whole control group), C(pid_file)
-        (that process and its descendants) and C(pattern) (a regular expression over the first 4096 bytes of command lines).
+        (that process and its descendants), C(pattern) (a regular expression over the first 4096 bytes of command lines),
+        C(container) (what runs in the container with this name) and C(compose) (the containers of a compose project, with C(services)
+        those of some services of it).
+      - C(engine) beside a container or a project says which of C(podman) and C(docker) has it, and C(user) that it is a user's own
+        (rootless), where the engine is asked as that user.
       - A pid file that others than root may write names only processes of theirs. A pattern trusts what processes call themselves,
         which any user of the host may choose.
       - Their main processes have to last; how many workers one has is its own business, as long as one that had any at its last

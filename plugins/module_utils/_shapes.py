@@ -72,10 +72,15 @@ class Called(TypedDict, total=False):
     called: str
 
 
-@final
-class Worker(Holder, Called):
-    """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
-    file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool."""
+class Inner(TypedDict):
+    """What a process in another PID namespace than the looker's is called in there: `machine` as evidence from there has it."""
+
+    machine: str
+    pid: int
+
+
+class _Worker(Holder, Called):
+    """What every worker has."""
 
     pid: int
     parent: int
@@ -87,8 +92,34 @@ class Worker(Holder, Called):
     idle: bool
 
 
-class Outsider(Called):
-    """A process outside the named ones that holds keys of ours; `more` of them are like it and are not listed."""
+@final
+class Worker(_Worker, total=False):
+    """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
+    file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool;
+    `keeper`: the name of what keeps its environment."""
+
+    inner: Inner
+    keeper: str
+
+
+@final
+class Keeper(Holder):
+    """What keeps the environment that it was made with, and the keys in that; see `keepers`. Times are epoch seconds.
+
+    `there`: whether there is one; `runs`: whether anything runs in it; `returns`: why it would start by itself, if it would; `way` and `anew`: how it
+    is made anew, and by which name."""
+
+    name: str
+    there: bool
+    made: float
+    runs: bool
+    returns: Optional[str]
+    way: str
+    anew: str
+
+
+class _Outsider(Called):
+    """What every such process has."""
 
     pid: int
     ticks: int
@@ -98,6 +129,14 @@ class Outsider(Called):
     signs: Optional[str]
     holds: List[str]
     more: int
+
+
+class Outsider(_Outsider, total=False):
+    """A process outside the named ones that holds keys of ours; `more` of them are like it and are not listed. `within` is the
+    beginning of its container's id."""
+
+    inner: Inner
+    within: str
 
 
 class Source(TypedDict):
@@ -182,9 +221,8 @@ class Remembered(TypedDict):
     pools: Optional[List[int]]
 
 
-class Evidence(TypedDict):
-    """One look at a host. `nonce` is that of the survey; `ticks` are `now` by the boot clock; `visit` the pid of a visit that is under way; `state` marks the
-    folder of the record, and `record_of` names the host whose record is there, where that is another: an image brought it."""
+class _Evidence(TypedDict):
+    """What every look says."""
 
     nonce: str
     now: float
@@ -204,6 +242,14 @@ class Evidence(TypedDict):
     visit: Optional[int]
     state: str
     restart: Optional[str]
+
+
+class Evidence(_Evidence, total=False):
+    """One look at a host. `nonce` is that of the survey; `ticks` are `now` by the boot clock; `visit` the pid of a visit that is under way; `state` marks the
+    folder of the record, and `record_of` names the host whose record is there, where that is another: an image brought it. `keepers` says a
+    look at an application that runs in any."""
+
+    keepers: List[Keeper]
 
 
 class DatedEvidence(Evidence):

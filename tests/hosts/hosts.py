@@ -88,6 +88,7 @@ class Hosts:
         *,
         login: str = "ops",
         no_key: bool = False,
+        engines: bool = False,
         life: int = 1209600,
         env: Mapping[str, str] | None = None,
         variables: Mapping[str, Any] | None = None,
@@ -95,7 +96,7 @@ class Hosts:
     ) -> Hosts:
         """Make the fleet, start it, and return when the shop answers on every host.
 
-        `env` goes into every env file, `variables` into the inventory's group.
+        `env` goes into every env file, `variables` into the inventory's group; with `engines` there are container engines on them.
         """
         if set(f"{self.folder}{image.CACHE}") & set(",:\\"):
             raise HostsError(
@@ -110,7 +111,7 @@ class Hosts:
                 if keeper_pid is not None:
                     self._start_keeper(keeper_pid)
                 self.group.make()
-                layers = image.layers(self.group)
+                layers = image.layers(self.group, engines=engines)
                 say(f"the disks of {hosts} hosts are made in {self.folder}")
                 self._write(hosts, workers, backend, layers, None if no_key else new_key(), life, env or {})
                 self._write_inventory(login, variables or {})

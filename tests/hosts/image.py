@@ -32,11 +32,23 @@ PACKAGES = ("python3", "systemd", "systemd-sysv", "dbus", "openssh-server", "sud
 # Plain Python, all of it, and the application needs no more: copied from where this script runs.
 LIBRARIES = ("Django", "asgiref", "sqlparse", "gunicorn", "packaging")
 SHOP_UID = 990
+# Container engines, for the tests of applications that run in containers. The hosts of no other test have them.
+ENGINES = (
+    "podman",
+    "runc",
+    "docker.io",
+    "docker-compose",
+    "iptables",
+    "uidmap",
+    "slirp4netns",
+    "fuse-overlayfs",
+    "catatonit",
+)
 
 # Every mount is made in a namespace of its own, and goes away with whoever made it, killed or not.
 PRIVATE = ("unshare", "--mount", "--propagation", "private")
 IN_DEBIAN = 'mount -t proc proc "$1/proc"; exec chroot "$1" /bin/sh -eu'
-IN_SHOP = (
+IN_LAYER = (
     'mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/root"; '
     'mount -t proc proc "$2/root/proc"; exec chroot "$2/root" /bin/sh -eu'
 )
@@ -60,8 +72,15 @@ def app_files() -> Iterator[Path]:
     return (path for path in APP.rglob("*.py") if "__pycache__" not in path.parts)
 
 
-def layers(fleet: Group) -> list[Path]:
+def engines_key(shop: str) -> str:
+    """Return what names the engines of this recipe on that shop."""
+    return _digest(shop, *ENGINES, (HERE / "image" / "engines.sh").read_text())
+
+
+def layers(fleet: Group, *, engines: bool = False) -> list[Path]:
     """Return the file systems that all hosts share, uppermost first; make those that are not there yet.
+
+    With `engines` there are container engines on them.
 
     What makes them runs in a group of the fleet's, so that whoever ends the fleet ends that too.
     """
@@ -69,6 +88,7 @@ def layers(fleet: Group) -> list[Path]:
     CACHE.mkdir(parents=True, exist_ok=True)
     lower = debian_key()
     debian, shop = CACHE / f"debian-{lower}", CACHE / f"shop-{shop_key(lower)}"
+    extra = [CACHE / f"engines-{engines_key(shop.name)}"] if engines else []
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Whoever was here before was killed at it, for the lock is ours.
@@ -80,8 +100,12 @@ def layers(fleet: Group) -> list[Path]:
         if not shop.exists():
             say("the shop is put on it")
             _make_shop(shop, debian, group)
+        for layer in extra:
+            if not layer.exists():
+                say("container engines are put on it")
+                _make_engines(layer, [shop, debian], group)
     group.end()
-    return [shop, debian]
+    return [*extra, shop, debian]
 
 
 def mirror(targets: str) -> str:
@@ -113,10 +137,9 @@ def _make_debian(target: Path, group: Group) -> None:
 
 
 def _make_shop(target: Path, debian: Path, group: Group) -> None:
-    with _making(target) as new:
-        upper, home = new / "upper", new / "upper" / "srv" / "shop"
-        for path in (upper, new / "work", new / "root", home / "lib"):
-            path.mkdir(parents=True)
+    with _layer(target) as new:
+        home = new / "upper" / "srv" / "shop"
+        (home / "lib").mkdir(parents=True)
         for name in LIBRARIES:
             for file in importlib.metadata.files(name) or ():
                 # What is outside of site-packages are commands, for this machine's interpreter.
@@ -124,14 +147,37 @@ def _make_shop(target: Path, debian: Path, group: Group) -> None:
                     _copy(Path(str(file.locate())), home / "lib" / file)
         for path in app_files():
             _copy(path, home / path.relative_to(APP))
-        for path in (upper, upper / "srv"):
-            path.chmod(0o755)
-        _run(target, [*PRIVATE, "sh", "-euc", IN_SHOP, "sh", str(debian), str(new)], group, HERE / "image" / "shop.sh")
+        (new / "upper" / "srv").chmod(0o755)
+        _run_in_layer(target, new, [debian], group, "shop.sh")
+
+
+def _make_engines(target: Path, below: list[Path], group: Group) -> None:
+    with _layer(target) as new:
+        # The mirror's name has to be found; the host's own file is empty.
+        names = new / "upper" / "etc" / "resolv.conf"
+        names.parent.mkdir(mode=0o755)
+        names.write_text(Path("/etc/resolv.conf").read_text())
+        _run_in_layer(target, new, below, group, "engines.sh")
+
+
+@contextlib.contextmanager
+def _layer(target: Path) -> Iterator[Path]:
+    """Give a folder whose `upper` becomes the target, once something was put on what is below it."""
+    with _making(target) as new:
+        for path in (new / "upper", new / "work", new / "root"):
+            path.mkdir()
+        (new / "upper").chmod(0o755)
+        yield new
         # The overlay's own folders are not part of the layer.
         beside = new.with_name(f"{new.name}-rest")
         new.rename(beside)
         (beside / "upper").rename(new)
         shutil.rmtree(beside)
+
+
+def _run_in_layer(target: Path, new: Path, below: list[Path], group: Group, script: str) -> None:
+    lower = ":".join(str(layer) for layer in below)
+    _run(target, [*PRIVATE, "sh", "-euc", IN_LAYER, "sh", lower, str(new)], group, HERE / "image" / script)
 
 
 @contextlib.contextmanager
@@ -150,7 +196,7 @@ def _run(target: Path, command: list[str], group: Group, script: Path | None = N
     with open(script or os.devnull, "rb") as source:
         done = subprocess.run(
             command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, preexec_fn=group.join,
-            env={**_settings(), "PATH": machine.search_path(), "LANG": "C.UTF-8", "SHOP_UID": str(SHOP_UID)}, cwd="/",
+            env={**_settings(), "PATH": machine.search_path(), "LANG": "C.UTF-8", "SHOP_UID": str(SHOP_UID), "ENGINES": " ".join(ENGINES)}, cwd="/",
         )  # fmt: skip
     if done.returncode:
         said = done.stdout.decode(errors="replace")[-3000:]

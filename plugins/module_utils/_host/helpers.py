@@ -25,6 +25,7 @@ ENGINES = (
     "rootlessport",
     "fuse-overlayfs",
     "aardvark-dns",
+    "docker",
 )
 _EXECFN, _DELETED = 31, " (deleted)"  # AT_EXECFN in elf.h; what the kernel says behind a program that was replaced
 
@@ -43,6 +44,16 @@ def runs_for_others(process: Process, proc: str = "/proc") -> bool:
         if os.path.basename(manager) == "systemd" and program in (manager, f"{manager}-executor"):
             return True
     return os.path.basename(program) in ENGINES
+
+
+def called(process: Process) -> str:
+    """Return what a process calls its program, with or without its command line read."""
+    return os.path.basename(process.command.split(" ")[0].strip("[]"))
+
+
+def is_engine(process: Process, proc: str = "/proc") -> bool:
+    """Whether a process is a container engine's; asked of many, so it is believed first that others do not call themselves so."""
+    return called(process) in ENGINES and runs_for_others(process, proc)
 
 
 def given_nothing(process: Process, proc: str = "/proc") -> bool:

@@ -8,9 +8,9 @@ The evidence that a look returns holds fingerprints and no secret. It changes no
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Set, Tuple, cast
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Sequence, Set, Tuple, cast
 
-from . import files, paths, processes, record, sources, units, workers
+from . import files, paths, processes, record, sight, sources, units, workers
 from .rules import env_text, pools, process_sources, proof, writable
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import SettingsError, decode
@@ -18,6 +18,10 @@ from .workers import Application
 
 if TYPE_CHECKING:
     from .._shapes import EnvFile, Evidence
+
+
+# A container that is started while its host is looked at has other processes than those that were read before.
+_TRIES, _PAUSE = 3, 0.1
 
 
 def look(app: Application, known: Collection[str], nonce: str) -> Evidence:
@@ -41,22 +45,18 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Evidence:
     # First the units: one that restarts in between would show its new state with the processes of before.
     shown = units.show(_unit_names(app), scope=app["service_scope"])
     on_demand = units.on_demand(shown, scope=app["service_scope"])
-    table = processes.table(read=workers.needed(app))
-    if 1 not in table:
-        raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")
-    named = workers.find(app, table, shown)
+    here, named = _find(app, shown)
+    table = here.table
     env_files = [read_file(path, app) for path in app["env_file"]]
     entries = [entry for entry, _values in env_files]
     kept, whose = record.own(app["state_dir"], app["name"], app["host"])
-    may_idle = workers.find(
-        {**app, "processes": [place for place in app["processes"] if place.get("idle")]}, table, shown
-    )
+    may_idle = workers.find({**app, "processes": [place for place in app["processes"] if place.get("idle")]}, here)
     stamps = (kept.get("stamps") if kept else None) or {}
     looked = workers.read(app, table, named, env_files, stamps)
     for worker in looked:
         worker["idle"] = worker["pid"] in may_idle.processes
     held = set(known) | {holder["signs"] for holder in [*entries, *looked] if holder["signs"]}
-    return {
+    evidence: Evidence = {
         "nonce": nonce,
         "now": time.time(),
         "ticks": processes.ticks_now(),
@@ -79,6 +79,23 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Evidence:
         "visit": files.holder(record.lock_path(app["state_dir"], app["name"])),
         "restart": app["restart_words"],
     }
+    if here.containers:
+        evidence["keepers"] = here.containers.evidence(app["profile"])
+    return evidence
+
+
+def _find(app: Application, shown: Sequence[units.Unit]) -> Tuple[sight.Processes, workers.Named]:
+    """Return the host's processes with those that are to be proven, of one moment."""
+    for _try in range(_TRIES):
+        table = processes.table(read=workers.needed(app))
+        if 1 not in table:
+            raise PermissionError("/proc does not show the processes of others (hidepid): run with become (-b)")
+        here = sight.Processes(table, shown)
+        named = workers.find(app, here)
+        if not (here.containers and here.containers.moved):
+            break
+        time.sleep(_PAUSE)
+    return here, named
 
 
 def compared(first: Evidence, second: Evidence) -> Evidence:

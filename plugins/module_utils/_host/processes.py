@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Collection, Dict, List, Mapping, Optional
+from typing import Any, Collection, Dict, List, Mapping, Optional
 
 from .given import EnvironmentUnknown, environment
 from .problems import Unusable
 from .proc import HERTZ, Process, opened, process_of, stat_of
+from .proc import read as text_of
 
 __all__ = ["EnvironmentUnknown", "Process", "environment"]
+CONTAINER_GROUP = re.compile(r"(?:\A|[-/])([0-9a-f]{64})(?:\.scope)?\Z")
 EVERYTHING = ("ids", "command", "cgroups")
 
 
@@ -93,6 +95,23 @@ def in_cgroup(table: Mapping[int, Process], path: str) -> List[Process]:
     return [table[pid] for pid in sorted(table) if any((own + "/").startswith(places) for own in table[pid].cgroups)]
 
 
+def container_groups(process: Process) -> List[str]:
+    """Return the control groups, one for each hierarchy, that an engine made for the container of a process: they are called by its id."""
+    found = []
+    for path in process.cgroups:
+        parts = path.split("/")
+        named = [place for place, part in enumerate(parts, 1) if CONTAINER_GROUP.search(part)]
+        if named:
+            found.append("/".join(parts[: named[0]]))
+    return found
+
+
+def container_of(process: Process) -> Optional[str]:
+    """Return the id of the container that a process is in, by its control group; None where that names none."""
+    found = [CONTAINER_GROUP.search(group) for group in container_groups(process)]
+    return next((match[1] for match in found if match), None)
+
+
 def boot_id() -> str:
     """Return the kernel's random name of this boot."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
@@ -102,6 +121,23 @@ def boot_id() -> str:
 def machine() -> str:
     """Return what two inventory hosts share exactly if they see the same processes: "<boot>/<pid namespace>"."""
     return f"{boot_id()}/{os.stat('/proc/self/ns/pid').st_ino}"
+
+
+def inner(pid: int, proc: str = "/proc") -> Optional[Dict[str, Any]]:
+    """Return what a process in another PID namespace than ours is called there: `machine`, as who looks from in there has it, and `pid`.
+
+    None for one in ours, and where it may not be seen.
+    """
+    try:
+        with opened(proc, pid) as folder:
+            namespace = os.stat("ns/pid", dir_fd=folder).st_ino
+            if namespace == os.stat("/proc/self/ns/pid").st_ino:
+                return None
+            lines = [line.split() for line in text_of(folder, "status").split(b"\n")]
+    except OSError:
+        return None
+    numbers = next((line[1:] for line in lines if line[:1] == [b"NSpid:"]), [])
+    return {"machine": f"{boot_id()}/{namespace}", "pid": int(numbers[-1])} if numbers else None
 
 
 def ticks_now() -> int:

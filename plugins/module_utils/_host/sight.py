@@ -7,13 +7,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
 
-from . import processes, units
+from . import helpers, processes, units
 from .age import Ages
 from .processes import Process
 from .rules.process_sources import Found
 
 if TYPE_CHECKING:
     from .._shapes import EnvFile
+    from .containers import Containers
 
 Table = Mapping[int, Process]
 
@@ -24,10 +25,25 @@ class Processes:
     def __init__(self, table: Table, shown: Sequence[units.Unit]) -> None:
         self.table = table
         self._units = {unit.name: unit for unit in shown}
+        self.containers: Optional[Containers] = None  # once a place names one
 
     def of_unit(self, name: str) -> Found:
         """Return what runs in the control group of a unit."""
-        return _found(processes.in_cgroup(self.table, self._units[units.full_name(name)].cgroup))
+        unit = self._units[units.full_name(name)]
+        inside = processes.in_cgroup(self.table, unit.cgroup)
+        if unit.starts or any(helpers.is_engine(process) for process in inside):
+            return self._containers().of_unit(unit, inside)
+        return _found(inside)
+
+    def of_container(self, name: str, engine: Optional[str], user: Optional[str]) -> Found:
+        """Return what runs in the container with this name."""
+        return self._containers().named(name, (engine, user))
+
+    def of_project(
+        self, project: str, services: Optional[Sequence[str]], engine: Optional[str], user: Optional[str]
+    ) -> Found:
+        """Return what runs in the containers of a compose project."""
+        return self._containers().of_project(project, services, (engine, user))
 
     def of_pid_file(self, path: str) -> Found:
         """Return the process that a pid file names, and its descendants."""
@@ -39,6 +55,12 @@ class Processes:
     def called(self, pattern: str) -> Found:
         """Return the processes that are called so, but what Ansible itself runs."""
         return _found(processes.matching(self.table, pattern, processes.lineage(self.table, os.getpid())))
+
+    def _containers(self) -> Containers:
+        from . import containers
+
+        self.containers = self.containers or containers.Containers(self.table)
+        return self.containers
 
 
 class Keys:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional,
 from .problems import Unusable
 from .processes import start_ticks
 from .rules.errors import PhasedKeysError
+from .rules.process_sources import ENGINES
 
 if TYPE_CHECKING:
     from .._shapes import Source
@@ -33,7 +34,7 @@ _SUFFIXES = (
 )
 _PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "ControlGroup", "NRestarts", "TriggeredBy"),
-    *("Restart", "RestartUSec", "EnvironmentFiles", "UnsetEnvironment", "FragmentPath", "DropInPaths"),
+    *("Restart", "RestartUSec", "EnvironmentFiles", "UnsetEnvironment", "FragmentPath", "DropInPaths", "ExecStart"),
 )
 # systemd.time(7): a span, as systemctl prints it and as people write it
 _SPANS = {
@@ -73,6 +74,7 @@ class Unit(NamedTuple):
     env_files       what its EnvironmentFile= lines name, in their order; may be patterns
     unset           what UnsetEnvironment= takes away
     files           the unit's own file and its drop-ins, in the order in which they are read
+    starts          the words of each ExecStart= that runs a client of a container engine
     """
 
     name: str
@@ -86,6 +88,7 @@ class Unit(NamedTuple):
     env_files: Tuple[str, ...] = ()
     unset: Tuple[str, ...] = ()
     files: Tuple[str, ...] = ()
+    starts: Tuple[Tuple[str, ...], ...] = ()
 
 
 def full_name(name: str) -> str:
@@ -221,7 +224,13 @@ def _unit(name: str, block: Mapping[str, Sequence[str]]) -> Unit:
         tuple(_IGNORE_ERRORS.sub("", entry) for entry in block.get("EnvironmentFiles", ()) if entry),
         tuple(said.get("UnsetEnvironment", "").split()),
         tuple(path for path in own if path),
+        tuple(words for words in map(_words, block.get("ExecStart", ())) if os.path.basename(words[0]) in ENGINES),
     )
+
+
+def _words(shown: str) -> Tuple[str, ...]:
+    """The words of a command, as `systemctl show` prints it."""
+    return tuple(shown.partition(" argv[]=")[2].partition(" ; ")[0].split(" "))
 
 
 def span(text: str) -> Optional[float]:

@@ -22,7 +22,7 @@ from typing import (
     cast,
 )
 
-from . import given, helpers, processes, sight, units
+from . import given, helpers, processes, sight
 from .processes import EnvironmentUnknown, Process
 from .rules import process_sources, proofs
 from .rules.fingerprint import fingerprint
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Application = Mapping[str, Any]
 Entry = Dict[str, Any]
-Table = Dict[int, Process]
+Table = Mapping[int, Process]
 MOST_ALIKE = 500  # others that hold the same keys under the same ids
 LONGEST = 128 * 1024  # of one variable, at execve (MAX_ARG_STRLEN)
 
@@ -44,11 +44,15 @@ class Named(NamedTuple):
     processes   by pid
     doubts      of a pid that may have come round again, and that nothing else names: why
     together    those that were named as one, by their unit or by one above them, and not each by what it is called
+    guests      of those that may be no workers the one that is proven in their place
+    holds       what the container of a process is called
     """
 
     processes: Table
     doubts: Dict[int, str]
     together: List[FrozenSet[int]]
+    guests: Mapping[int, int]
+    holds: Mapping[int, str]
 
 
 def needed(app: Application) -> List[str]:
@@ -56,19 +60,21 @@ def needed(app: Application) -> List[str]:
     return sorted({what for place in app["processes"] for what in process_sources.of(place).reads})
 
 
-def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
+def find(app: Application, here: sight.Processes) -> Named:
     """Return the processes that are to be proven."""
-    here = sight.Processes(table, shown)
+    table = here.table
     found: Set[int] = set()
     doubts: Dict[int, str] = {}
     together: List[Set[int]] = []
     sure: Set[int] = set()
     called: Set[int] = set()
+    guests: Dict[int, int] = {}
     for place in app["processes"]:
         source = process_sources.of(place)
         members = source.find(here, place)
         pids = set(members.pids)
         found |= pids
+        guests.update(members.guests)
         if members.doubt:
             doubts.update(dict.fromkeys(pids, members.doubt))
         else:
@@ -82,6 +88,8 @@ def find(app: Application, table: Table, shown: Sequence[units.Unit]) -> Named:
         {pid: process for pid, process in wholes.items() if process},
         {pid: doubt for pid, doubt in doubts.items() if pid not in sure},
         [frozenset(pids - called) for pids in together],
+        guests,
+        here.containers.holds if here.containers else {},
     )
 
 
@@ -108,7 +116,7 @@ def read(
         ours = not isinstance(values, EnvironmentUnknown) and bool(values)
         how = proofs.ENVIRONMENT
         if isinstance(values, EnvironmentUnknown):
-            said = blank(values.kind, str(values))
+            said = _unknown(values, process, named)
         else:
             said = in_fingerprints(profile, {**by_files, **values} if weaker else values)
             if misread(profile, values, by_files):
@@ -118,8 +126,10 @@ def read(
         if pid in named.doubts and not ours:
             said = blank("doubtful", named.doubts[pid])
         found[pid] = {**_identity(process), "parent": process.parent, "by": how, **said}
+        if pid in named.holds:
+            found[pid]["keeper"] = named.holds[pid]
     found = {pid: found[pid] for pid in sorted(found) if _kind(found[pid]) != "gone"}
-    idle = _helpers(named, found)
+    idle = _helpers(named, found) | _guests(named, found)
     return [cast("Worker", entry) for pid, entry in found.items() if pid not in idle]
 
 
@@ -135,7 +145,9 @@ def others(table: Table, named: Table, profile: Profile, held: Collection[str]) 
         keys = [] if isinstance(values, EnvironmentUnknown) else any_keys(profile, values, held)
         whole = processes.whole(process) if keys else None
         if whole:
-            entry = {**_identity(whole), "signs": keys[0], "holds": keys, "more": 0}
+            ident = processes.container_of(whole)
+            within = {"within": ident[:12]} if ident else {}
+            entry = {**_identity(whole), **within, "signs": keys[0], "holds": keys, "more": 0}
             alike = groups.setdefault((*keys, *entry["uids"]), [])
             if len(alike) < MOST_ALIKE:
                 alike.append(entry)
@@ -164,8 +176,30 @@ def _helpers(named: Named, found: Mapping[int, Entry]) -> Set[int]:
     return idle
 
 
-def _identity(process: Process) -> Entry:
+def _unknown(why: EnvironmentUnknown, process: Process, named: Named) -> Entry:
+    """Say why what a process was given is not known."""
+    if why.kind == "unreadable" and os.geteuid() != 0 and process.pid in named.holds:
+        uid = process.uids[1] if process.uids else "another uid"
+        return blank(
+            "mapped", f"runs in {named.holds[process.pid]} as uid {uid}, and only root may read what it was given"
+        )
+    return blank(why.kind, str(why))
+
+
+def _guests(named: Named, found: Mapping[int, Entry]) -> Set[int]:
+    """Return the pids that are no workers since another one stands for them, which has the same keys."""
+    same = ("signs", "accepts", "problem")
     return {
+        pid
+        for pid, stand in named.guests.items()
+        if pid in found and stand in found and all(found[pid][what] == found[stand][what] for what in same)
+    }
+
+
+def _identity(process: Process) -> Entry:
+    elsewhere = processes.inner(process.pid)
+    return {
+        **({"inner": elsewhere} if elsewhere else {}),
         "pid": process.pid,
         "ticks": process.ticks,
         "started": process.started,

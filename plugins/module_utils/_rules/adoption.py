@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 from .._host.rules import proof
 from .._host.rules.durations import stamp
 from .._host.rules.proof import PROBLEMS, Finding, is_claimed, outsiders, place, process_findings, source_findings
-from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Keyring, Worker
+from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Keeper, Keyring, Worker
 from . import folders
 from . import keyring as keyrings
 from .survey import Looks
@@ -51,7 +51,7 @@ class Adoption(NamedTuple):
     counter: int = 0
 
 
-Holders = Dict[str, List[Union[EnvFile, Worker]]]
+Holders = Dict[str, List[Union[EnvFile, Worker, Keeper]]]
 
 
 def judge(looks: Looks, recover: bool = False) -> Adoption:
@@ -196,7 +196,7 @@ def _lost_keyring(evidence: Mapping[str, DatedEvidence]) -> Adoption:
     )
 
 
-def _holders(evidence: Evidence) -> List[Union[EnvFile, Worker]]:
+def _holders(evidence: Evidence) -> List[Union[EnvFile, Worker, Keeper]]:
     """The env files and workers of a host that hold keys."""
     return [holder for holder in proof.holders(evidence) if not holder["problem"]]
 
@@ -216,7 +216,7 @@ def _refused(holders: Holders, signing: Set[str]) -> Dict[str, List[Finding]]:
     for member, held in holders.items():
         found: Dict[str, Finding] = {}
         for holder in held:
-            where = place(holder) if "path" in holder or holder.get("called") else f"pid {holder['pid']}"
+            where = place(holder) if "pid" not in holder or holder.get("called") else f"pid {holder['pid']}"
             for key in sorted(signing - set(holder["accepts"])):
                 seen = (
                     f"{where} signs with {holder['signs']} and does not accept {key}, with which {signers[key]} signs"
@@ -267,7 +267,7 @@ def _file_holds(evidence: Evidence, keys: Set[str]) -> bool:
     return keys <= {key for file in evidence["files"] for key in file["accepts"]}
 
 
-def _says(held: Sequence[Union[EnvFile, Worker]], todo: str) -> Finding:
+def _says(held: Sequence[Union[EnvFile, Worker, Keeper]], todo: str) -> Finding:
     kinds = sorted({(holder["signs"], tuple(sorted(set(holder["accepts"]) - {holder["signs"]}))) for holder in held})
     parts = [f"signs with {signs}" + (f" and accepts {', '.join(others)}" if others else "") for signs, others in kinds]
     return Finding("; ".join(parts) or "has no key, and nothing runs", todo)

@@ -14,7 +14,7 @@ from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequen
 
 from .._host.rules.durations import in_words
 from .._host.rules.order import Order
-from .._host.rules.proof import Finding, judge
+from .._host.rules.proof import Finding, called_inside, judge
 from .._shapes import DatedEvidence, Keyring
 from . import folders, membership, outsiders
 from . import keyring as keyrings
@@ -85,11 +85,7 @@ class Looks:
     @cached_property
     def claimed(self) -> Set[Tuple[str, int, int]]:
         """The workers that some member answers for, so that hosts on one machine do not accuse each other."""
-        return {
-            (seen["machine"], worker["pid"], worker["ticks"])
-            for seen in self.evidence.values()
-            for worker in seen["workers"]
-        }
+        return {called_inside(seen, worker) for seen in self.evidence.values() for worker in seen["workers"]}
 
     def unusable(self, member: str) -> List[Finding]:
         """Find why a member's evidence cannot be used at all."""

@@ -15,6 +15,10 @@ from .errors import PhasedKeysError
 
 Place = Mapping[str, Any]
 IDLE = "idle"  # stands beside every kind
+ENGINES = ("podman", "docker")  # of containers, as their clients are called
+CONTAINER = re.compile(
+    r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
+)  # the name of a container, and of a project and a service of compose
 _COMMON = f"{IDLE}: true beside it where its main process may run without workers"
 
 
@@ -23,10 +27,15 @@ class PlaceError(PhasedKeysError):
 
 
 class Found(NamedTuple):
-    """The processes that a place names; `doubt` says why they may be others than are meant."""
+    """The processes that a place names; `doubt` says why they may be others than are meant.
+
+    guests   of some of them another one by its pid, which has to be proven in their place: one that waits for the application, or
+             that looks in. They are workers only where they were given other keys than that one
+    """
 
     pids: Collection[int]
     doubt: Optional[str] = None
+    guests: Mapping[int, int] = {}
 
 
 class Running(Protocol):
@@ -56,6 +65,14 @@ class Sight(Protocol):
 
     def of_pid_file(self, path: str) -> Found:
         """Return the process that a pid file names, and its descendants."""
+
+    def of_container(self, name: str, engine: Optional[str], user: Optional[str]) -> Found:
+        """Return what runs in the container with this name, of one engine or of any, of the system's or of a user's."""
+
+    def of_project(
+        self, project: str, services: Optional[Sequence[str]], engine: Optional[str], user: Optional[str]
+    ) -> Found:
+        """Return what runs in the containers of a compose project, of some services of it or of all."""
 
     def called(self, pattern: str) -> Found:
         """Return the processes whose command line has a match for a regular expression, without our own and what it runs in."""
@@ -129,6 +146,27 @@ def _no_expression(place: Place) -> Optional[str]:
     return None
 
 
+def _no_container(kind: str) -> Callable[[Place], Optional[str]]:
+    """Return what sees that a place names its container, and everything beside that, in words that an engine takes."""
+
+    def problem(place: Place) -> Optional[str]:
+        services = place.get("services", [place[kind]])
+        if not isinstance(services, list) or not services:
+            return f"is {place!r}, and services in it is no list of names"
+        for name in [place[kind], *services]:
+            if not isinstance(name, str) or not CONTAINER.match(name):
+                return f"is {place!r}, and {name!r} in it is not the name of a container, a project or a service"
+        if place.get("engine", ENGINES[0]) not in ENGINES:
+            return f"is {place!r}, and engine in it is none of {', '.join(ENGINES)}"
+        if not isinstance(place.get("user", "root"), str) or not re.match(
+            r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", place.get("user", "root")
+        ):
+            return f"is {place!r}, and user in it is not the name of a user"
+        return None
+
+    return problem
+
+
 SOURCES: Dict[str, Source] = {
     "unit": Source(
         argument="NAME",
@@ -147,5 +185,21 @@ SOURCES: Dict[str, Source] = {
         reads=("command",),
         together=False,
         anybody=True,
+    ),
+    "container": Source(
+        argument="NAME",
+        find=lambda host, place: host.of_container(place["container"], place.get("engine"), place.get("user")),
+        problem=_no_container("container"),
+        fields=("engine", "user"),
+        reads=("cgroups",),
+    ),
+    "compose": Source(
+        argument="PROJECT",
+        find=lambda host, place: host.of_project(
+            place["compose"], place.get("services"), place.get("engine"), place.get("user")
+        ),
+        problem=_no_container("compose"),
+        fields=("services", "engine", "user"),
+        reads=("cgroups",),
     ),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Collection,
     Dict,
     List,
@@ -19,12 +20,12 @@ from typing import (
     Union,
 )
 
-from . import pools, process_sources
+from . import keepers, pools, process_sources
 from .durations import stamp
 from .order import Order
 
 if TYPE_CHECKING:
-    from ..._shapes import EnvFile, Evidence, Holder, KeyringCore, Outsider, Record, Unit, Worker
+    from ..._shapes import EnvFile, Evidence, Holder, Keeper, KeyringCore, Outsider, Record, Unit, Worker
 
 
 class Finding(NamedTuple):
@@ -52,9 +53,9 @@ def inadmissible(asked: Order, evidence: Evidence) -> List[Finding]:
     return found
 
 
-def holders(evidence: Evidence) -> List[Union[EnvFile, Worker]]:
-    """Return all of a host that has keys, or a problem with them: its env files, and its workers."""
-    return [*evidence["files"], *evidence["workers"]]
+def holders(evidence: Evidence) -> List[Union[EnvFile, Worker, Keeper]]:
+    """Return all of a host that has keys, or a problem with them: its env files, its workers, and what would bring any back."""
+    return [*evidence["files"], *evidence["workers"], *keepers.resting(evidence)]
 
 
 def held(holder: Holder) -> List[str]:
@@ -62,10 +63,12 @@ def held(holder: Holder) -> List[str]:
     return list(dict.fromkeys([holder["signs"], *holder["accepts"]] if holder["signs"] else holder["accepts"]))
 
 
-def place(holder: Union[EnvFile, Worker]) -> str:
-    """Return what an env file or a worker is called."""
+def place(holder: Union[EnvFile, Worker, Keeper]) -> str:
+    """Return what an env file, a worker or something that would start by itself is called."""
     if "path" in holder:
         return holder["path"]
+    if "pid" not in holder:
+        return holder["name"]
     return holder.get("called") or f"pid {holder['pid']} ({holder['command']})"
 
 
@@ -84,6 +87,7 @@ def judge(keyring: KeyringCore, asked: Order, evidence: Evidence, claimed: Set[T
     restart = f"restart {evidence['restart']}" if evidence["restart"] else "restart the application"
     found += worker_findings(asked, evidence, restart)
     found += process_findings(evidence)
+    found += resting_findings(asked.wants, asked, evidence)
     # Where a rollout is taken back this does not count: the host may do what is asked for all the same.
     found += [] if asked.incident else source_findings(evidence)
     nobodys = [other for other in evidence["others"] if not is_claimed(evidence, other, claimed)]
@@ -210,9 +214,27 @@ def source_findings(evidence: Evidence) -> List[Finding]:
     ]
 
 
+def resting_findings(
+    good: Callable[[Optional[str], Sequence[str]], bool], asked: Order, evidence: Evidence
+) -> List[Finding]:
+    """Find what does not run now, and would start by itself with keys that are not `good`."""
+    found = []
+    for keeper in keepers.resting(evidence):
+        if keeper["problem"] or not good(keeper["signs"], keeper["accepts"]):
+            has = keeper["problem"]["text"] if keeper["problem"] else f"then {differs(asked, keeper)}"
+            seen = f"{keeper['name']} does not run, and comes back ({keeper['returns']}): it {has}"
+            found.append(Finding(seen, RESTING.format(renew=keepers.renew(keeper))))
+    return found
+
+
+def missing_findings(evidence: Evidence) -> List[Finding]:
+    """Find what app_keys_processes names and is not there."""
+    return [Finding(f"there is no {one['name']}", MISSING) for one in keepers.missing(evidence)]
+
+
 def process_findings(evidence: Evidence) -> List[Finding]:
     """Find what is wrong with how the application runs: units, and workers that are gone."""
-    found = []
+    found = missing_findings(evidence)
     for unit in evidence["units"]:
         if unit["load"] not in ("loaded", "masked"):
             found.append(Finding(f"{unit['name']} is {unit['load']}", "correct app_keys_service or app_keys_processes"))
@@ -259,14 +281,23 @@ def unsettled_findings(evidence: Evidence) -> List[Finding]:
 
 def is_claimed(evidence: Evidence, other: Outsider, claimed: Set[Tuple[str, int, int]]) -> bool:
     """Whether a process outside is a worker that some member answers for; of more that are like it nobody knows."""
-    return not other.get("more") and (evidence["machine"], other["pid"], other["ticks"]) in claimed
+    return not other.get("more") and called_inside(evidence, other) in claimed
+
+
+def called_inside(evidence: Evidence, process: Union[Worker, Outsider]) -> Tuple[str, int, int]:
+    """Return what a process is called where it runs: all who see it, from its own PID namespace or from outside, name it alike so."""
+    inner = process.get("inner")
+    machine, pid = (inner["machine"], inner["pid"]) if inner else (evidence["machine"], process["pid"])
+    return machine, pid, process["ticks"]
 
 
 def outsiders(evidence: Evidence, others: Sequence[Outsider], restart: str) -> List[Finding]:
     """Say that processes outside the named ones hold one of our keys: those of one command that hold the same key together."""
     groups: Dict[Tuple[str, str], List[Outsider]] = {}
     for other in others:
-        groups.setdefault((other["command"], other["signs"] or "a key of the keyring"), []).append(other)
+        within = other.get("within")
+        command = f"{other['command']} in container {within}" if within else other["command"]
+        groups.setdefault((command, other["signs"] or "a key of the keyring"), []).append(other)
     return [
         Finding(
             f"{_pids(alike)}{'' if alike[0].get('called') else f' ({command})'}{_more(alike)} {'holds' if len(alike) == 1 else 'hold'} {key} and "
@@ -323,6 +354,10 @@ def _differing(asked: Order, evidence: Evidence, worker: Worker, restart: str, f
     says = [_held(file) for file in evidence["files"] if not file["problem"]]
     if not says or _held(worker) in says:
         return seen, todo
+    keeper = keepers.older(evidence, worker)
+    if keeper:
+        was = f"{keeper['name']} was created {stamp(keeper['made'])}, before the env file was written"
+        return f"{seen}: {was}", keepers.renew(keeper)
     if not fresh and pools.began(evidence["workers"])[worker["pid"]] <= max(_written(evidence)):
         return seen, todo
     known = [f"{other['setting']} from {other['source']}" for unit in evidence["units"] for other in unit["sources"]]
@@ -361,6 +396,8 @@ def listed(names: Sequence[str]) -> str:
 FIRST = 2  # so many of a long list are named
 
 
+RESTING = "{renew}; or remove it, if nobody needs it"
+MISSING = "correct app_keys_processes, or create it: its processes are looked for by that name"
 VISIT = "run phased.keys.rollout, which visits the host"
 
 
@@ -391,6 +428,10 @@ NOT_GIVEN = (
 )
 PROBLEMS = {
     "unreadable": "run with become (-b), so that the environment of the workers may be read",
+    "mapped": (
+        "run with become as root (-b), and name the owner of the container beside it (user: NAME in app_keys_processes): whoever owns a "
+        "rootless container may not read what its processes were given, and root may"
+    ),
     "overwritten": (
         "keep its environment readable: with setproctitle (gunicorn uses it where it is installed) set SPT_NOENV=1 in what starts the "
         "application, and restart it; a helper is kept out by naming the workers in app_keys_processes with a pid_file or a pattern; "

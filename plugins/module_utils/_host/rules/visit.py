@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..._shapes import EnvFile, Evidence, Record, Remembered, Unit, Worker
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
-BLIND = ("unreadable", "overwritten", "not_a_list", "ageless", "container", "doubtful")
+BLIND = ("unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful")
 # These a restart cures.
 CURED = ("stale", "undated", "mutable", "literal", "deleted", "recreated")
 NO_RESTART = (
@@ -147,6 +147,10 @@ def unproven(order: Order, look: Evidence, converge: bool, before: Evidence, res
     for unit in _ended(before, look):
         found.append(Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", proof.look_at(unit)))
     found += proof.unsettled_findings(look)
+    found += proof.resting_findings(good, order, look)
+    if converge or not proof.missing_findings(before):
+        # A deploy may write a host before there is anything on it.
+        found += proof.missing_findings(look)
     return found + (down(look) if converge and down(before) else [])
 
 
@@ -239,7 +243,8 @@ def remembered_uids(look: Evidence, seen: Evidence) -> List[int]:
 def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Optional[str]:
     """A value that the keyring does not know may be the only copy of a key."""
     for holder in proof.holders(look):
-        where = holder["path"] if "path" in holder else holder.get("called") or f"the worker with pid {holder['pid']}"
+        named = "pid" not in holder or holder.get("called")
+        where = proof.place(holder) if named else f"the worker with pid {holder['pid']}"
         if holder["problem"]:
             if holder["problem"]["kind"] == "absent" and "path" in holder:
                 continue
