@@ -97,13 +97,24 @@ class Played:
 
     def sh(self, name: str, script: str, user: str = "root") -> str:
         """Run a script in a shell of a host, and return what it prints."""
+        return self._told(name, ["sh", "-eu"], script.encode(), user)
+
+    def put(self, name: str, folder: Path) -> None:
+        """Lay what is in a folder over the root of a host, as root's."""
+        packed = subprocess.run(
+            ["tar", "-c", "--owner=0", "--group=0", "-C", folder, "."], check=True, capture_output=True
+        )
+        self._told(name, ["tar", "-x", "--no-overwrite-dir", "-C", "/"], packed.stdout, "root")
+
+    def _told(self, name: str, command: list[str], given: bytes, user: str) -> str:
         place = next(place for place in self.hosts.places if place.name == name)
         known = inventory.ssh_arguments(self.folder / "ssh" / "known_hosts")
-        command = ["ssh", *known, "-i", str(self.folder / "ssh" / "id"), "-p", str(place.ssh_port)]
+        ssh = ["ssh", *known, "-i", str(self.folder / "ssh" / "id"), "-p", str(place.ssh_port)]
         done = subprocess.run(
-            [*command, f"{user}@{place.address}", "sh", "-eu"], input=script.encode(), capture_output=True, check=False
+            [*ssh, f"{user}@{place.address}", *command], input=given, capture_output=True, check=False
         )
-        assert done.returncode == 0, f"{script}\n{done.stdout.decode()}{done.stderr.decode()}"
+        what = given.decode(errors="replace") if command[0] == "sh" else " ".join(command)
+        assert done.returncode == 0, f"{what}\n{done.stdout.decode()}{done.stderr.decode()}"
         return done.stdout.decode(errors="replace").strip()
 
     def keyring(self, keyring: Path | None = None) -> dict[str, Any]:
