@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 import time
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 from urllib.parse import quote, unquote
@@ -88,8 +89,9 @@ def keep_text(place: str, text: bytes) -> None:
     """Keep the text that lies in a store, sealed as it is, for the visits of this run."""
     path = _text_path(place)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    draft = f"{path}.{os.getpid()}"
-    with open(draft, "wb") as file:
+    # A name of its own for each, whoever else writes at this moment.
+    handle, draft = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.", dir=os.path.dirname(path))
+    with open(handle, "wb") as file:
         file.write(text)
     os.replace(draft, path)
 

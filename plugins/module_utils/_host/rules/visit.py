@@ -243,8 +243,9 @@ def remembered_uids(look: Evidence, seen: Evidence) -> List[int]:
 def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Optional[str]:
     """A value that the keyring does not know may be the only copy of a key."""
     for holder in proof.holders(look):
-        named = "pid" not in holder or holder.get("called")
-        where = proof.place(holder) if named else f"the worker with pid {holder['pid']}"
+        where = proof.place(holder)
+        if "pid" in holder and not holder.get("called"):
+            where = f"the worker with pid {holder['pid']}"
         if holder["problem"]:
             if holder["problem"]["kind"] == "absent" and "path" in holder:
                 continue
