@@ -66,12 +66,6 @@ class EnvFile(Holder):
     unusable: Dict[str, str]
 
 
-class Called(TypedDict, total=False):
-    """What a worker that no pid names is called: the container of a pod, say."""
-
-    called: str
-
-
 class Inner(TypedDict):
     """What a process in another PID namespace than the looker's is called in there: `machine` as evidence from there has it."""
 
@@ -79,7 +73,7 @@ class Inner(TypedDict):
     pid: int
 
 
-class _Worker(Holder, Called):
+class _Worker(Holder):
     """What every worker has."""
 
     pid: int
@@ -96,8 +90,9 @@ class _Worker(Holder, Called):
 class Worker(_Worker, total=False):
     """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
     file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool;
-    `keeper`: the name of what keeps its environment."""
+    `keeper`: the name of what keeps its environment; `called`: what it is called where no pid names it, as the container of a pod."""
 
+    called: str
     inner: Inner
     keeper: str
 
@@ -118,7 +113,7 @@ class Keeper(Holder):
     anew: str
 
 
-class _Outsider(Called):
+class _Outsider(TypedDict):
     """What every such process has."""
 
     pid: int
@@ -133,8 +128,9 @@ class _Outsider(Called):
 
 class Outsider(_Outsider, total=False):
     """A process outside the named ones that holds keys of ours; `more` of them are like it and are not listed. `within` is the
-    beginning of its container's id."""
+    beginning of its container's id, `called` as that of a worker."""
 
+    called: str
     inner: Inner
     within: str
 

@@ -40,7 +40,7 @@ def program(name: str, package: str, *libraries: str) -> str:
     if found is None and shutil.which("apt-get") and shutil.which("dpkg"):
         CACHE.mkdir(parents=True, exist_ok=True)
         for one in (package, *libraries):
-            subprocess.run(["apt-get", "download", one], cwd=CACHE, capture_output=True, timeout=120)
+            subprocess.run(["apt-get", "download", one], cwd=CACHE, check=False, capture_output=True, timeout=120)
         for file in CACHE.glob("*.deb"):
             subprocess.run(["dpkg", "-x", str(file), str(CACHE / "root")], check=True, capture_output=True)
         found = next(map(str, CACHE.glob(f"root/usr/*bin/{name}")), None)

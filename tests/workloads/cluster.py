@@ -285,7 +285,7 @@ class Cluster:
         pods = sorted(self._of(owner), key=_ready)
         for pod in pods[: max(0, len(pods) - size)]:
             self._end(pod)
-        for _ in range(size - len(pods)):
+        for _more in range(size - len(pods)):
             self._pod(owner, f"{owner['metadata']['name']}-{uuid.uuid4().hex[:5]}", owner["spec"]["template"])
 
     def _pod(self, owner: Object, name: str, template: Object, labels: Optional[Object] = None) -> None:

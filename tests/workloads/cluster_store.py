@@ -132,7 +132,7 @@ class Store:
                 texts = thing.pop("stringData", {})
                 coded = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
                 thing["data"] = {**thing.get("data", {}), **coded}
-            self.fields[place] = {manager: {at for at, _ in leaves({"spec": thing.get("spec") or {}})}}
+            self.fields[place] = {manager: {at for at, _leaf in leaves({"spec": thing.get("spec") or {}})}}
             return self._keep(place, thing)
 
     def replace(self, place: str, body: Object, manager: str = "client") -> Object:

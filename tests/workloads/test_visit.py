@@ -39,7 +39,7 @@ KUBECTL = "kubectl-client-side-apply"
 class Shop:
     """The application's workload, visited step by step."""
 
-    def __init__(self, cluster: Cluster, folder: Path, kind: str = "Deployment", env: Any = TEXT, **more: Any) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, kind: str = "Deployment", env: Any = None, **more: Any) -> None:
         self.cluster = cluster
         self.kubeconfig = cluster.kubeconfig(folder / "kubeconfig")
         self.workload = {
@@ -48,7 +48,7 @@ class Shop:
             "namespace": cluster.namespace,
             "kubeconfig": str(self.kubeconfig),
         }
-        self.path = cluster.deploy("web", env, kind=kind, **more)
+        self.path = cluster.deploy("web", TEXT if env is None else env, kind=kind, **more)
         if kind != "CronJob":
             cluster.wait(cluster.settled)
         self.more: Dict[str, Any] = {}

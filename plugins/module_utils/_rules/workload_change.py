@@ -90,14 +90,13 @@ def as_before(profile: Profile, target: Target, seen: Seen, containers: Sequence
 
 
 def _prepares(target: Target, seen: Seen, container: Object) -> bool:
-    assert seen.workload is not None
-    first = workload.template(KINDS[target.kind], seen.workload).get("initContainers") or []
+    first = workload.template(KINDS[target.kind], seen.workload or {}).get("initContainers") or []
     return any(one.get("name") == container.get("name") for one in first)
 
 
 def applied(target: Target, seen: Seen, entries: Sequence[Entries]) -> Object:
     """Return what is applied to the workload as it was seen: our entries, and nothing else of it. A later change makes it refused."""
-    assert seen.workload is not None
+    there = seen.workload or {}
     spec: Dict[str, Any] = {}
     for one in entries:
         env = [
@@ -115,9 +114,9 @@ def applied(target: Target, seen: Seen, entries: Sequence[Entries]) -> Object:
     meta = {
         "name": target.name,
         "namespace": target.namespace,
-        "resourceVersion": seen.workload["metadata"]["resourceVersion"],
+        "resourceVersion": there["metadata"]["resourceVersion"],
     }
-    return {"apiVersion": seen.workload["apiVersion"], "kind": target.kind, "metadata": meta, **spec}
+    return {"apiVersion": there["apiVersion"], "kind": target.kind, "metadata": meta, **spec}
 
 
 def conflicting(causes: Sequence[Mapping[str, Any]]) -> Dict[str, List[str]]:

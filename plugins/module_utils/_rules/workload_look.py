@@ -249,8 +249,7 @@ def _identity(profile: Profile, seen: Seen, container: Object) -> Identity:
     """Return what tells one template from another: the Secret that it refers to, else how often it was written."""
     source = pod_spec.sources(container, profile.names, seen.stock).get(profile.primary)
     holder = seen.stock.get((SECRET, source.name)) if source and source.kind == SECRET else None
-    assert seen.workload is not None
-    meta = (holder or seen.workload)["metadata"]
+    meta = (holder or seen.workload or {})["metadata"]
     sign = f"{meta['uid']}/{'' if holder else meta.get('generation', 0)}"
     made = pod_spec.moment(meta.get("creationTimestamp")) or 0.0
     return {"inode": workload.number(sign), "changed": made, "modified": made, "size": 0}

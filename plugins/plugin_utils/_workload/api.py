@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional, Protocol, Sequence
 
 from ...module_utils._host.rules.errors import PhasedKeysError
-from ...module_utils._rules.pod_spec import Object as Object
+from ...module_utils._rules.pod_spec import Object
 
 
 class ApiTrouble(PhasedKeysError):

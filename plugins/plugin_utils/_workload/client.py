@@ -16,7 +16,8 @@ import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import quote, urlencode
 
-from .api import ApiTrouble, Changed, Object, OwnedByOthers
+from ...module_utils._rules.pod_spec import Object
+from .api import ApiTrouble, Changed, OwnedByOthers
 
 MISSING = (
     "app_keys_workload needs the Python package kubernetes on the controller, and it is not there ({error}): install it where ansible-playbook "

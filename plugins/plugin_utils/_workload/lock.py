@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Optional, Type
 
 from ...module_utils._host.visit import IN_FLIGHT
-from .api import ApiTrouble, Changed, Object
+from ...module_utils._rules.pod_spec import Object
+from .api import ApiTrouble, Changed
 from .member import Member, held, written
 
 PAUSE = 0.5

@@ -15,11 +15,11 @@ from ...module_utils._host import record as records
 from ...module_utils._host.rules import variables
 from ...module_utils._host.rules.frameworks import Profile
 from ...module_utils._rules import pod_spec, workload, workload_change, workload_look
-from ...module_utils._rules.pod_spec import CONFIG_MAP, SECRET
+from ...module_utils._rules.pod_spec import CONFIG_MAP, SECRET, Object
 from ...module_utils._rules.workload import KINDS, Seen, Target
 from ...module_utils._rules.workload_look import Kept
 from ...module_utils._shapes import Evidence
-from .api import Api, ApiTrouble, Object
+from .api import Api, ApiTrouble
 
 PLURAL = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 # How long a roll may take where neither app_keys_timeout nor the workload says it, in seconds.
