@@ -159,7 +159,11 @@ playbooks: $(VENV)/.test ## Whole playbooks on light hosts alone (ARGS=tests/pla
 
 .PHONY: slow
 slow: $(VENV)/.test ## Whole playbooks that take long: rollouts that are killed in every phase, what others read, secrets
-	$(PYTEST) -m slow $(call WHICH,tests/unit tests/playbooks tests/workloads)
+	$(PYTEST) -m slow $(call WHICH,tests/unit tests/playbooks)
+
+.PHONY: workloads
+workloads: $(VENV)/.test ## Workloads of clusters that are an API server in memory: visits, and whole rollouts
+	$(PYTEST) $(call WHICH,tests/workloads)
 
 .PHONY: model
 model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
@@ -208,7 +212,12 @@ test-hosts: hosts faults ## Both of the next two
 
 .PHONY: hosts
 hosts: $(VENV)/.test ## Real hosts with systemd and sshd: they themselves, and what only they can show (needs root)
-	$(BIN)/python -m pytest -m hosts tests/hosts $(ARGS)
+	$(BIN)/python -m pytest -m hosts tests/hosts --ignore=$(CONTAINERS) $(ARGS)
+
+CONTAINERS := tests/hosts/tests/test_containers.py
+.PHONY: containers
+containers: $(VENV)/.test ## Applications in podman and docker on real hosts (needs root)
+	$(BIN)/python -m pytest -m hosts $(CONTAINERS) $(ARGS)
 
 .PHONY: faults
 faults: $(VENV)/.test ## Break real hosts in every way under load (needs root; FULL=1 in every phase, SHARE=1/4 a part)

@@ -45,7 +45,7 @@ def recipe(*arguments: str) -> list[str]:
         ("unit", "-k gate", "tests/unit"),
         ("playbooks", "", "tests/playbooks"),
         ("playbooks", "tests/playbooks/test_plan.py", ""),
-        ("slow", "-k kill", "tests/unit tests/playbooks tests/workloads"),
+        ("slow", "-k kill", "tests/unit tests/playbooks"),
         ("slow", "tests/playbooks/test_kill.py", ""),
         ("units", "-k gate", "tests/unit tests/playbooks"),
     ],
