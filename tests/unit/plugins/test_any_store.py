@@ -40,6 +40,8 @@ from sealed import PASSWORD
 from sealed import vault_loader as loader
 from store_kinds import Kind
 
+# Four kinds of store, each broken in every way: two minutes that `make test` has not.
+pytestmark = pytest.mark.slow
 KINDS = store_kinds.chosen(os.environ.get("PHASED_STORES", "fast"))
 
 

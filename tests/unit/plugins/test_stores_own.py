@@ -20,6 +20,9 @@ from ansible_collections.phased.keys.plugins.plugin_utils._keyring_store import 
 from sealed import vault_loader as loader
 from store_kinds import EtcdKind, GitKind, HttpKind, KubernetesKind, VaultKind
 
+# Each starts git several times.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:

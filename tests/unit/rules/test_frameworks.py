@@ -194,7 +194,7 @@ def test_a_profile_that_cannot_be_used_is_refused_and_says_why(framework, settin
     assert kind_of(error) == "profile"
 
 
-@pytest.mark.parametrize("framework", ["itsdangerous", "rails", "airflow", "keygrip", "jupyterhub"])
+@pytest.mark.parametrize("framework", ["itsdangerous", "laravel", "rails", "airflow", "keygrip", "jupyterhub"])
 def test_a_framework_that_sets_no_end_has_no_soak_of_its_own(framework):
     assert profile(framework).soak is None
 

@@ -28,7 +28,8 @@ DEFAULT_FRAMEWORK = "django"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
 #   ends       what ends with a key, in words: whoever rolls a leaked one without its soak is told. No field of an application's own
-# Sources: the frameworks' own documentation of these settings.
+# Sources: the frameworks' own documentation of these settings. Laravel's sessions last 120 minutes by default, but "remember me" 400 days,
+# and what encrypt() made lies in columns without any end.
 PROFILES: Dict[str, Dict[str, Any]] = {
     "django": {
         "primary": "SECRET_KEY", "fallbacks": "SECRET_KEY_FALLBACKS", "separator": ",",
@@ -48,7 +49,7 @@ PROFILES: Dict[str, Dict[str, Any]] = {
     },
     "laravel": {
         "primary": "APP_KEY", "fallbacks": "APP_PREVIOUS_KEYS", "separator": ",",
-        "signs": "first", "key": "base64:32", "decode": "raw", "soak": "120m",
+        "signs": "first", "key": "base64:32", "decode": "raw", "soak": None,
         "ends": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "
         "encrypt(): encrypt that anew first, or it is lost",
     },
