@@ -36,6 +36,20 @@ if "" in settings.SECRET_KEY_FALLBACKS:
 if signing.loads(signing.dumps("phased", key=old)) != "phased":
     sys.exit("what a fallback signed is not verified")
 signing.loads(signing.dumps("phased"), key=new, fallback_keys=[])
+from django.apps import apps
+if apps.is_installed("django.contrib.auth"):
+    import django
+    from django.contrib.auth import get_user_model
+    user = get_user_model()()
+    # A login holds a hash of its own beside the signature, which Django 4.1.0 to 4.1.7 makes with SECRET_KEY alone.
+    if hasattr(user, "get_session_auth_hash"):
+        settings.SECRET_KEY = old
+        before = user.get_session_auth_hash()
+        settings.SECRET_KEY = new
+        fallbacks = getattr(user, "get_session_auth_fallback_hash", tuple)
+        if before not in [user.get_session_auth_hash(), *fallbacks()]:
+            sys.exit("a login made with a fallback is refused: the session's hash of " + type(user).__name__ + " (Django " +
+                     django.get_version() + ") knows SECRET_KEY alone. Use Django 4.1.8 or later, and its get_session_auth_fallback_hash")
 """
 
 # prctl(2)
