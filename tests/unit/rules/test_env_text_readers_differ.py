@@ -22,6 +22,8 @@ REFUSED = [
     *[(form, "'A'=hidden\n") for form in ("dotenv", "python-dotenv", "phpdotenv")],
     *[(form, "\"A\"=hidden\n") for form in ("dotenv", "phpdotenv")],
     *[(form, "export 'A'=hidden\n") for form in ("dotenv", "python-dotenv", "phpdotenv")],
+    # What python-dotenv skips is the rest of the line in which the quotes end.
+    *[(form, "\"x\"A='\nA='hidden'") for form in ("dotenv", "python-dotenv")],
     # A colon takes the next line for its value, for npm's dotenv and Ruby's.
     *[(form, "B:\nA=hidden\n") for form in ("dotenv", "node-dotenv", "ruby-dotenv")],
     # Not at the start of its line, or behind two blanks, node's own reader finds another name.

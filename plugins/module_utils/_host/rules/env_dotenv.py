@@ -161,7 +161,7 @@ def _python(text: str) -> Iterator[Assignment]:
             if text.startswith("=", pos) and not value:
                 pass  # a quote that is not closed: the line says nothing
             elif not (_PYTHON_AFTER_QUOTES if quoted else _PYTHON_END).match(text, at):
-                pass
+                pos = at  # what is skipped is the rest of the line in which the quotes end
             elif value:
                 pos = at
                 marks = () if quoted else re.finditer("#", value["value"])
