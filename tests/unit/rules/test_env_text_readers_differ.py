@@ -45,7 +45,7 @@ REFUSED = [
         "return", "return 0", "exit", "exit 1", "set -e", "set -o errexit", "set -eu", "set -u", "set -n", "set -- x",
         "exec true", "trap x EXIT",
         "[ -f x ] || return", "if true; then exit; fi", "f() { exit; }", "'exit'", "ex\\it", "B=1 exit", "command exit", "builtin exit",
-        "B=${C:?not set}", "B=${C?}", 'B="${C:?}"', "shift 3", "$B", "`x`", "\"$B\" x",
+        "B=${C:?not set}", "B=${C?}", 'B="${C:?}"', "shift 3", "[[", "[[ -f x ]] && B=1", "select B in x", "coproc x", "function f {", "$B", "`x`", "\"$B\" x",
     )],
     # It may be set, unset, renamed or kept from being handed on by what is not looked into.
     *[("shell", text) for text in (

@@ -29,6 +29,8 @@ _UNCERTAIN = {
     **dict.fromkeys(("return", "exit", "exec", "trap", "shift"), _ENDS),
     **dict.fromkeys((".", "source", "eval", "alias", "unalias", "enable", "shopt", "break", "continue"), _ELSEWHERE),
 }
+# Where a shell knows these words, all depends on what follows them; others take them for the name of a command.
+_SOME_SHELLS = ("[[", "select", "function", "coproc", "time")
 # They make a command of their first word, or of another one.
 _PREFIXES = ("command", "builtin")
 # They set what their words name, some of them in some shells only.
@@ -83,6 +85,8 @@ def _shell(text: str) -> Iterator[Assignment]:
             pos += len(word.raw)
             if ended[:1] in ("<", ">"):
                 ended = "\n"  # this word was the name of the file
+            elif not words and word.raw in _SOME_SHELLS:
+                raise error("broken", text, word.start, _ENDS)
             elif not words and word.raw in _SHELL_DEEPER:
                 depth += _SHELL_DEEPER[word.raw]
                 header = word.raw if word.raw in ("for", "case") else ""
