@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ALWAYS = ["test", "model", "slow", "-j2 --output-sync=target lint", "docs", "demo", "hostile"]
 MATRIX = ["matrix CORES=2.16", "matrix CORES=2.22"]
 SHARED = ["bench-scale SMALL=1", "cores", "workloads", "browser", "bench-small", "containers"]
-FIRST = [*ALWAYS, MATRIX[0], SHARED[0]]  # what share 1/6 has but for real hosts
+FIRST = [*ALWAYS, MATRIX[0], SHARED[0]]  # what share 1/8 has but for real hosts
 REAL = ["hosts", "faults SHARE={}", "molecule-hosts SHARE={}"]
 
 
@@ -74,9 +74,9 @@ def real(share: str) -> list[str]:
     return [stage.format(share) for stage in REAL]
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(8))
 def test_a_share_of_what_takes_longest_and_all_of_the_rest(place: Place, which: int) -> None:
-    share, matrix, bench = f"{which + 1}/6", MATRIX[which % 2], SHARED[which]
+    share, matrix, bench = f"{which + 1}/8", MATRIX[which % 2], SHARED[which % 6]
     ran = place.run(SHARE=share)
     assert ran.code == 0
     assert ran.made == [*ALWAYS, matrix, bench, *real(share)]
@@ -94,21 +94,21 @@ def test_the_commit_chooses_the_share_and_it_is_said(place: Place) -> None:
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=place.folder, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
-    share = f"{int(head[:12], 16) % 6 + 1}/6"
+    share = f"{int(head[:12], 16) % 8 + 1}/8"
     ran = place.run()
     assert ran.made[-3:] == real(share)
     assert f"######## share {share} of what takes longest: all of it is `make everything`" in ran.said
 
 
 def test_everything_leaves_nothing_out(place: Place) -> None:
-    ran = place.run("everything", SHARE="2/6")
+    ran = place.run("everything", SHARE="2/8")
     assert (ran.code, ran.left_out) == (0, [])
     assert ran.made == [*ALWAYS, "matrix", "sanity-newest", "mutants", *SHARED, "stores", *real("1/1")]
 
 
-@pytest.mark.parametrize("failing", [*FIRST, *real("1/6")])
+@pytest.mark.parametrize("failing", [*FIRST, *real("1/8")])
 def test_a_stage_that_fails_is_the_last(place: Place, failing: str) -> None:
-    ran = place.run(SHARE="1/6", FAILS=failing)
+    ran = place.run(SHARE="1/8", FAILS=failing)
     assert ran.code != 0
     assert ran.made[-1] == failing
     assert "all stages" not in ran.said
@@ -119,49 +119,49 @@ def test_mutants_that_fail_fail_everything(place: Place) -> None:
 
 
 def test_a_machine_that_cannot_have_real_hosts_is_told_and_is_not_everything(place: Place) -> None:
-    ran = place.run(SHARE="1/6", READY="3")
+    ran = place.run(SHARE="1/8", READY="3")
     assert ran.code == 0
     assert ran.made == FIRST
     assert "make test-hosts, make containers, make molecule-hosts: this machine cannot have real hosts" in ran.left_out
     assert place.run("everything", READY="3").code != 0
     # Anything else is a fault, and none of the machine's.
-    assert place.run(SHARE="1/6", READY="1").code == 1
+    assert place.run(SHARE="1/8", READY="1").code == 1
 
 
 def test_a_machine_without_the_newest_python_is_told_and_is_not_everything(place: Place) -> None:
     (place.folder / "tests/tools/pythons.py").write_text("raise SystemExit(3)")
-    ran = place.run(SHARE="1/6")
+    ran = place.run(SHARE="1/8")
     assert ran.code == 0 and not any(made.startswith("matrix") for made in ran.made)
     assert "make matrix: no Python for the newest ansible-core is here" in ran.left_out
     assert place.run("everything").code != 0
 
 
 def test_a_machine_without_a_browser_is_told_and_is_not_everything(place: Place) -> None:
-    ran = place.run(SHARE="1/6", chromium="3")
+    ran = place.run(SHARE="1/8", chromium="3")
     assert ran.code == 0
-    assert ran.made == [*FIRST, *real("1/6")]
+    assert ran.made == [*FIRST, *real("1/8")]
     assert "make browser: there is no chromium, and it cannot be installed here" in ran.left_out
     assert place.run("everything", chromium="3").code != 0
-    assert place.run(SHARE="1/6", chromium="1").code == 1
+    assert place.run(SHARE="1/8", chromium="1").code == 1
 
 
 def test_a_machine_without_promtool_is_told_and_is_not_everything(place: Place) -> None:
-    ran = place.run(SHARE="1/6", promtool="3")
-    assert ran.code == 0 and ran.made == [*FIRST, *real("1/6")]
+    ran = place.run(SHARE="1/8", promtool="3")
+    assert ran.code == 0 and ran.made == [*FIRST, *real("1/8")]
     assert "what promtool says of the alerts: there is none, and it cannot be got here" in ran.left_out
     assert place.run("everything", promtool="3").code != 0
-    assert place.run(SHARE="1/6", promtool="1").code == 1
+    assert place.run(SHARE="1/8", promtool="1").code == 1
 
 
 def test_a_machine_without_namespaces_is_told_and_is_not_everything(place: Place) -> None:
-    ran = place.run(SHARE="4/6", NO_NAMESPACES="1")
+    ran = place.run(SHARE="4/8", NO_NAMESPACES="1")
     assert ran.code == 0
-    assert ran.made == [*ALWAYS, MATRIX[1], "browser", *real("4/6")]
+    assert ran.made == [*ALWAYS, MATRIX[1], "browser", *real("4/8")]
     assert "make bench-small, make mutants: no namespaces can be made here" in ran.left_out
     assert place.run("everything", NO_NAMESPACES="1").code != 0
 
 
-@pytest.mark.parametrize("share", ["7/6", "0/6", "x"])
+@pytest.mark.parametrize("share", ["9/8", "0/8", "x"])
 def test_a_wrong_share_is_no_run_that_passes(place: Place, share: str) -> None:
     assert place.run(SHARE=share).code != 0
 
