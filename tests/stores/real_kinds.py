@@ -64,7 +64,7 @@ def until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None:
             if one.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    pytest.skip(f"{process.args} does not come up here")
+    pytest.fail(f"{process.args} is there and does not come up")
 
 
 class Process:
@@ -189,7 +189,7 @@ class S3Kind(Kind):
         super().__init__(folder, environment)
         for name in ("boto3", "moto", "flask"):
             if importlib.util.find_spec(name) is None:
-                pytest.skip(f"this Python has no {name}: make stores has an environment with it")
+                pytest.fail(f"this Python has no {name}: make stores has an environment with it")
         import boto3
 
         self.port = free_port()

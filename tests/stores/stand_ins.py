@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import abc
 import base64
 import json
 import threading
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple, Type
 Reply = Tuple[int, Dict[str, Any]]
 
 
-class StandIn:
+class StandIn(abc.ABC):
     """A server on a free port of this machine. `answer` decides, one request at a time."""
 
     def __init__(self) -> None:
@@ -48,9 +49,9 @@ class StandIn:
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
+    @abc.abstractmethod
     def answer(self, method: str, path: str, body: Dict[str, Any], headers: Dict[str, str]) -> Reply:
         """Answer one request."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Go down."""

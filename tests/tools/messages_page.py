@@ -24,7 +24,7 @@ DEEPEST = 8  # names that stand for other names
 PAIRS = {"Finding", "Damage"}
 OF_ALL = {"Unreadable": ("plugin_utils/_program.py", "UNREADABLE")}
 # Errors that Python itself raises too: who sees one of them sees a bug of ours with its traceback, or it is caught before anybody does.
-INTERNAL = {"AssertionError", "ValueError", "ProcessLookupError", "RuntimeError", "NotImplementedError"}
+INTERNAL = {"AssertionError", "ValueError", "ProcessLookupError", "RuntimeError"}
 WORDS = 4  # fewer are a part of a sentence, and stand where it is put together
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 

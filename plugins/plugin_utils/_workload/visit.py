@@ -169,14 +169,19 @@ class _Visit:
         """Whether there is no record to tell the keyring from a copy by, and nobody has vouched for it."""
         return self.before["record"] is None and not self.request.vouched
 
-    def foresee(self) -> Dict[str, Any]:
-        """Say what would be done."""
-        plan = self.plan()
+    def stopped(self, plan: rules.Plan) -> Optional[Dict[str, Any]]:
+        """Return what is answered where nothing may be changed, whatever the plan; None where it may."""
         refuse = self.fenced() or plan.refuse
         if refuse:
             return self.result(self.before, [refuse])
-        if self.joins():
-            return self.joining()
+        return self.joining() if self.joins() else None
+
+    def foresee(self) -> Dict[str, Any]:
+        """Say what would be done."""
+        plan = self.plan()
+        stopped = self.stopped(plan)
+        if stopped:
+            return stopped
         if not plan.write:
             return self.result(self.before, rules.said(self.lacking(self.before, self.request.converge)))
         self.did.update(written=[file["path"] for file in self.before["files"]], restarted=bool(self.before["workers"]))
@@ -191,11 +196,9 @@ class _Visit:
     def make(self) -> Dict[str, Any]:
         """Bring the workload to where it should be, and prove it."""
         plan = self.plan()
-        refuse = self.fenced() or plan.refuse
-        if refuse:
-            return self.result(self.before, [refuse])
-        if self.joins():
-            return self.joining()
+        stopped = self.stopped(plan)
+        if stopped:
+            return stopped
         if not plan.write and not self.lacking(self.before, self.request.converge):
             return self.confirm()
         before = self.seen
