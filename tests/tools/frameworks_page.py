@@ -59,9 +59,18 @@ def sections() -> str:
     return "\n".join(line for name in shipped.PROFILES for line in _section(name))
 
 
+def refused() -> str:
+    """Return the table of what is refused by name."""
+    rows = [
+        f"| {called} | {', '.join(f'`{name}`' for name in names)} | {why} | {instead} |"
+        for names, called, why, instead in shipped._refused()
+    ]
+    return "\n".join(["| what | names | why | instead |", "| --- | --- | --- | --- |", *rows, ""])
+
+
 def page(before: str) -> str:
     """Return the page with its parts that are made from the profiles."""
-    for part, text in (("the table", table()), ("the profiles", sections())):
+    for part, text in (("the table", table()), ("the profiles", sections()), ("the refused", refused())):
         begin, end = BEGIN.format(part=part), END.format(part=part)
         if before.count(begin) != 1 or before.count(end) != 1:
             raise SystemExit(f"docs/frameworks.md has lost the marks of {part}")

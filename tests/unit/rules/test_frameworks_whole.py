@@ -77,7 +77,7 @@ def test_a_key_with_the_separator_in_it_is_refused_without_being_said() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "text"),
     [
-        ("djagno", {}, f"app_keys_framework is 'djagno'; known are {', '.join(frameworks.PROFILES)}"),
+        ("djagno", {}, f"app_keys_framework is 'djagno'; known are {', '.join(frameworks.PROFILES)}; did you mean django?"),
         ("django", {"seperator": ";"},
          "app_keys_settings has no field 'seperator'; it has primary, fallbacks, separator, signs, key, soak, decode"),
         ("django", {"primary": ""}, "app_keys_settings.primary must be a text that is not empty, not ''"),

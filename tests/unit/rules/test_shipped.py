@@ -15,7 +15,7 @@ from ansible_collections.phased.keys.plugins.module_utils._host.new_keys import 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks, profiles, shipped
 
 FOLDER = Path(str(profiles.__file__)).parent
-FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
+FILES = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_"))
 LIST = {
     "title": "A list",
     "outputs": [{"env": "KEYS", "holds": "all", "as": "join:,"}],
@@ -161,3 +161,44 @@ def test_what_a_profile_writes_in_its_own_way_no_setting_changes(field: str) -> 
 def test_what_is_at_rest_is_said_by_the_profile(framework: str, at_rest: bool) -> None:
     assert bool(frameworks.profile(framework).at_rest) == at_rest
     assert frameworks.profile(framework).spread is None
+
+
+REFUSED = """better-auth iron-session netbox netbox-peppers superset airflow-jwt simplejwt flask-jwt-extended fastapi-users next-auth h3 nuxt
+hono nestjs starlette phoenix symfony cakephp yii2 drupal craft wordpress oauth2-proxy kong apisix actix-session tower-sessions axum mastodon
+discourse authentik sentry nextcloud spring-remember-me aspnet consul nomad vault-transit dex caddy grafana n8n""".split()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_phased_is_refused_by_name_with_its_reason_and_a_way(name: str) -> None:
+    for written in (name, name.title(), name.replace("-", "_").upper(), name.replace("-", " ")):
+        with pytest.raises(frameworks.SettingsError) as error:
+            frameworks.profile(written)
+        text = str(error.value)
+        assert "cannot be rolled by phased.keys, since " in text and ". Instead: " in text and "known are" not in text
+
+
+def test_no_refused_name_stands_there_twice_or_is_a_profile() -> None:
+    names = [shipped._letters(name) for entry in shipped._refused() for name in entry[0]]
+    assert len(names) == len(set(names)) and not set(names) & {shipped._letters(name) for name in shipped.PROFILES}
+    assert all(all(entry) for entry in shipped._refused())
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("Django", "django"),
+        ("dajngo", "django"),
+        ("auth.js", "authjs"),
+        ("starlete", "starlette"),
+        ("key_grip", "keygrip"),
+        ("activerecord", "activerecord-encryption"),
+    ],
+)
+def test_a_name_that_is_nearly_one_is_told_which(written: str, meant: str) -> None:
+    with pytest.raises(frameworks.SettingsError, match=f"did you mean {meant}\\?$"):
+        frameworks.profile(written)
+
+
+def test_a_name_that_is_like_none_is_told_those_that_there_are() -> None:
+    with pytest.raises(frameworks.SettingsError, match="known are activerecord-encryption, .*, tornado$"):
+        frameworks.profile("zzzzzz")

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from . import ways
 from .durations import DurationError, seconds
-from .shipped import KEY_FORMS, MOST_KEYS, PROFILES, outputs_of, position_of, soak_of
+from .shipped import KEY_FORMS, MOST_KEYS, PROFILES, outputs_of, position_of, soak_of, why_unknown
 from .ways import Output, SettingsError
 
 __all__ = [
@@ -94,7 +94,7 @@ def shipped_profile(framework: str) -> Profile:
     try:
         data = PROFILES[framework]
     except KeyError:
-        raise SettingsError("profile", _unknown(framework)) from None
+        raise SettingsError("profile", why_unknown(framework)) from None
     outputs, position = outputs_of(data), position_of(data)
     signs = next(word for word, place in POSITIONS.items() if place == position)
     more = {
@@ -152,10 +152,6 @@ def _see_list(fields: Mapping[str, Any]) -> None:
         raise SettingsError("profile", f"app_keys_settings.signs is {fields['signs']!r}; it is 'first' or 'last'")
     if fields["decode"] not in ("raw", "json"):
         raise SettingsError("profile", f"app_keys_settings.decode is {fields['decode']!r}; it is 'raw' or 'json'")
-
-
-def _unknown(framework: str) -> str:
-    return f"app_keys_framework is {framework!r}; known are {', '.join(PROFILES)}"
 
 
 def unprintable(key: str) -> Optional[str]:

@@ -23,6 +23,7 @@ The fields of a profile; what is not said is as in `DEFAULTS`:
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 from contextlib import suppress
@@ -90,7 +91,8 @@ class _Shipped(Mapping[str, Mapping[str, Any]]):
     def __iter__(self) -> Iterator[str]:
         from pkgutil import iter_modules  # no host needs it
 
-        return iter(sorted(found.name.replace("_", "-") for found in iter_modules(profiles.__path__)))
+        names = [found.name for found in iter_modules(profiles.__path__)]
+        return iter(sorted(name.replace("_", "-") for name in names if not name.startswith("_")))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -102,6 +104,35 @@ PROFILES: Mapping[str, Mapping[str, Any]] = _Shipped()
 def module_of(name: str) -> Optional[str]:
     """Return the name of the file of a profile, without its ending; None for what can be no profile's name."""
     return ALIASES.get(name, name).replace("-", "_") if _NAME.fullmatch(name) else None
+
+
+def why_unknown(framework: str) -> str:
+    """Say why there is no profile of this name: it is refused, with the reason; or what is like it."""
+    for names, called, why, instead in _refused():
+        if _letters(framework) in [_letters(name) for name in names]:
+            return f"app_keys_framework is {framework!r}: {called} cannot be rolled by phased.keys, since {why}. Instead: {instead}"
+    known = list(PROFILES)
+    by_letters = {
+        _letters(name): name for name in [*known, *ALIASES, *(name for entry in _refused() for name in entry[0])]
+    }
+    near = difflib.get_close_matches(_letters(framework), by_letters, 1)
+    hint = f"; did you mean {by_letters[near[0]]}?" if near else ""
+    return f"app_keys_framework is {framework!r}; known are {', '.join(known)}{hint}"
+
+
+def _refused() -> Sequence[Tuple[Sequence[str], str, str, str]]:
+    """Return what is refused by name: the names, what it is called, why, and what to do instead. No host has the list."""
+    with suppress(ModuleNotFoundError):
+        found: Sequence[Tuple[Sequence[str], str, str, str]] = importlib.import_module(
+            f"{profiles.__name__}._refused"
+        ).REFUSED
+        return found
+    return ()
+
+
+def _letters(name: str) -> str:
+    """Return a name as people mean it, however they write it."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def checked(name: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
