@@ -14,7 +14,7 @@ from ..module_utils._host.reveal import PAD_LENGTH, unseal
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import stamp
 from ..module_utils._host.rules.fingerprint import fingerprint
-from ..module_utils._rules import adoption, next_step, soak, steps, wording
+from ..module_utils._rules import adoption, limits, next_step, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.adoption import Adoption
 from ..module_utils._shapes import Keyring, Soak
@@ -84,6 +84,9 @@ class ActionModule(FleetAction, AskingAction):
         self.say(
             f"adopt: {self.file.path} is written, with {what}: {keyrings.primary(keyring)['fingerprint']} signs on {len(keyring['members'])} hosts{state}"
         )
+        full = limits.why_no_place(keyring)
+        if full:
+            self.say(f"adopt: the first rollout has to wait: {full}")
         weak = [key["fingerprint"] for key in keyring["keys"] if "weak" in key["marks"]]
         if weak:
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
