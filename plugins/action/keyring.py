@@ -14,7 +14,8 @@ from ..module_utils._host.reveal import PAD_LENGTH, unseal
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import stamp
 from ..module_utils._host.rules.fingerprint import fingerprint
-from ..module_utils._rules import adoption, limits, next_step, soak, steps, wording
+from ..module_utils._host.rules.shipped import PROFILES
+from ..module_utils._rules import adoption, limits, next_step, packages, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.adoption import Adoption
 from ..module_utils._shapes import Keyring, Soak
@@ -64,6 +65,8 @@ class ActionModule(FleetAction, AskingAction):
             looks = self.said[run_folder.LOOK]
             checks = {member: looks.get(member, {}).get("app_check") for member in self.fleet.members}
             findings = adoption.check_findings(self.fleet.members, checks)
+        judged = self.packages()
+        findings = findings or judged.findings
         if findings:
             total = len(self.fleet.members)
             head = (
@@ -73,6 +76,8 @@ class ActionModule(FleetAction, AskingAction):
         length = self.soak()
         what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
         if state == "planned":
+            for warning in judged.warnings:
+                self.say(f"adopt: {warning}")
             return {"adoptable": True, "source": plan.source or task_vars["inventory_hostname"]}
         state = f"; {adoption.taken_over(plan)}" if adoption.taken_over(plan) else ""
         if self.checking:
@@ -80,7 +85,7 @@ class ActionModule(FleetAction, AskingAction):
                 f"adopt: a keyring would be written to {self.file.path}, with {what}{state}; whether a key is weak is seen when it is read"
             )
             return {}
-        keyring = self.file.create(self.first(plan, length, task_vars))
+        keyring = self.file.create(steps.beside(self.first(plan, length, task_vars), judged.allowed, time.time()))
         self.say(
             f"adopt: {self.file.path} is written, with {what}: {keyrings.primary(keyring)['fingerprint']} signs on {len(keyring['members'])} hosts{state}"
         )
@@ -146,6 +151,12 @@ class ActionModule(FleetAction, AskingAction):
         if repr(None) in said:
             raise FleetError(f"{adoption.CHECK}. {UNWRITTEN}")
         return "checked"
+
+    def packages(self) -> packages.Judgement:
+        """Return what the packages of the fleet say against rolling its key."""
+        looks, values = self.said[run_folder.LOOK], self.fleet.values
+        seen = {member: looks.get(member, {}).get("packages") for member in self.fleet.members}
+        return packages.judge(PROFILES[values["framework"]], self.fleet.members, seen, values["allow_packages"])
 
     def by_host(self) -> Dict[str, Dict[str, Any]]:
         """Return every member's variables."""
