@@ -27,6 +27,10 @@ DEFAULT_FRAMEWORK = "django"
 #   decode     "json" where the framework decodes the value of `primary` as JSON if it is any, and else takes it as it is; "raw"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
+#   at_rest    what the key encrypts that is stored: a list of `what` it is, the `command` that encrypts it anew, and the `proof`: a command
+#              that fails as long as anything needs another key. Such a key never ends by a clock; see `_rules/at_rest.py`. Empty: nothing is
+#   spread     how long those who verify may go by the keys of before, as a duration; None where they read them anew each time. No field of
+#              an application's own, which has app_keys_spread
 #   ends       what ends with a key, in words: whoever rolls a leaked one without its soak is told. No field of an application's own
 # Sources: the frameworks' own documentation of these settings. Laravel's sessions last 120 minutes by default, but "remember me" 400 days,
 # and what encrypt() made lies in columns without any end.
@@ -36,45 +40,58 @@ PROFILES: Dict[str, Dict[str, Any]] = {
         "signs": "first", "key": "text", "decode": "raw", "soak": "14d",
         "ends": "every login (the session's hash is checked against SECRET_KEY and SECRET_KEY_FALLBACKS), every password reset link, and all "
         "that the application signed with django.core.signing",
+        "at_rest": [], "spread": None,
     },
     "flask": {
         "primary": "FLASK_SECRET_KEY", "fallbacks": "FLASK_SECRET_KEY_FALLBACKS", "separator": "json",
         "signs": "first", "key": "text", "decode": "json", "soak": "31d",
         "ends": "every session (the cookie is signed with it), and all that the application signed with itsdangerous",
+        "at_rest": [], "spread": None,
     },
     "itsdangerous": {
         "primary": "SECRET_KEYS", "fallbacks": "SECRET_KEYS", "separator": ",",
         "signs": "last", "key": "text", "decode": "raw", "soak": None,
         "ends": "everything that the application signed with it",
+        "at_rest": [], "spread": None,
     },
     "laravel": {
         "primary": "APP_KEY", "fallbacks": "APP_PREVIOUS_KEYS", "separator": ",",
         "signs": "first", "key": "base64:32", "decode": "raw", "soak": None,
         "ends": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "
         "encrypt(): encrypt that anew first, or it is lost",
+        "at_rest": [{"what": "columns and files that the application stored with encrypt()"}],
+        "spread": None,
     },
     "rails": {
         "primary": "SECRET_KEY_BASE", "fallbacks": "SECRET_KEY_BASE_PREVIOUS", "separator": ",",
         "signs": "first", "key": "hex64", "decode": "raw", "soak": None,
         "ends": "every session, every signed and encrypted cookie, signed ids, and messages of a verifier or encryptor",
+        "at_rest": [], "spread": None,
     },
     "airflow": {
         "primary": "AIRFLOW__CORE__FERNET_KEY", "fallbacks": "AIRFLOW__CORE__FERNET_KEY", "separator": ",",
         "signs": "first", "key": "fernet", "decode": "raw", "soak": None,
         "ends": "every stored connection and variable that was not encrypted anew: run `airflow rotate-fernet-key` first, or they are lost",
+        "at_rest": [{"what": "connections, variables and triggers in Airflow's database", "command": "airflow rotate-fernet-key"}],
+        "spread": None,
     },
     "keygrip": {
         "primary": "COOKIE_KEYS", "fallbacks": "COOKIE_KEYS", "separator": ",",
         "signs": "first", "key": "text", "decode": "raw", "soak": None,
         "ends": "every cookie that was signed with it, sessions among them",
+        "at_rest": [], "spread": None,
     },
     "jupyterhub": {
         "primary": "JUPYTERHUB_CRYPT_KEY", "fallbacks": "JUPYTERHUB_CRYPT_KEY", "separator": ";",
         "signs": "first", "key": "hex32", "decode": "raw", "soak": None,
         "ends": "the stored auth_state of every user: they have to log in again",
+        "at_rest": [{"what": "the auth_state of every user in the hub's database, which is encrypted anew when its user logs in"}],
+        "spread": None,
     },
 }  # fmt: skip
-FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode")
+FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode", "at_rest")
+# Of what is at rest: how it is called, and what encrypts it anew and shows that nothing needs another key any more.
+AT_REST = ("what", "command", "proof")
 # The forms of a new key, and beside letters and digits the characters that it may hold.
 KEY_FORMS: Dict[str, Set[str]] = {
     "text": set("-_"),
@@ -103,7 +120,7 @@ class SettingsError(PhasedKeysError):
 
 
 class Profile(NamedTuple):
-    """A framework as one application uses it; the fields are those of `FIELDS`."""
+    """A framework as one application uses it; the fields are those of `FIELDS`, and the profile's `spread`."""
 
     primary: str
     fallbacks: str
@@ -112,6 +129,8 @@ class Profile(NamedTuple):
     key: str
     soak: Optional[str]
     decode: str = "raw"
+    at_rest: Sequence[Mapping[str, str]] = ()
+    spread: Optional[str] = None
 
     @property
     def names(self) -> List[str]:
@@ -134,7 +153,9 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     for field, value in (settings or {}).items():
         if field not in FIELDS:
             raise SettingsError("profile", f"app_keys_settings has no field {field!r}; it has {', '.join(FIELDS)}")
-        if field != "soak" and not (isinstance(value, str) and value):
+        if field == "at_rest":
+            value = _at_rest(value)
+        elif field != "soak" and not (isinstance(value, str) and value):
             raise SettingsError("profile", f"app_keys_settings.{field} must be a text that is not empty, not {value!r}")
         fields[field] = value
     if fields["signs"] not in ("first", "last"):
@@ -158,7 +179,28 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     for name in (fields["primary"], fields["fallbacks"]):
         if not name.replace("_", "a").isalnum() or not name.isascii() or name[0].isdigit():
             raise SettingsError("profile", f"{name!r} cannot be the name of an environment variable")
-    return Profile(**fields)
+    fields["at_rest"] = tuple(fields["at_rest"])
+    return Profile(**fields, spread=PROFILES[framework]["spread"])
+
+
+def _at_rest(value: Any) -> Sequence[Mapping[str, str]]:
+    """Return what an application says of itself that its keys encrypt and is stored; `false`, or an empty list, says that nothing is."""
+    if value is False or value == []:
+        return []
+    usable: bool = isinstance(value, list) and all(
+        isinstance(one, Mapping)
+        and one.get("what")
+        and set(one) <= set(AT_REST)
+        and all(isinstance(said, str) for said in one.values())
+        for one in value
+    )
+    if not usable:
+        raise SettingsError(
+            "profile",
+            f"app_keys_settings.at_rest is {value!r}; it is false where nothing that the keys encrypt is stored, or a list of what is: "
+            "[{what: encrypted columns, command: what encrypts them anew, proof: what shows that it is done}]",
+        )
+    return list(value)
 
 
 def unprintable(key: str) -> Optional[str]:
