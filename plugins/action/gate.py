@@ -16,12 +16,13 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proofs import PODS, PROOFS
 from ..module_utils._rules import evidence as proofs
-from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, thrown_away, wording
+from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, spread, thrown_away, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.gate import PhaseRequest, Verdict
 from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._gate_action import ANSWER, Refused
+from ..plugin_utils._gate_at_rest import AtRestAction
 from ..plugin_utils._gate_batch import BatchAction
 from ..plugin_utils._gate_operator import OperatorAction
 from ..plugin_utils._inventory import PREFIX, FleetError, Inventory
@@ -30,7 +31,7 @@ from ..plugin_utils._new_key import new_key
 COUNTDOWN = 5.0
 
 
-class ActionModule(OperatorAction, BatchAction):
+class ActionModule(OperatorAction, BatchAction, AtRestAction):
     """Decide for the whole fleet, once."""
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
@@ -40,7 +41,7 @@ class ActionModule(OperatorAction, BatchAction):
         self.phase: str = self._task.args.get("step", "current")
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
-            raise FleetError(f"do is {do!r}; it is one of fleet, open, batch, close and status")
+            raise FleetError(f"do is {do!r}; it is one of fleet, open, batch, close, reencrypt, reencrypted and status")
         if do != "status" and (do, self.goal) != ("fleet", "status"):
             self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         if do != "fleet":
@@ -52,6 +53,7 @@ class ActionModule(OperatorAction, BatchAction):
         except keyrings.KeyringError as error:
             answer = {"failed": True, "msg": f"{self.phase}: {error}. {gate.NOTHING_CHANGED}"}
         if self.at is not None:
+            self.run_has(at_rest=self.encrypts_anew(self.at))
             # As long as hosts have to be looked at first, what was seen says nothing of the fleet.
             seen = None if answer.get("needs_look") else self.seen
             so_far = progress.so_far(self.at, seen, self.phase, time.time())
@@ -136,12 +138,13 @@ class ActionModule(OperatorAction, BatchAction):
         while True:
             now = time.time()
             decision = gate.ask(keyring, self.request(), now)
-            moment = soak.next_due(keyring)
-            left = moment - now if moment is not None else 0.0
-            if decision.action != "wait" or self.goal != "rollout" or left > self.fleet.values["wait"] or self.checking:
+            if decision.action != "wait" or decision.until is None or self.goal != "rollout" or self.checking:
                 break
-            text = f"{self.phase}: {progress.SOAKING}{in_words(left)} to go"
-            self.wait("soak", text, min(COUNTDOWN, max(0.0, left)) + 0.01, until=now + left)
+            left = decision.until - now
+            if left > self.fleet.values["wait"]:
+                break
+            text = f"{self.phase}: {progress.WAITING[decision.waits]}{in_words(left)} to go"
+            self.wait(decision.waits, text, min(COUNTDOWN, max(0.0, left)) + 0.01, until=now + left)
         if decision.action == "refuse":
             raise Refused(f"{self.phase} is not possible: {decision.text}. {gate.NOTHING_CHANGED}")
         if decision.action in ("skip", "wait"):
@@ -170,6 +173,9 @@ class ActionModule(OperatorAction, BatchAction):
             soak=length,
             new_key=fresh,
             checking=self.checking,
+            spread=spread.length(values["spread"], values["framework"], profile.spread),
+            external=values["external"],
+            keep_sealed=self.keep_sealed(),
         )
 
     def opened(self, keyring: Keyring) -> Dict[str, Any]:

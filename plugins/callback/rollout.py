@@ -46,7 +46,8 @@ GATE = "phased.keys.gate"
 VISIT = "phased.keys.env_keys"
 LOOK = "phased.keys.active_fingerprint"
 KEYRING = "phased.keys.keyring"
-OURS = (GATE, VISIT, LOOK, KEYRING)
+REENCRYPT = "phased.keys.reencrypt"
+OURS = (GATE, VISIT, LOOK, KEYRING, REENCRYPT)
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PLACES = tuple(os.path.join(COLLECTION, name) + os.sep for name in ("playbooks", "roles"))
 # What a result of ours may have and still be told in a sentence; whatever has more is shown whole.
@@ -161,7 +162,7 @@ class CallbackModule(Default):
         if self.run and ours:
             with self._display._lock:
                 do = str(task.args.get("do") or "")
-                self.run.doing = shown.VERBS.get(do, "looking at hosts" if name == LOOK else "")
+                self.run.doing = shown.VERBS.get(do, shown.DOING.get(name.rpartition(".")[2], ""))
                 self.run.looked_at = 0
                 if name == GATE and do == "batch":
                     self.begin_batch()
@@ -340,7 +341,7 @@ class CallbackModule(Default):
         if how.get("screen_only") and not msg:
             self.run.waits = waits()
             return []
-        if progress.SOAKING in msg and "\n" not in msg:
+        if any(text in msg for text in progress.WAITING.values()) and "\n" not in msg:
             self.run.waits = waits()
             if self.line and self.line.living:
                 return [(msg, {**how, "log_only": True})]

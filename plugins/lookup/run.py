@@ -22,9 +22,10 @@ options:
     description:
       - V(members) are the members of the fleet; V(visits) those that the gate has said are to be visited, in their order; V(serial) the batches;
         V(nonce) the run's nonce; V(to_look_at) the members if the gate asked for a look at them, else nobody; V(looks) the members that the
-        task's host is to look at before its batch begins; V(waiting) the hosts of this batch whose visits wait for something.
-      - V(open), V(status) and V(close) are the hosts for a play that asks the gate so. They are all members, and for V(close) nobody where
-        the gate said that nobody is to be visited.
+        task's host is to look at before its batch begins; V(waiting) the hosts of this batch whose visits wait for something; V(reencrypts) the
+        one host that the gate has named to encrypt anew what is at rest, or nobody.
+      - V(open), V(status), V(close) and V(reencrypt) are the hosts for a play that asks the gate so. They are all members, and for V(close)
+        nobody where the gate said that nobody is to be visited, for V(reencrypt) nobody where nothing is to be encrypted anew.
     type: list
     elements: str
     required: true
@@ -80,6 +81,8 @@ TERMS: Dict[str, Term] = {
     "open": Term(lambda task: task.run["members"], NO_HOST),
     "status": Term(lambda task: task.run["members"], NO_HOST),
     "close": Term(lambda task: task.run["members"] if task.run["visits"] else [], NO_HOST),
+    "reencrypt": Term(lambda task: task.run["members"] if task.run.get("at_rest") else [], NO_HOST),
+    "reencrypts": Term(lambda task: [task.run["reencrypt"]["host"]] if task.run.get("reencrypt") else [], NO_HOST),
     "visits": Term(lambda task: task.run["visits"], NO_HOST),
     "to_look_at": Term(lambda task: task.run["members"] if task.run.get("needs_look") else [], NO_HOST),
     "serial": Term(lambda task: task.run["serial"], [1]),

@@ -329,11 +329,31 @@ class VisitAnswer(Answer, total=False):
     taking: List[str]
 
 
+class ReencryptAnswer(Answer, total=False):
+    """What `reencrypt` says: `shown` is true where both commands ended well; `user` says as whom."""
+
+    shown: bool
+    user: str
+
+
 # --- the keyring ---
 
 
+class _AtRest(TypedDict):
+    """What is always said of what is at rest."""
+
+    what: str
+
+
+class AtRest(_AtRest, total=False):
+    """What a key encrypts that is stored, the command that encrypts it anew, and the one that shows that no other key is needed."""
+
+    command: str
+    proof: str
+
+
 class Settings(TypedDict, total=False):
-    """What an application does otherwise than its framework's profile; see `frameworks.Profile`."""
+    """What an application does otherwise than its framework's profile; see `frameworks.Profile`. `at_rest` is false where nothing is."""
 
     primary: str
     fallbacks: str
@@ -341,6 +361,8 @@ class Settings(TypedDict, total=False):
     signs: str
     key: str
     soak: Union[str, int, float, None]
+    decode: str
+    at_rest: Union[bool, List[AtRest]]
 
 
 class Form(TypedDict):
@@ -355,6 +377,21 @@ class Soak(TypedDict):
 
     seconds: float
     source: str
+
+
+class Spread(TypedDict):
+    """How long those who verify may go by the keys of before, and who says so."""
+
+    seconds: float
+    source: str
+
+
+class Reencrypted(TypedDict):
+    """What was at rest was encrypted anew with this key: when that began and ended, and who did or said it (`by`)."""
+
+    began: str
+    at: str
+    by: str
 
 
 class _Key(TypedDict):
@@ -372,11 +409,17 @@ class _Key(TypedDict):
 
 class Key(_Key, total=False):
     """A key. `since` is the counter of the step that brought it: a member that was proven then or later accepts it. `times` says when it
-    came to each of its states (and `created`, `soaking`, `ended`); `secret` is null once it is destroyed. `soak` has a key that was
-    to be let go of once; `after` names the key that signed before it."""
+    came to each of its states (and `created`, `spreading`, `soaking`, `ended`); `secret` is null once it is destroyed. `soak` has a key that was
+    to be let go of once; `after` names the key that signed before it. `spread` has one whose coming, or going, some verifiers learn late.
+    `reencrypted` has the one that signs, once nothing at rest needs another; `keep_sealed` (seconds) one whose secret is kept so long after
+    it has ended; `confirmed` names those who confirmed its coming, or going, as their phase is."""
 
     soak: Soak
     after: str
+    spread: Spread
+    reencrypted: Reencrypted
+    keep_sealed: float
+    confirmed: List[str]
 
 
 class _Step(TypedDict):

@@ -29,10 +29,12 @@ options:
       - V(open) opens the step, after waiting for a soak that is shorter than C(app_keys_wait), or goes on with one that is open.
       - V(batch) lets a batch of visits begin only if nothing was lost in those before it.
       - V(close) counts the fleet and closes the step.
+      - V(reencrypt) names the host that is to encrypt anew what is at rest, if every member signs with the new key, and V(reencrypted) takes in what
+        P(phased.keys.reencrypt#module) has brought back from there.
       - V(status) shows who signs with what, who accepts what, and what is next.
     type: str
     required: true
-    choices: [fleet, open, batch, close, status]
+    choices: [fleet, open, batch, close, reencrypt, reencrypted, status]
   step:
     description:
       - The phase that is meant by O(do=open). V(current) is the step that the keyring is at; V(retire) and V(rollback) may open a withdraw.
@@ -48,7 +50,7 @@ options:
     description:
       - With V(false) the gate is asked first. It decides where fresh evidence is enough for that, and else returns RV(needs_look) and decides nothing.
         Then the hosts are looked at, and it is asked again.
-      - With O(do=open), O(do=close) and O(do=status) all members are looked at (P(phased.keys.run#lookup) names the play's hosts), with
+      - With O(do=open), O(do=close), O(do=reencrypt) and O(do=status) all members are looked at (P(phased.keys.run#lookup) names the play's hosts), with
         O(do=batch) those that C(looks) of that lookup has for each host of the batch.
     type: bool
     default: true

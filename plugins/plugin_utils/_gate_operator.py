@@ -10,7 +10,7 @@ from typing import Any
 from ansible import errors
 from ansible.utils.vars import load_extra_vars
 
-from ..module_utils._rules import emergency, gate, membership, steps
+from ..module_utils._rules import at_rest, emergency, external, gate, membership, steps
 from ..module_utils._shapes import Keyring
 from ._gate_action import GateAction, Refused
 from ._inventory import FleetError
@@ -53,6 +53,10 @@ class OperatorAction(GateAction):
             joining = [host for host in values["waive"] if host in self.fleet.members]
             keyring = membership.register(keyring, joining, now)
             keyring = membership.waive(keyring, values["waive"], values["waive_reason"], values["waive_for"], now)
+        keyring = (
+            external.confirm(keyring, values["confirmed"], values["external"], now) if values["confirmed"] else keyring
+        )
+        self.see_that_the_word_can_be_taken(keyring)
         leaked = values["compromised"]
         if leaked is None:
             return keyring
@@ -60,6 +64,19 @@ class OperatorAction(GateAction):
         if marked is not keyring:
             self.confirm(leaked, emergency.cost(keyring, leaked, self.goal))
         return marked
+
+    def see_that_the_word_can_be_taken(self, keyring: Keyring) -> None:
+        """Refuse app_keys_reencrypted where it says of another key, or too early, what it says; it is taken once the fleet was counted."""
+        said = self.fleet.values["reencrypted"]
+        if said is None or not self.first_phase:
+            return
+        if self.goal not in ("rollout", "retire"):
+            raise FleetError(
+                "app_keys_reencrypted is for phased.keys.rollout and phased.keys.retire. Nothing was changed"
+            )
+        wrong = at_rest.why_not_said(keyring, said)
+        if wrong:
+            raise Refused(f"{wrong}. {gate.NOTHING_CHANGED}")
 
     def confirm(self, leaked: str, cost: str) -> None:
         """Say what an emergency costs, and go on only if it is confirmed: without a terminal the answer is no."""

@@ -51,7 +51,7 @@ class HostAction(AskingAction):
         self.keep(task_vars, said)
         said = self.with_what_it_did(str(task_vars["inventory_hostname"]), said)
         result.update({name: said[name] for name in self.shown() if name in said}, **self.discovered())
-        if self.nonce and self.kind == run_folder.LOOK:
+        if self.nonce and self.kind != run_folder.VISIT:
             # The gate says what is wrong with a host, and everybody else is looked at and shown all the same.
             result["failed"] = False
         return result

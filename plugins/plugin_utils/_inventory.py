@@ -210,10 +210,25 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
     try:
         values = variables.agree(by_host)
         variables.profile_of(values)
+        anew = variables.reencryption(values)
     except VariableError as error:
         raise FleetError(str(error)) from None
+    if anew:
+        _see_where(anew["host"], by_host)
     refused = {host: inventory.foreign(host) for host in members}
     return Fleet(names[0], members, values, {host: why for host, why in refused.items() if why})
+
+
+def _see_where(host: str, by_host: Mapping[str, Mapping[str, Any]]) -> None:
+    """See that app_keys_reencrypt names a member on which something can be run."""
+    if host not in by_host:
+        known = ", ".join(list(by_host)[:5])
+        raise FleetError(f"app_keys_reencrypt.host is {host}, which is no member of the fleet; members are {known}")
+    if by_host[host]["workload"]:
+        raise FleetError(
+            f"app_keys_reencrypt.host is {host}, a workload of a cluster: run the commands there by hand when promote has closed, and say so with "
+            "app_keys_reencrypted"
+        )
 
 
 def read(raw: Mapping[str, Any], host: str) -> Dict[str, Any]:

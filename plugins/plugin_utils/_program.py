@@ -43,7 +43,16 @@ KILLED = (
     "it was killed (exit status 137), by the kernel where memory ran out (dmesg says so) or by hand. What a visit has begun the next one "
     "finishes: run again"
 )
-SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
+SHAPES = {
+    "env_keys": shapes.VisitAnswer,
+    "active_fingerprint": shapes.LookAnswer,
+    "reencrypt": shapes.ReencryptAnswer,
+}
+SPECS = {
+    "env_keys": options.ENV_KEYS,
+    "active_fingerprint": options.ACTIVE_FINGERPRINT,
+    "reencrypt": options.REENCRYPT,
+}
 PROFILES = os.path.dirname(profiles.__file__ or "")
 UNREADABLE = "no honest host answers like that: find out why before you trust it again"
 
@@ -106,8 +115,8 @@ def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[S
 
     `log` is what the host's log gets before (see `logged`), and None where it gets nothing.
     """
-    spec = options.ENV_KEYS if module == "env_keys" else options.ACTIVE_FINGERPRINT
-    together = None if module == "env_keys" else options.TOGETHER
+    spec = SPECS[module]
+    together = options.TOGETHER if module == "active_fingerprint" else None
     # The controller's home is not the host's: paths are expanded there.
     try:
         said = plain(dict(arguments))

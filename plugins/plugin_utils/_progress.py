@@ -33,7 +33,11 @@ VERBS = {
     "close": "counting the fleet",
     "status": "counting the fleet",
     "fleet": "reading the inventory",
+    "reencrypt": "counting the fleet",
+    "reencrypted": "asking the gate",
 }
+# What is done by a module of ours that is no question to the gate.
+DOING = {"active_fingerprint": "looking at hosts", "reencrypt": "encrypting anew what is at rest"}
 
 
 @dataclass
@@ -166,7 +170,7 @@ def living(run: Run, now: float, clock: float, width: int) -> List[Piece]:
             ("  ", PLAIN),
         ]
     if waits:
-        what = "soak" if waits.get("for") == "soak" else "has to run steadily"
+        what = str(waits.get("for")) if waits.get("for") in rules.WAITING else "has to run steadily"
         pieces.append((f"{what}: {in_words(float(waits['until']) - clock)} to go", CHANGED))
     elif visits and visits.going:
         left = visits.left(now)

@@ -7,9 +7,10 @@ else may read it, and it is removed at the end. A registered result, a fact or a
 what is here was let in through `door` by an action of this very run. No secret is in it.
 
     run.json             the run that is under way: its nonce, its fleet, the members to visit, how far it is (`progress`), what it
-                         waits for and until when (`waits`)
+                         waits for and until when (`waits`), whether what is at rest is to be encrypted anew (`at_rest`), and where (`reencrypt`)
     NONCE/fleet.json     what the inventory says of the fleet
-    NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json likewise. A call without a run has the nonce `-`
+    NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json and reencrypt.HOST.json likewise. A call without a run
+                            has the nonce `-`
     NONCE/wait.HOST.json    a visit that waits for something, until there is one that does not
     store/PLACE          the sealed text of a keyring in a remote store, as this run read or wrote it last
     arrivals/            hosts that wait to be registered (`_arrivals`)
@@ -31,7 +32,7 @@ from ansible import constants as C
 
 from ..module_utils._host import files
 
-LOOK, VISIT, WAIT = "look", "visit", "wait"
+LOOK, VISIT, WAIT, REENCRYPT = "look", "visit", "wait", "reencrypt"
 NO_RUN = "-"
 WHOLE = ".json"  # what has been written to its end
 

@@ -9,6 +9,7 @@ Every profile is explored, every mutation has to be noticed, and random walks ov
 - a copy that vouches for a host that joins, while the step that another operator has opened has reached no host yet;
 - an env file that another tool writes between a look at the host and the step that is opened by it: evidence is up to
   five minutes old, and an accident in that time nobody can avert;
+- a host that signs with another key in the very moment in which what is at rest begins to be encrypted anew;
 - a worker that goes wrong for a while and is right again, of which neither file nor record tell;
 - two clocks that jump the same way, the controller's and a host's;
 - a host that joins with the record of another host, from an image of that one.

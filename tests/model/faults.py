@@ -7,11 +7,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Iterator, List, Tuple
 
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import stamp
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 
 from . import runs, visits
 from .invariants import settle
-from .world import ALIEN, File, Host, State, Violation, Worker, host_at, left_of, name_of, put, spend
+from .world import ALIEN, File, Host, State, Violation, Worker, host_at, left_of, name_of, put, spend, wall
 
 Event = Tuple[str, Callable[[State], State]]
 
@@ -97,6 +98,9 @@ def _alien(state: State, name: str, stays: bool) -> State:
 def _quiet(state: State) -> bool:
     """Whether nobody relies on what a host was seen to do: else another tool's work is an accident that nothing can avert."""
     fresh = any(seen.at == state.now for run in state.runs if run for _name, seen in run.evidence)
+    # Within one tick nobody can tell what was before the re-encryption began and what after it.
+    keys = [key for book in state.books if book for key in book.keyring["keys"]]
+    fresh = fresh or any(key["reencrypted"]["began"] == stamp(wall(state)) for key in keys if "reencrypted" in key)
     return not fresh and not any(host.visits for host in state.hosts)
 
 

@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Set, Tuple
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
 
-from .world import Book, Host, Run, State, Violation, Worker, name_of, wall
+from .world import FOREVER, Book, Host, Run, State, Violation, Worker, name_of, wall
 
 
 def serving(state: State) -> List[Tuple[str, Worker]]:
@@ -30,7 +30,9 @@ def settle(state: State) -> State:
         set(workers[0][1].accepts).intersection(*(worker.accepts for _name, worker in workers)) if workers else signed
     )
     alive: Dict[str, int] = {key: until for key, until in state.alive if until > state.now}
-    alive.update(dict.fromkeys(signed, state.now + state.soak))
+    alive.update(dict.fromkeys(signed, FOREVER if state.at_rest else state.now + state.soak))
+    if state.spread and workers:
+        state = _spread(state, signed, accepted)
     if accepted.issuperset(alive):
         return state._replace(alive=tuple(sorted(alive.items())))
     ended = set(state.given_up)
@@ -43,13 +45,28 @@ def settle(state: State) -> State:
     return state._replace(alive=tuple(sorted(alive.items())))
 
 
+def _spread(state: State, signed: Set[str], accepted: Set[str]) -> State:
+    """Let those who verify and keep what they have read look anywhere, and see that they know by now what is signed with."""
+    since = {key: dict(state.published).get(key, state.now) for key in accepted}
+    for key in signed & accepted:
+        if since[key] > state.now - state.spread:
+            raise Violation(
+                f"{name_of(key)} signs, and who has read the keys {state.spread} ticks ago does not know it"
+            )
+    return state._replace(published=tuple(sorted(since.items())))
+
+
 def given_up(state: State, book: Book) -> State:
-    """Remember the keys that have leaked and whose letting go this keyring has opened: what they signed may end."""
-    gone = {
-        key["fingerprint"]
-        for key in book.keyring["keys"]
-        if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn")
-    }
+    """Remember the keys that have leaked and whose letting go this keyring has opened: what they signed may end; not what is at rest."""
+    gone = (
+        set()
+        if state.at_rest
+        else {
+            key["fingerprint"]
+            for key in book.keyring["keys"]
+            if "compromised" in key["marks"] and key["state"] in ("dropping", "retired", "withdrawn")
+        }
+    )
     return state._replace(given_up=tuple(sorted({*state.given_up, *gone})))
 
 

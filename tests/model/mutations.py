@@ -33,7 +33,7 @@ EVIDENCE, PROOF, VISIT, ORDER, KEYRING, STEPS = (
     "keyring.py",
     "steps.py",
 )
-SURVEY = "survey.py"
+SURVEY, AT_REST, SPREAD = "survey.py", "at_rest.py", "spread.py"
 NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
     "next_step.py",
     "gate.py",
@@ -159,6 +159,22 @@ MUTATIONS = [
     _m("the soak begins when promote opens", "clocks",
        (STEPS, 'before["times"].pop("soaking", None)', 'before["times"]["soaking"] = stamp(given.now)'),
        (SOAK, "if missing <= 0:", "if True:")),
+    # --- at rest, and who learns late ---
+    _m("retire does not wait for the re-encryption", "at rest",
+       (AT_REST, 'if not stored(keyring) or "reencrypted" in keyrings.primary(keyring):', "if True:")),
+    _m("a re-encryption counts for every later key", "at rest",
+       (AT_REST, '"reencrypted" in keyrings.primary(keyring):', 'any("reencrypted" in key for key in keyring["keys"]):'),
+       (STEPS, 'one.pop("reencrypted", None)', "pass")),
+    _m("a re-encryption counts after a rollback", "at rest and back",
+       (STEPS, 'one.pop("reencrypted", None)', "pass"), (AT_REST, "    if ago >= since:", "    if True:")),
+    _m("a host that signed with the old key since is no matter", "at rest rewritten",
+       (AT_REST, "    if ago >= since:", "    if True:")),
+    _m("a leaked key does not wait for the re-encryption", "at rest leaked",
+       (AT_REST, 'return keyrings.in_state(keyring, "retiring")',
+        'return [key for key in keyrings.in_state(keyring, "retiring") if "compromised" not in key["marks"]]')),
+    _m("no spread by the controller's clock", "spread and host clocks",
+       (SPREAD, 'return epoch(key["times"]["spreading"]) + float(key["spread"]["seconds"])', 'return epoch(key["times"]["spreading"])')),
+    _m("no spread by the host's clock", "spread and clocks", (SPREAD, "if missing <= 0:", "if True:")),
     # --- members ---
     _m("secrets are destroyed while a waiver is open", "set aside", (STEPS, "    if not waived:\n", "    if True:\n")),
     _m("a waived member counts as proven", "waivers, set aside", (STEPS, "        if name not in waived:\n", "        if True:\n")),
@@ -188,6 +204,8 @@ REDUNDANT = (
      "`after` names the key that signed at promote, and that one cannot have been taken back while the new one signs"),
     ("late records stop the opening of a rollback (evidence.outdated_keyring)",
      "the step that would open has the counter of theirs and another nonce, or a lower counter, and not_visitable says so"),
+    ("nothing is encrypted anew before the whole fleet was counted (gate.reencrypting)",
+     "what other hosts store meanwhile with another key fails the proof, or their records tell that they signed with it after it began"),
     ("recovery lets go of what the lost keyring was letting go of (adoption._gone)",
      "without it the key is accepted everywhere again, soaks, and is let go of a second time: later, and as safe"),
 )  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import stamp
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
@@ -22,6 +23,8 @@ class Profile(NamedTuple):
     stranger  whether a joiner has the record of another keyring
     adopted   whether there is a keyring already
     soak      how long what is signed lives, in ticks
+    at_rest   whether it is stored, and lives until it is encrypted anew
+    spread    how late some who verify learn of a key, in ticks
     """
 
     name: str
@@ -34,6 +37,8 @@ class Profile(NamedTuple):
     stranger: bool = False
     adopted: bool = True
     soak: int = SOAK_TICKS
+    at_rest: bool = False
+    spread: int = 0
 
 
 PROFILES = [
@@ -75,6 +80,13 @@ PROFILES = [
     Profile("waivers", {"cut": 1, "waive": 1, "crash": 1}),
     Profile("set aside", {"cut": 1, "waive": 1, "restart": 1}),
     Profile("waived twice", {"cut": 2, "waive": 1}),
+    Profile("at rest", {"crash": 2}, soak=0, at_rest=True),
+    Profile("at rest and back", {"rollback": 1, "crash": 1}, soak=0, at_rest=True),
+    Profile("at rest rewritten", {"rewrite": 1}, at_rest=True),
+    Profile("at rest leaked", {"mark": 1, "crash": 1}, at_rest=True),
+    Profile("spread", {"crash": 1, "rollback": 1}, soak=0, spread=1),
+    Profile("spread and clocks", {"jump": 1}, soak=0, spread=2),
+    Profile("spread and host clocks", {"jump host": 1}, hosts=("b",), soak=0, spread=2),
     Profile("takeover", {"hand": 1, "recover": 1, "crash": 1}, adopted=False),
     Profile("recovery", {"lose keyring": 1, "recover": 2}),
     Profile("found again", {"mark": 1, "lose keyring": 1, "recover": 1}),
@@ -108,6 +120,10 @@ def start(profile: Profile) -> State:
         began,
     )  # fmt: skip
     keyring = steps.close_step(keyring, began)
+    if profile.at_rest:
+        # By the first key, too, for what was encrypted anew once is of no use to what comes.
+        keyring["settings"] = {"at_rest": [{"what": "rows"}]}
+        keyring["keys"][0]["reencrypted"] = {"began": stamp(began), "at": stamp(began), "by": "b"}
     file, worker = File(FIRST, (FIRST,), 1, -100), Worker(FIRST, (FIRST,), -100)
     token = keyrings.token(keyring)
     record = Record(token.keyring, token.counter, token.nonce, "adopt", "proven", -100, FIRST, 2, (), (1, -100))
@@ -122,7 +138,8 @@ def start(profile: Profile) -> State:
         books = (None,)
     state = State(
         now=0, skew=0, hosts=tuple(sorted(fleet)), books=books, runs=(None,) * profile.operators, alive=(),
-        budget=tuple(sorted(profile.faults.items())), soak=profile.soak,
+        budget=tuple(sorted(profile.faults.items())), soak=profile.soak, at_rest=profile.at_rest, spread=profile.spread,
+        published=((FIRST, -100),),
     )  # fmt: skip
     return settle(state)
 

@@ -3,6 +3,7 @@
 """A playbook under way, as playbooks/parts/phase.yml and the actions do it, cut where the controller may die.
 
     ask and look ──► open ──► batch ──► (wait for its visits) ──► batch ... ──► look ──► close ──► the next phase
+                       └────► encrypt anew ──► tell ──► the next phase
 
 What a step asks, opens, refuses and closes is the gate's answer, and the gate is the real one.
 """
@@ -12,8 +13,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._rules import at_rest, gate, membership, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
-from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
@@ -23,6 +24,8 @@ from . import invariants, visits
 from .looks import evidence, look
 from .world import (
     EVIDENCE_MAX_AGE,
+    FOREVER,
+    T0,
     TICK,
     Book,
     Run,
@@ -37,15 +40,15 @@ from .world import (
 )
 
 PHASES: Dict[str, Sequence[str]] = {
-    "rollout": ("current", "prepare", "promote", "retire"),
+    "rollout": ("current", "prepare", "promote", "reencrypt", "retire"),
     "rollback": ("rollback",),
     "prepare": ("prepare",),
     "promote": ("promote",),
-    "retire": ("retire",),
+    "retire": ("reencrypt", "retire"),
     "adopt": ("current",),
 }
 # `rollout` does not begin by age in the model: only when it is asked to, or after adopt.
-FOREVER = 1e9
+EVER = 1e9
 # All hosts at once, but for the first batch, which the rules make one host.
 SERIAL = ["100%"]
 FACTS = "facts"
@@ -65,7 +68,8 @@ def begin(state: State, who: int, playbook: str, new: bool = False) -> State:
 def step(state: State, who: int) -> State:
     """Do the next piece of the playbook that this operator runs."""
     run = _of(state, who)
-    return {"open": _open, "batch": _batch, "count": _count, "close": _close}[run.stage](state, who, run)
+    stages = {"open": _open, "batch": _batch, "count": _count, "close": _close, "encrypt": _encrypt, "tell": _tell}
+    return stages[run.stage](state, who, run)
 
 
 def write(state: State, who: int, keyring: Keyring, run: Optional[Run] = None) -> State:
@@ -131,7 +135,8 @@ def _wish(state: State, who: int, run: Run, phase: str) -> PhaseRequest:
         fresh = secret(book.lineage, len(keyring["keys"]) + 1)
         length = soak_of(state)
     nonce = f"{book.lineage}.{keyring['step']['counter'] + 1}"
-    return PhaseRequest(phase, goal, nonce, FOREVER, run.new and run.begin, length, fresh)
+    late = {"seconds": state.spread * TICK, "source": "the model"} if state.spread else None
+    return PhaseRequest(phase, goal, nonce, EVER, run.new and run.begin, length, fresh, spread=late)
 
 
 def _looks(run: Run) -> Dict[str, Any]:
@@ -165,11 +170,15 @@ def _ask(state: State, who: int, run: Run) -> State:
     # What only reads the keyring is one with what follows: others may do theirs before it or after it.
     keyring = _ring(state, who)
     phase = PHASES[run.playbook][run.phase]
-    decision = gate.ask(keyring, _wish(state, who, run, phase), wall(state))
-    if decision.action == "refuse":
-        return end(state, who)
-    if decision.action in ("skip", "wait"):
-        return _next(state, who, run)
+    if phase == "reencrypt":
+        if not at_rest.due(keyring):
+            return _next(state, who, run)
+    else:
+        decision = gate.ask(keyring, _wish(state, who, run, phase), wall(state))
+        if decision.action == "refuse":
+            return end(state, who)
+        if decision.action in ("skip", "wait"):
+            return _next(state, who, run)
     seen = _looks(run)
     complete = _survey(state, run, keyring).count.complete
     if not complete or _short(state, keyring, phase, seen):
@@ -185,6 +194,8 @@ def answering(state: State, who: int, names: Sequence[str]) -> State:
 def _open(state: State, who: int, run: Run) -> State:
     state = answering(state, who, list(_looks(run)))
     keyring = _ring(state, who)
+    if PHASES[run.playbook][run.phase] == "reencrypt":
+        return _begin_anew(state, who, run, keyring)
     request = _wish(state, who, run, PHASES[run.playbook][run.phase])
     try:
         verdict = gate.opening(_survey(state, run, keyring), request)
@@ -199,6 +210,37 @@ def _open(state: State, who: int, run: Run) -> State:
         return _next(state, who, run)
     queue = _batches(list(verdict.visit))
     return _run(state, who, run._replace(stage="batch" if queue else "count", queue=queue))
+
+
+def _begin_anew(state: State, who: int, run: Run, keyring: Keyring) -> State:
+    """Have the first host encrypt anew what is at rest, if the gate says so."""
+    verdict = gate.reencrypting(_survey(state, run, keyring), run.fleet[0], None)
+    if verdict.outcome != "visit":
+        return end(state, who) if verdict.outcome == "refuse" else _next(state, who, run)
+    state = write(state, who, verdict.keyring, run)
+    key, began = keyrings.primary(keyring)["fingerprint"], state.now + state.skew
+    return _run(state, who, run._replace(stage="encrypt", anew=(key, began)))
+
+
+def _encrypt(state: State, who: int, run: Run) -> State:
+    """All that is at rest is encrypted with the key of the first host's file, and what is stored meanwhile is read with that alone."""
+    host, (key, _began) = host_at(state, run.fleet[0]), run.anew or ("", 0)
+    if not host.reached or host.file.signs != key:
+        return end(state, who)
+    state = state._replace(alive=((key, FOREVER),))
+    if {worker.signs for _name, worker in invariants.serving(state)} - {key}:
+        return end(state, who)
+    return _run(state, who, run._replace(stage="tell"))
+
+
+def _tell(state: State, who: int, run: Run) -> State:
+    """Write down that it was done."""
+    key, began = run.anew or ("", 0)
+    try:
+        keyring = at_rest.done(_ring(state, who), key, run.fleet[0], T0 + began * TICK, wall(state))
+    except keyrings.KeyringError:
+        return end(state, who)
+    return _next(write(state, who, keyring, run), who, run._replace(anew=None))
 
 
 def _batches(names: List[str]) -> Tuple[Tuple[str, ...], ...]:

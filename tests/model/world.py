@@ -23,6 +23,7 @@ TICK = 1000.0
 EVIDENCE_MAX_AGE = 300.0
 PATH = "/etc/shop.env"
 NEVER = -99
+FOREVER = 10**6  # until when something lives that no clock ends, in ticks
 SOAK_TICKS = 2
 Keys = Tuple[str, ...]
 
@@ -126,9 +127,16 @@ class Book:
         for key in keyring["keys"]:
             marks = tuple(sorted(key["marks"]))
             after = key.get("after")
-            keys.append((key["fingerprint"], key["state"], marks, key["since"], after, key["secret"] is None))
+            anew = key.get("reencrypted")
+            keys.append(
+                (key["fingerprint"], key["state"], marks, key["since"], after, key["secret"] is None, bool(anew))
+            )
             if key["state"] == "retiring":
                 times.append((key["fingerprint"], key["times"].get("soaking")))
+            if key["state"] == "staged" and "spread" in key:
+                times.append((key["fingerprint"], key["times"].get("spreading")))
+            if anew:
+                times.append((f"{key['fingerprint']} anew", anew["began"]))
         times += [(waiver["member"] + waiver["reason"], waiver["until"]) for waiver in keyring["waivers"]]
         names = ("name", "counter", "nonce", "key", "skippable_since")
         asked = tuple(step[name] for name in names) + (tuple(step["signing"]), tuple(step["partly_accepted"]))
@@ -152,7 +160,8 @@ class Book:
 
 
 class Run(NamedTuple):
-    """A playbook under way: see `runs`. `flight`: whether it found a rollout in flight; `hurt`: a visit left its host worse."""
+    """A playbook under way: see `runs`. `flight`: whether it found a rollout in flight; `hurt`: a visit left its host worse.
+    `anew`: with which key it has what is at rest encrypted anew, and since when."""
 
     playbook: str
     new: bool
@@ -169,6 +178,7 @@ class Run(NamedTuple):
     lost: Tuple[str, ...] = ()
     cut: Tuple[str, ...] = ()
     hurt: bool = False
+    anew: Optional[Tuple[str, int]] = None
 
 
 class State(NamedTuple):
@@ -180,6 +190,9 @@ class State(NamedTuple):
     given_up keys that have leaked and whose letting go has opened: what they signed may end
     left     evidence of the run before
     soak     how long what is signed lives
+    at_rest  whether what is signed is stored, and lives until it is encrypted anew
+    spread   for how many ticks some who verify go by the keys of before
+    published  the keys that every worker accepts, each since when it has done so without a break
     """
 
     now: int
@@ -195,6 +208,9 @@ class State(NamedTuple):
     given_up: Tuple[str, ...] = ()
     left: Tuple[Tuple[str, Seen], ...] = ()
     soak: int = SOAK_TICKS
+    at_rest: bool = False
+    spread: int = 0
+    published: Tuple[Tuple[str, int], ...] = ()
 
 
 class Violation(Exception):
@@ -303,7 +319,20 @@ def _run(run: Optional[Run], now: int, base: int) -> Any:
     if run is None:
         return None
     looks = tuple((name, _seen(seen, now, base), seen.nonce == run.nonce) for name, seen in run.evidence)
-    return (*run[:5], *run[6:8], looks, *run[9:])
+    anew = run.anew and (run.anew[0], age(run.anew[1], now))
+    return (*run[:5], *run[6:8], looks, *run[9:-1], anew)
+
+
+def _since(state: State, host: Host) -> Tuple[Tuple[str, bool], ...]:
+    """Return of each key that a host has signed with whether that was after a re-encryption began, however long ago both are."""
+    book = state.books[0]
+    began = (
+        [int((epoch(key["reencrypted"]["began"]) - T0) // TICK) for key in book.keyring["keys"] if "reencrypted" in key]
+        if book
+        else []
+    )
+    stopped = host.record.stopped if host.record else ()
+    return tuple((key, at - host.skew > max(began, default=NEVER) - state.skew) for key, at in stopped)
 
 
 def canon(state: State) -> Tuple[Any, ...]:
@@ -314,7 +343,9 @@ def canon(state: State) -> Tuple[Any, ...]:
         tuple(_host(host, now, 0) for host in state.hosts),
         books,
         tuple(_run(run, now, 0) for run in state.runs),
-        tuple((key, until - now) for key, until in state.alive),
+        tuple((key, until if until >= FOREVER else until - now) for key, until in state.alive),
+        tuple((key, min(now - since, state.spread)) for key, since in state.published) if state.spread else (),
+        tuple(_since(state, host) for host in state.hosts) if state.at_rest else (),
         tuple((name, _seen(seen, now, 0)) for name, seen in state.left),
         state.budget,
         state.copied,
@@ -333,7 +364,10 @@ def describe(state: State) -> str:
     for number, run in enumerate(state.runs):
         if run:
             lines.append(f"operator {'AB'[number]}: {run.playbook}{' new' * run.new}, phase {run.phase}, {run.stage}")
-    alive = ", ".join(f"{name_of(key)} for {until - state.now}" for key, until in state.alive if until > state.now)
+    lives = {
+        key: "ever" if until >= FOREVER else str(until - state.now) for key, until in state.alive if until > state.now
+    }
+    alive = ", ".join(f"{name_of(key)} for {how_long}" for key, how_long in lives.items())
     return "\n".join(lines + [f"alive: {alive or 'nothing'}; time {state.now}"])
 
 

@@ -116,7 +116,7 @@ def _said(data: Mapping[str, Any]) -> Iterator[str]:
         until = f"for `{entry['for']}`" if entry["for"] else "without an end that the framework sets"
         yield f"{entry['what']} live {until} ({entry['source']})"
     for entry in data["at_rest"]:
-        how = f"with `{entry['command']}`" if entry["command"] else "by the application's own means"
+        how = f"with `{entry['command']}`" if "command" in entry else "by the application's own means"
         yield f"at rest: {entry['what']}, to be encrypted anew {how} before a key ends"
     if data["spread"]:
         yield f"spread: others may cache the keys for `{data['spread']}`"

@@ -97,6 +97,10 @@ def _command(module: str) -> Callable[[Mapping[str, Any], bool], Answer]:
         from . import visit
 
         return visit.run
+    if module == "reencrypt":
+        from . import reencrypt
+
+        return reencrypt.run
     from . import survey
 
     return survey.run

@@ -14,7 +14,7 @@ import os
 import select
 import subprocess
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from . import paths, run_as, units
 from .new_keys import new_key
@@ -87,20 +87,38 @@ def _run_as(person: Person, app: Mapping[str, Any], check: Check) -> Dict[str, A
     environment = {**person.environment, **encode(app["profile"], Keys(new, [new, old]))}
     environment.update(PHASED_KEYS_PRIMARY=new, PHASED_KEYS_FALLBACK=old)
     folder = person.folder
+    command: Union[str, Sequence[str]]
     if isinstance(check, Mapping):
-        command: List[str] = [check["python"], check["manage"], "shell", "-c", DJANGO]
+        command = [check["python"], check["manage"], "shell", "-c", DJANGO]
         folder = os.path.dirname(os.path.abspath(check["manage"]))
     else:
-        command = ["/bin/sh", "-c", check] if isinstance(check, str) else list(check)
+        command = check
+    return ask(person, command, environment, folder, app["timeout"])
+
+
+def ask(
+    person: Person,
+    command: Union[str, Sequence[str]],
+    environment: Mapping[str, str],
+    folder: str,
+    timeout: float,
+    hidden: Sequence[str] = (),
+    what: str = "the check",
+) -> Dict[str, Any]:
+    """Run a command as this person, and return whether it ended with 0 (`ok`), and its last line or how else it ended (`text`).
+
+    Nothing of its environment is in that, and nothing that is to stay `hidden`.
+    """
+    words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     try:
-        code, said = _execute(command, environment, _become(person, folder), app["timeout"])
+        code, said = _execute(words, environment, _become(person, folder), timeout)
     except (OSError, subprocess.SubprocessError) as error:
-        return {"ok": False, "text": f"the check could not be started: {error}"}
+        return {"ok": False, "text": f"{what} could not be started: {error}"}
     if code is None:
-        return {"ok": False, "text": f"the check did not end within {app['timeout']:.0f} s"}
-    for value in sorted(environment.values(), key=len, reverse=True):
+        return {"ok": False, "text": f"{what} did not end within {timeout:.0f} s"}
+    for value in sorted([*environment.values(), *hidden], key=len, reverse=True):
         if len(value) >= 8:
-            # The check has the application's environment, with all of its passwords.
+            # It has the application's environment, with all of its passwords.
             said = said.replace(value, "***")
     lines = said.strip().splitlines()
     text = lines[-1][:_SHOWN] if lines else ""

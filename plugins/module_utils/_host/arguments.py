@@ -44,6 +44,14 @@ ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
     "reveal_pad": {"type": "str", "no_log": True},
 }
 TOGETHER = [("reveal", "reveal_pad")]
+REENCRYPT: Dict[str, Dict[str, Any]] = {
+    **APPLICATION,
+    "host": {"type": "str", "default": ""},
+    "key": {"type": "str", "required": True, "no_log": False},
+    "command": {"type": "raw", "required": True},
+    "shows": {"type": "raw", "required": True},
+    "within": {"type": "str", "required": True},
+}
 ENV_KEYS: Dict[str, Dict[str, Any]] = {
     **APPLICATION,
     "host": {"type": "str", "default": ""},

@@ -7,8 +7,8 @@ from __future__ import annotations
 from .._host.rules.durations import stamp
 from .._host.rules.frameworks import PROFILES
 from .._shapes import Keyring
+from . import at_rest, soak
 from . import keyring as keyrings
-from . import soak
 
 
 def cost(keyring: Keyring, leaked: str, goal: str = "rollout") -> str:
@@ -16,6 +16,13 @@ def cost(keyring: Keyring, leaked: str, goal: str = "rollout") -> str:
     key = keyrings.find(keyring, leaked)
     state = key["state"] if key else "unknown"
     ends = f"What {leaked} signed or encrypted ends at once when retire opens: {PROFILES[keyring['framework']]['ends']}"
+    stored = "; ".join(at_rest.stored(keyring))
+    if stored:
+        # What lies in a database is lost, and not just logged out: no emergency is a reason for that.
+        ends = (
+            f"What {leaked} signed ends at once when retire opens. What it encrypted and is stored ({stored}) is encrypted anew first, or somebody says with "
+            "app_keys_reencrypted that it was: whatever is not is lost then"
+        )
     if state == "primary" and goal != "rollout":
         then = "phased.keys.rollout then lets go of it without a soak"
         return f"{leaked} signs now, and phased.keys.{goal} does its own step alone; {then}. {ends}"

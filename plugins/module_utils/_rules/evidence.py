@@ -9,7 +9,7 @@ from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
 from .._host.rules import visit
 from .._host.rules.proof import Finding, inadmissible, judge, outdated
 from .._shapes import DatedEvidence, Key
-from . import membership, outsiders, soak
+from . import at_rest, membership, outsiders, soak, spread
 from .survey import Looks, Survey
 
 
@@ -112,6 +112,29 @@ def soak_findings(evidence: Mapping[str, DatedEvidence], keys: Sequence[Key]) ->
     found: Dict[str, List[Finding]] = {}
     for member, seen in evidence.items():
         short = [text for text in (soak.shortfall(seen, key) for key in keys) if text]
+        if short:
+            found[member] = [Finding(text, "wait, and run again") for text in short]
+    return found
+
+
+def at_rest_findings(survey: Survey) -> Dict[str, List[Finding]]:
+    """Find the members that may have stored something with a key that is to go after what is at rest was encrypted anew."""
+    keys = soak.due(survey.keyring, survey.conditions.clock)
+    found: Dict[str, List[Finding]] = {}
+    for member, seen in survey.evidence.items():
+        age = max(0.0, survey.conditions.now - seen["asked"])
+        texts = [at_rest.shortfall(survey.keyring, seen, key, survey.conditions.clock, age) for key in keys]
+        late = [Finding(text, "run phased.keys.rollout again: it is done once more") for text in texts if text]
+        if late:
+            found[member] = late
+    return found
+
+
+def spread_findings(evidence: Mapping[str, DatedEvidence], keys: Sequence[Key]) -> Dict[str, List[Finding]]:
+    """Find the members on which a staged key has not been accepted for long enough by their own clock."""
+    found: Dict[str, List[Finding]] = {}
+    for member, seen in evidence.items():
+        short = [text for text in (spread.shortfall(seen, key) for key in keys) if text]
         if short:
             found[member] = [Finding(text, "wait, and run again") for text in short]
     return found

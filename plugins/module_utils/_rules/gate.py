@@ -12,10 +12,10 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import in_words
 from .._host.rules.proof import listed
-from .._shapes import Evidence, Keyring, Soak
+from .._shapes import Evidence, Keyring, Soak, Spread
+from . import at_rest, membership, next_step, soak, steady, steps, wording
 from . import evidence as proofs
 from . import keyring as keyrings
-from . import membership, next_step, soak, steady, steps, wording
 from .next_step import Decision
 from .survey import Survey
 
@@ -32,6 +32,9 @@ class PhaseRequest(NamedTuple):
     new_key       what a prepare would stage: its secret
     nonce         of the step that may open
     checking      check mode: say what would happen
+    spread        of a key that comes or goes: seconds and source; None: there is none
+    external      who has to confirm promote and retire
+    keep_sealed   for how long the secret of a key that is let go of is kept, in seconds
     """
 
     phase: str
@@ -42,6 +45,9 @@ class PhaseRequest(NamedTuple):
     soak: Optional[Soak] = None
     new_key: Optional[str] = None
     checking: bool = False
+    spread: Optional[Spread] = None
+    external: Sequence[str] = ()
+    keep_sealed: float = 0.0
 
 
 class Verdict(NamedTuple):
@@ -58,7 +64,7 @@ def ask(keyring: Keyring, request: PhaseRequest, now: float) -> Decision:
     """Say whether a phase has anything to do, before the fleet is looked at."""
     if request.phase == "current":
         return Decision("skip" if next_step.spreads_a_leak(keyring) else "resume", "")
-    return next_step.decide(keyring, request.phase, request.goal, now, request.max_age, request.new)
+    return next_step.decide(keyring, request.phase, request.goal, now, request.max_age, request.new, request.external)
 
 
 def opening(survey: Survey, request: PhaseRequest) -> Verdict:
@@ -81,6 +87,14 @@ def opening(survey: Survey, request: PhaseRequest) -> Verdict:
     decision = ask(closed, request, now)
     if decision.action == "open" and request.phase == "retire":
         return _let_go(survey.with_keyring(closed), request)
+    short = (
+        proofs.spread_findings(survey.evidence, keyrings.in_state(closed, "staged"))
+        if request.phase == "promote"
+        else {}
+    )
+    if decision.action == "open" and short:
+        head = f"promote: waiting for the spread on {len(short)} of {len(survey.fleet)} hosts"
+        return Verdict("stay", closed, "\n".join([head, *wording.table(short)]))
     if decision.action == "open":
         return _open(survey.with_keyring(closed), decision.step, request)
     return Verdict("refuse" if decision.action == "refuse" else "stay", closed, f"{request.phase}: {decision.text}")
@@ -104,6 +118,30 @@ def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None, goe
     )
 
 
+def reencrypting(survey: Survey, host: Optional[str], word: Optional[str], checking: bool = False) -> Verdict:
+    """Have `host` encrypt anew what is at rest, if every member signs with the new key; or take somebody's `word` that it was done with that key."""
+    keyring, now = survey.keyring, survey.conditions.clock
+    key = keyrings.primary(keyring)["fingerprint"]
+    if not at_rest.due(keyring):
+        return Verdict("stay", keyring, "reencrypt: no key waits for that")
+    wrong = at_rest.why_not_said(keyring, word) if word is not None else None
+    if wrong:
+        return Verdict("refuse", keyring, f"reencrypt: {wrong}. {NOTHING_CHANGED}")
+    if not survey.count.complete:
+        text = wording.refusal(survey, "nothing is encrypted anew yet", survey.count.findings, NOTHING_CHANGED)
+        return Verdict("refuse", keyring, text)
+    what = "; ".join(at_rest.stored(keyring))
+    if word is not None:
+        after = at_rest.done(keyring, word, "app_keys_reencrypted", now, now)
+        return Verdict(
+            "stay", after, f"reencrypt: what is at rest ({what}) is encrypted with {word}: app_keys_reencrypted says so"
+        )
+    begins = f"{wording.counted(survey)}; what is at rest ({what}) {'would be' if checking else 'is'} encrypted with {key} by {host}"
+    if checking or host is None:
+        return Verdict("stay", keyring, f"reencrypt: {begins}")
+    return Verdict("visit", at_rest.began(keyring, host, now), f"reencrypt: {begins}")
+
+
 def visitable(survey: Survey) -> bool:
     """Whether visits are all that members that are not proven need."""
     return not proofs.not_visitable(survey)
@@ -114,7 +152,7 @@ def closed_keyring(survey: Survey) -> Keyring:
     keyring, count = survey.keyring, survey.count
     counter = keyring["step"]["counter"]
     counted = [keyring["members"][member]["proven"] for member in count.proven if member in keyring["members"]]
-    sealed = [key for key in keyrings.in_state(keyring, *keyrings.ENDED) if key["secret"] is not None]
+    sealed = keyrings.over(keyring, survey.conditions.clock)
     if not keyrings.is_open(keyring) and set(counted) <= {counter} and not (sealed and not count.waived):
         return keyring
     return steps.close_step(keyring, survey.conditions.clock)
@@ -147,6 +185,11 @@ def stopped(keyring: Keyring) -> str:
 
 def _let_go(survey: Survey, request: PhaseRequest) -> Verdict:
     """Let go of the keys that have soaked on every host; one that has not does not hold up the others."""
+    late = proofs.at_rest_findings(survey)
+    if late:
+        head = f"{request.phase}: {at_rest.FORGOTTEN}, since {len(late)} of {len(survey.fleet)} hosts may have signed with another key after it began"
+        forgotten = at_rest.forgotten(survey.keyring, sorted(late), survey.conditions.clock)
+        return Verdict("stay", forgotten, "\n".join([head, *wording.table(late)]))
     go = soaked(survey)
     keys = soak.due(survey.keyring, survey.conditions.clock)
     if go:
@@ -161,7 +204,17 @@ def _open(survey: Survey, step: str, request: PhaseRequest, go: Optional[Sequenc
     now, evidence = survey.conditions.clock, survey.evidence
     survey = survey.with_keyring(membership.register(survey.keyring, survey.fleet, now))
     opened = survey.with_keyring(
-        steps.open_step(survey.keyring, step, now, request.nonce, request.new_key, request.soak, go)
+        steps.open_step(
+            survey.keyring,
+            step,
+            now,
+            request.nonce,
+            request.new_key,
+            request.soak,
+            go,
+            request.spread,
+            request.keep_sealed,
+        )
     )
     # Where the whole fleet was proven there is none; what takes a rollout back does not ask for that.
     blocked = proofs.not_visitable(opened) or proofs.outdated_keyring(survey)
@@ -247,5 +300,6 @@ def _soak_text(keyring: Keyring) -> str:
         key for key in keyrings.in_state(keyring, "retiring") if key["fingerprint"] in keyring["step"]["signing"]
     ]
     if "compromised" in retiring[0]["marks"]:
-        return f"; {retiring[0]['fingerprint']} is compromised and has no soak"
-    return f"; the soak will be {in_words(float(retiring[0]['soak']['seconds']))} ({retiring[0]['soak']['source']})"
+        return f"; {retiring[0]['fingerprint']} is compromised and has no soak{at_rest.promised(keyring)}"
+    length = f"; the soak will be {in_words(float(retiring[0]['soak']['seconds']))} ({retiring[0]['soak']['source']})"
+    return length + at_rest.promised(keyring)

@@ -28,6 +28,7 @@ from typing import (
     get_type_hints,
 )
 
+from .._host.rules import frameworks
 from .._host.rules.durations import LONGEST, epoch, stamp
 from .._host.rules.errors import PhasedKeysError
 from .._host.rules.fingerprint import PATTERN, fingerprint
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
 KIND = moving.KEYRING
-SCHEMA = 1
+SCHEMA = 2
 
 STATES: Tuple[State, ...] = get_args(State)
 ENDED: Tuple[State, ...] = ("retired", "withdrawn")
@@ -136,6 +137,17 @@ def order(keyring: KeyringCore) -> Order:
     )
 
 
+def over(keyring: KeyringCore, now: float) -> List[Key]:
+    """Return the keys that have ended and still have a secret which nothing keeps any longer; see `Key.keep_sealed`."""
+    ended = [key for key in in_state(keyring, *ENDED) if key["secret"] is not None]
+    return [key for key in ended if sealed_until(key) <= now]
+
+
+def sealed_until(key: Key) -> float:
+    """Return until when (epoch) the secret of a key that has ended is kept."""
+    return epoch(key["times"]["ended"]) + key["keep_sealed"] if key.get("keep_sealed") else 0.0
+
+
 def secrets(keyring: KeyringCore, fingerprints: Sequence[str]) -> Dict[str, str]:
     """Return the secrets behind fingerprints, for the one place that writes them; a key that was destroyed has none."""
     keys = [key for key in keyring["keys"] if key["fingerprint"] in fingerprints]
@@ -179,7 +191,8 @@ def check(keyring: object, name: Optional[str] = None) -> Keyring:
         )
     _fields(keyring, "the keyring", FIELDS, MORE_FIELDS)
     _parts(keyring, name)
-    return cast(Keyring, dict(keyring))
+    # What schema 2 added may all be absent. A release that knows 1 alone would let go of keys at rest by the clock, and is not to read it again.
+    return cast(Keyring, {**keyring, "schema": SCHEMA})
 
 
 def _parts(keyring: Mapping[str, Any], name: Optional[str]) -> None:
@@ -187,6 +200,12 @@ def _parts(keyring: Mapping[str, Any], name: Optional[str]) -> None:
     if name is not None and keyring["name"] != name:
         other = f"the application {keyring['name']!r}" if NAME.match(keyring["name"]) else "another application"
         raise KeyringError(f"the keyring belongs to {other}, not to {name!r}")
+    try:
+        frameworks.profile(keyring["framework"], keyring["settings"])
+    except frameworks.SettingsError:
+        raise KeyringError(
+            f"the keyring is for {_quoted(keyring['framework'])}, and this release does not know that, or not with these settings"
+        ) from None
     step = keyring["step"]
     _fields(step, "the open step", STEP_FIELDS, MORE_OF_THE_STEP)
     if step["name"] not in STEPS:
@@ -288,8 +307,13 @@ def _fields_of(shape: Any, but: Sequence[str] = (), **apart: Kind) -> Tuple[Fiel
     return needed, {field: kind for field, kind in kinds.items() if field not in needed}
 
 
-PLAIN: Mapping[object, Kind] = {int: _count, float: _number, type(None): lambda value: value is None}
-MOMENTS = ("at", "since", "until", "opened", "closed")  # texts that say when
+PLAIN: Mapping[object, Kind] = {
+    int: _count,
+    float: _number,
+    bool: lambda value: isinstance(value, bool),
+    type(None): lambda value: value is None,
+}
+MOMENTS = ("at", "began", "since", "until", "opened", "closed")  # texts that say when
 FIELDS, MORE_FIELDS = _fields_of(
     Keyring, ["kind", "schema"], keys=_list, step=_mapping, members=_mapping, waivers=_list, journal=_list
 )

@@ -12,8 +12,8 @@ from typing import List, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import epoch, in_words, stamp
 from .._shapes import Key, Keyring, StepName
+from . import at_rest, external, limits, soak, spread
 from . import keyring as keyrings
-from . import limits, soak
 
 # The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
 # before every host had its record is finished before anything else.
@@ -30,11 +30,16 @@ MARKED = "marked as compromised"  # what the journal says of a key that has leak
 
 
 class Decision(NamedTuple):
-    """What is to be done about a phase: `action` is open, resume, skip, wait or refuse, `text` says why, and `step` is what opens."""
+    """What is to be done about a phase: `action` is open, resume, skip, wait or refuse, `text` says why, and `step` is what opens.
+
+    `until` is when a wait is over by the controller's clock (epoch), and None where no clock ends it; `waits` what it is for: soak or spread.
+    """
 
     action: str
     text: str
     step: str = ""
+    until: Optional[float] = None
+    waits: str = "soak"
 
 
 def why_no_prepare(keyring: Keyring) -> Optional[str]:
@@ -88,11 +93,17 @@ WHY_NOT = {"prepare": why_no_prepare, "promote": why_no_promote, "retire": why_n
 
 
 def decide(
-    keyring: Keyring, phase: str, goal: str, now: float, max_age: float = MAX_AGE, new: bool = False
+    keyring: Keyring,
+    phase: str,
+    goal: str,
+    now: float,
+    max_age: float = MAX_AGE,
+    new: bool = False,
+    verifiers: Sequence[str] = (),
 ) -> Decision:
     """Say what is to be done about `phase` by a playbook whose goal is `goal` (a phase, or `rollout`).
 
-    `max_age` (seconds) and `new` say when a rollout begins anew.
+    `max_age` (seconds) and `new` say when a rollout begins anew; `verifiers` are those of whom only their own word is to be had.
     """
     current = keyring["step"]
     if phase == "rollback":
@@ -115,8 +126,10 @@ def decide(
         return Decision("refuse", f"{why}. The last step is {current['name']}, {state}")
     if phase == "prepare" and goal == "rollout":
         return _begin(keyring, now, max_age, new)
+    if phase == "promote":
+        return _sign(keyring, now, verifiers)
     if phase == "retire":
-        return _let_go(keyring, now)
+        return _let_go(keyring, now, verifiers)
     return Decision("open", f"{phase} is next", phase)
 
 
@@ -144,8 +157,9 @@ def takes_back(keyring: Keyring) -> bool:
 
 
 def may_go(keyring: Keyring, now: float) -> List[Key]:
-    """Return the keys that may be let go of by the controller's clock; a staged one only where nothing else may be."""
-    return keyrings.in_state(keyring, "staged") or soak.due(keyring, now)
+    """Return the keys that may be let go of by the controller's clock; a staged one only where nothing else may be, and none that is
+    needed by what is at rest."""
+    return keyrings.in_state(keyring, "staged") or ([] if at_rest.waiting(keyring) else soak.due(keyring, now))
 
 
 def retire_or_withdraw(keys: Sequence[Key]) -> StepName:
@@ -198,12 +212,18 @@ def upcoming(keyring: Keyring, now: float, max_age: Optional[float] = None) -> U
     if keyrings.is_open(keyring):
         what = f"{step['name']} is open since {step['opened']}"
         return Upcoming(what, "run phased.keys.rollout to finish it", epoch(step["opened"]))
-    if keyrings.in_state(keyring, "staged"):
+    for key in keyrings.in_state(keyring, "staged"):
+        over = spread.over_at(key)
+        if over is not None and over > now:
+            what = f"promote is due in {in_words(over - now)}, at {stamp(over)}, when its spread is over"
+            return Upcoming(what, "run phased.keys.rollout again then", over)
         return Upcoming("promote is next", "run phased.keys.rollout, or phased.keys.promote", done)
     signs = keyrings.primary(keyring)
     if "compromised" in signs["marks"]:
         what = f"the key that signs, {signs['fingerprint']}, is compromised"
         return Upcoming(what, "run phased.keys.rollout", _marked(keyring, signs))
+    if at_rest.waiting(keyring):
+        return Upcoming(at_rest.why(keyring), at_rest.how(keyring), done)
     moment = soak.next_due(keyring)
     if moment is None:
         return _rest(keyring, now, max_age)
@@ -294,14 +314,37 @@ def _no_place(keyring: Keyring, why: str, now: float, max_age: float, new: bool)
     return Decision("refuse", why)
 
 
-def _let_go(keyring: Keyring, now: float) -> Decision:
+def _sign(keyring: Keyring, now: float, verifiers: Sequence[str]) -> Decision:
+    """Whether the staged key may sign: by whoever learns of it late, or says so himself."""
+    (key,) = keyrings.in_state(keyring, "staged")
+    missing = external.missing([key], verifiers)
+    if missing:
+        return Decision("refuse", external.why(missing, f"has {key['fingerprint']} and accepts it"))
+    over = spread.over_at(key)
+    if over is None or over <= now:
+        return Decision("open", "promote is next", "promote")
+    left = f"promote is due in {in_words(over - now)}, at {stamp(over)}"
+    text = f"waiting for the spread of {key['fingerprint']} ({key['spread']['source']}): {left}: run phased.keys.rollout again then"
+    return Decision("wait", text, until=over, waits="spread")
+
+
+def _let_go(keyring: Keyring, now: float, verifiers: Sequence[str]) -> Decision:
     if leaked_staged(keyring):
         return Decision("open", "the staged key is compromised", "withdraw")
+    if at_rest.waiting(keyring):
+        return Decision("wait", f"{at_rest.why(keyring)}: {at_rest.how(keyring)}")
     moment = soak.next_due(keyring)
     if moment is None or moment <= now:
-        return Decision("open", "retire is next", retire_or_withdraw(soak.due(keyring, now)))
+        due = soak.due(keyring, now)
+        missing = external.missing([key for key in due if "compromised" not in key["marks"]], verifiers)
+        if missing:
+            names = ", ".join(key["fingerprint"] for key in due)
+            return Decision("refuse", external.why(missing, f"needs {names} no longer"))
+        return Decision("open", "retire is next", retire_or_withdraw(due))
     keys = soak.due(keyring, moment)
     left = f"{retire_or_withdraw(keys)} is due in {in_words(moment - now)}, at {stamp(moment)}"
     # By name: in an emergency another key has no soak, and this one has not leaked.
     whose = ", ".join(key["fingerprint"] for key in keys)
-    return Decision("wait", f"waiting for the soak of {whose}: {left}: run phased.keys.rollout again then")
+    return Decision(
+        "wait", f"waiting for the soak of {whose}: {left}: run phased.keys.rollout again then", until=moment
+    )

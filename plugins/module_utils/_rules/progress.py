@@ -8,12 +8,12 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from .._shapes import Keyring
 from . import keyring as keyrings
-from . import soak
+from . import soak, spread
 from .next_step import next_text
 from .survey import Survey
 
 # What the gate says every few seconds while it waits; a living line shows a countdown instead.
-SOAKING = "waiting for the soak, "
+WAITING = {"soak": "waiting for the soak, ", "spread": "waiting for the spread, "}
 
 
 def so_far(keyring: Keyring, survey: Optional[Survey], phase: str, now: float) -> Dict[str, Any]:
@@ -25,9 +25,15 @@ def so_far(keyring: Keyring, survey: Optional[Survey], phase: str, now: float) -
         "open": keyrings.is_open(keyring),
         "proven": len(count.proven) if count else None,
         "total": len(count.proven) + len(count.findings) + len(count.waived) if count else None,
-        "due_at": soak.next_due(keyring),
+        "due_at": due_at(keyring),
         "next": next_text(keyring, now),
     }
+
+
+def due_at(keyring: Keyring) -> Optional[float]:
+    """Return when (epoch) the next wait is over: a spread, or a soak; None where there is none."""
+    spreading = [over for over in map(spread.over_at, keyrings.in_state(keyring, "staged")) if over is not None]
+    return min(spreading, default=soak.next_due(keyring))
 
 
 def batches(serial: Sequence[Any], hosts: int) -> List[int]:

@@ -14,7 +14,7 @@ from typing import List, NamedTuple, Optional, Sequence, cast
 from .._host.rules import frameworks
 from .._host.rules.durations import stamp
 from .._host.rules.fingerprint import fingerprint
-from .._shapes import Details, Form, Key, Keyring, Soak, State, StepName, Verified
+from .._shapes import Details, Form, Key, Keyring, Soak, Spread, State, StepName, Verified
 from . import keyring as keyrings
 from . import membership, next_step
 from .keyring import KeyringError, note
@@ -28,12 +28,15 @@ def open_step(
     new_key: Optional[str] = None,
     soak: Optional[Soak] = None,
     go: Optional[Sequence[str]] = None,
+    spread: Optional[Spread] = None,
+    keep_sealed: float = 0.0,
 ) -> Keyring:
     """Return the keyring with `step` open.
 
     `new_key` (its secret) is what prepare stages. `soak` (seconds and source) is what promote and rollback give to the key
     that they turn into a retiring one. `go` are the fingerprints of the keys that retire and withdraw let go of, of those
-    that may go; without it they let go of all of them.
+    that may go; without it they let go of all of them. `spread` (see `spread`) goes to the key that comes or goes, and the secret of one
+    that goes is kept for `keep_sealed` seconds after it has ended.
     """
     opening = OPENING.get(step)
     if opening is None:
@@ -43,7 +46,10 @@ def open_step(
     signing = {keyrings.primary(keyring)["fingerprint"], *(last["signing"] if keyrings.is_open(keyring) else [])}
     partly_accepted = set(last["partly_accepted"] if keyrings.is_open(keyring) else [])
     skippable_since = _skippable_since(keyring, step)
-    moved = [key["fingerprint"] for key in opening(keyring, _Opening(now, last["counter"] + 1, new_key, soak, go))]
+    moved = [
+        key["fingerprint"]
+        for key in opening(keyring, _Opening(now, last["counter"] + 1, new_key, soak, go, spread, keep_sealed))
+    ]
     if step == "prepare":
         partly_accepted.update(moved)
     moved = keyrings.leaked_first(keyring, moved)
@@ -88,12 +94,15 @@ class _Opening(NamedTuple):
     new_key: Optional[str]
     soak: Optional[Soak]
     go: Optional[Sequence[str]]
+    spread: Optional[Spread]
+    keep_sealed: float
 
 
 def _prepare(keyring: Keyring, given: _Opening) -> Keys:
     if given.new_key is None:
         raise KeyringError("prepare needs a new key")
     key = _key(next_id(keyring), given.new_key, "staged", "generated", given.now, given.counter)
+    _spreads(key, given)
     keyring["keys"].append(key)
     return [key]
 
@@ -126,6 +135,10 @@ def _sign_with(keyring: Keyring, key: Key, given: _Opening) -> Keys:
     # Whatever soaked before signs again, or may: its clock begins anew.
     before["times"].pop("soaking", None)
     key["times"].pop("soaking", None)
+    # What is at rest was encrypted with another key since, and who confirmed something did so of what was to come then.
+    for one in (before, key):
+        one.pop("reencrypted", None)
+        one.pop("confirmed", None)
     _move(key, "primary", given.now)
     return [key]
 
@@ -138,8 +151,18 @@ def _let_go(keyring: Keyring, given: _Opening) -> Keys:
     for key in keys:
         if key["state"] == "staged":
             key["marks"].append("rolled_back")
+        elif given.keep_sealed:
+            key["keep_sealed"] = given.keep_sealed
+        _spreads(key, given)
         _move(key, "dropping", given.now)
     return keys
+
+
+def _spreads(key: Key, given: _Opening) -> None:
+    """Have a key that comes or goes known to spread for so long; one that does not has no such field."""
+    key.pop("spread", None)
+    if given.spread:
+        key["spread"] = given.spread.copy()
 
 
 OPENING = {
@@ -166,12 +189,15 @@ def close_step(keyring: Keyring, now: float) -> Keyring:
             member["proven"] = step["counter"]
     for key in keyrings.in_state(keyring, "retiring"):
         key["times"].setdefault("soaking", stamp(now))
+    for key in keyrings.in_state(keyring, "staged"):
+        if "spread" in key:
+            key["times"].setdefault("spreading", stamp(now))
     for key in keyrings.in_state(keyring, "dropping"):
         _move(key, "withdrawn" if "rolled_back" in key["marks"] else "retired", now)
         key["times"]["ended"] = stamp(now)
     if not waived:
         # The record stays, so that the key is known should it turn up again. A host that is waived may need the secret.
-        for key in keyrings.in_state(keyring, *keyrings.ENDED):
+        for key in keyrings.over(keyring, now):
             key["secret"] = None
     proven = len(keyring["members"]) - len(waived)
     about = _named(keyring)

@@ -90,8 +90,8 @@ BAD: Dict[str, Any] = {
     "not a keyring": (text("hello: world\n"), "this is not a keyring of phased.keys"),
     "a list": (text("- 1\n"), "this is not a keyring of phased.keys"),
     "of a newer schema": (
-        plain(lambda keyring: keyring.update(schema=2)),
-        "the keyring has schema 2, and this release of phased.keys knows up to 1",
+        plain(lambda keyring: keyring.update(schema=3)),
+        "the keyring has schema 3, and this release of phased.keys knows up to 2",
     ),
     "of another application": (
         plain(lambda keyring: keyring.update(name="blog")),

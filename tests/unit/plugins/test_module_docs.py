@@ -15,11 +15,16 @@ from ansible_collections.phased.keys.plugins.module_utils._rules import standing
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
-ON_HOSTS = {"env_keys": arguments.ENV_KEYS, "active_fingerprint": arguments.ACTIVE_FINGERPRINT}
+ON_HOSTS = {
+    "env_keys": arguments.ENV_KEYS,
+    "active_fingerprint": arguments.ACTIVE_FINGERPRINT,
+    "reencrypt": arguments.REENCRYPT,
+}
 # What our own actions tell each other and the program on the host, and no person sets.
 INTERNAL = {
     "env_keys": {"host", "order", "token", "step", "secrets", "vouched"},
     "active_fingerprint": {"host", "known", "reveal", "reveal_pad"},
+    "reencrypt": {"host", "key", "command", "shows", "within"},
 }
 
 
@@ -92,8 +97,10 @@ def test_what_a_module_needs_and_where_is_said():
     for module in MODULES:
         needs = " ".join(documented(module).get("requirements", []))
         assert ("Python 3.8" in needs) == (module in (*ON_HOSTS, "keyring")), module
-        # A look reads no keyring.
-        assert ("cryptography on the controller" in needs) == (module != "active_fingerprint"), module
+        # What only asks a host reads no keyring.
+        assert ("cryptography on the controller" in needs) == (module not in ("active_fingerprint", "reencrypt")), (
+            module
+        )
 
 
 def test_modules_send_to_each_other_and_to_nobody_who_is_not_there():

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._rules.next_step import Decision
 from builders import CLOSED, DAY, HOUR, NEW, OLD, OPENED, SOAK, T0, at, opened
@@ -60,7 +61,8 @@ def next_is(name: str, step: str = "") -> Decision:
 
 
 def wait(text: str, key: str = OLD) -> Decision:
-    return Decision("wait", f"waiting for the soak of {key}: {text}: {AGAIN}")
+    moment = epoch(text.rpartition(" at ")[2])
+    return Decision("wait", f"waiting for the soak of {key}: {text}: {AGAIN}", until=moment)
 
 
 FIRST = Decision("open", "no rollout has been done yet", "prepare")

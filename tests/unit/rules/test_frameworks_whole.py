@@ -79,7 +79,7 @@ def test_a_key_with_the_separator_in_it_is_refused_without_being_said() -> None:
     [
         ("djagno", {}, f"app_keys_framework is 'djagno'; known are {', '.join(frameworks.PROFILES)}; did you mean django?"),
         ("django", {"seperator": ";"},
-         "app_keys_settings has no field 'seperator'; it has primary, fallbacks, separator, signs, key, soak, decode"),
+         "app_keys_settings has no field 'seperator'; it has primary, fallbacks, separator, signs, key, soak, decode, at_rest"),
         ("django", {"primary": ""}, "app_keys_settings.primary must be a text that is not empty, not ''"),
         ("django", {"separator": 1}, "app_keys_settings.separator must be a text that is not empty, not 1"),
         ("django", {"signs": "middle"}, "app_keys_settings.signs is 'middle'; it is 'first' or 'last'"),

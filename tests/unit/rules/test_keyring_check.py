@@ -56,8 +56,8 @@ BAD = [
     ("schema", 0, "the keyring has no usable schema version: 0"),
     (
         "schema",
-        2,
-        "the keyring has schema 2, and this release of phased.keys knows up to 1: use the release that wrote it",
+        3,
+        "the keyring has schema 3, and this release of phased.keys knows up to 2: use the release that wrote it",
     ),
     *[(field, ..., f"the keyring has no usable {field}") for field in keyrings.FIELDS],
     ("name", 5, "the keyring has no usable name"),

@@ -40,7 +40,7 @@ def test_a_first_keyring_as_it_is_written() -> None:
         }  # fmt: skip
 
     assert keyring == {
-        "kind": "phased.keys/keyring", "schema": 1, "name": "shop", "id": "ring-1", "revision": 0, "framework": "django",
+        "kind": "phased.keys/keyring", "schema": 2, "name": "shop", "id": "ring-1", "revision": 0, "framework": "django",
         "settings": {"separator": ";"}, "app_check": {"how": "trust"},
         # The newest last: the one that signs.
         "keys": [key(3, "dropping", ["compromised"]), key(2, "retiring", ["compromised"], soak=SOAK), key(1, "primary", [])],

@@ -19,11 +19,18 @@ from ansible_collections.phased.keys.plugins.module_utils._host import record as
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as visits
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch, stamp
-from ansible_collections.phased.keys.plugins.module_utils._rules import gate, membership, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import (
+    at_rest,
+    external,
+    gate,
+    membership,
+    next_step,
+    steps,
+)
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from ansible_collections.phased.keys.plugins.plugin_utils import _door as door
-from builders import DAY, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, surveyed, worker
+from builders import DAY, FP, HOUR, OLD, SECRETS, SOAK, T0, adopt, opened, rolled, seen, survey, surveyed, worker
 from kept import KEYRINGS, RECORDS, fields, load, values
 
 # The keys of the released keyring: retired, dropping since it has leaked, withdrawn, retiring, and the one that signs.
@@ -42,7 +49,19 @@ def life() -> List[Dict[str, Any]]:
     back = steps.close_step(opened(keyring, "rollback", T0 + DAY), T0 + DAY)
     found = [back, opened(back, "withdraw", later), steps.close_step(opened(back, "withdraw", later), later)]
     leaked = steps.mark_compromised(keyring, OLD, T0)
-    return [*found, steps.close_step(opened(leaked, "retire", T0 + DAY), T0 + DAY)]
+    return [*found, steps.close_step(opened(leaked, "retire", T0 + DAY), T0 + DAY), at_rest_life()]
+
+
+def at_rest_life() -> Dict[str, Any]:
+    """One of keys that encrypt what is stored, and that some verifiers learn late of and some have to confirm."""
+    keyring = {**adopt(), "settings": {"at_rest": [{"what": "rows", "command": "again", "proof": "read"}]}}
+    spread = {"seconds": 60.0, "source": "app_keys_spread"}
+    keyring = steps.close_step(steps.open_step(keyring, "prepare", T0, "n2", SECRETS[2], spread=spread), T0)
+    keyring = external.confirm(keyring, ["partner"], ["partner"], T0)
+    keyring = steps.close_step(steps.open_step(keyring, "promote", T0, "n3", soak=SOAK), T0)
+    keyring = external.confirm(keyring, ["partner"], ["partner"], T0)
+    keyring = at_rest.done(at_rest.began(keyring, "web-1", T0), FP[2], "web-1", T0, T0)
+    return steps.open_step(keyring, "retire", T0 + 20 * DAY, "n4", spread=spread, keep_sealed=90 * DAY)
 
 
 @pytest.fixture

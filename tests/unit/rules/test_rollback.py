@@ -88,6 +88,7 @@ def test_12_the_key_before_signs_again_and_the_new_one_gets_a_soak_of_its_own(na
     assert "soaking" not in keyrings.find(keyring, OLD)["times"]
     assert next_step.decide(keyring, "retire", "rollout", SOON + DAY) == (
         "wait", f"waiting for the soak of {NEW}: withdraw is due in 13d 1h, at 2023-11-29T02:23:20Z: run phased.keys.rollout again then", "",
+        SOON + HOUR + SOAK["seconds"], "soak",
     )  # fmt: skip
 
 

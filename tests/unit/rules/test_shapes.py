@@ -32,6 +32,8 @@ def whole() -> Any:
         "signs": "first",
         "key": "hex32",
         "soak": "3d",
+        "decode": "raw",
+        "at_rest": [{"what": "rows", "command": "again", "proof": "read"}],
     }
     keyring["writes"] = ["0123456789abcdef"]
     keyring["app_check"] = {"how": "checked", "at": "2026-01-01T00:00:00Z"}
@@ -41,6 +43,12 @@ def whole() -> Any:
         skippable_since=1,
     )
     keyring["keys"][0]["marks"] = ["rolled_back"]
+    keyring["keys"][0].update(
+        confirmed=["partner"],
+        keep_sealed=DAY,
+        reencrypted={"began": "2026-01-01T00:00:00Z", "at": "2026-01-01T00:00:00Z", "by": "web-1"},
+        spread={"seconds": 60.0, "source": "app_keys_spread"},
+    )
     keyring["journal"].append(
         {
             "at": "2026-01-01T00:00:00Z", "event": "x", "counter": 1, "key": "k", "lets_go": ["k"], "members": ["m"], "reason": "r",
@@ -71,7 +79,7 @@ def fields(shape: Any, value: Any, path: Path = ()) -> Iterator[Tuple[Path, Any,
             yield from fields(get_args(shape)[1], one, (*path, name))
     elif get_origin(shape) is Union and value is not None:
         for one in get_args(shape):
-            if typing.is_typeddict(one):
+            if typing.is_typeddict(one) or get_origin(one) is list:
                 yield from fields(one, value, path)
 
 
@@ -83,6 +91,8 @@ def fits(hint: Any, value: Any, name: str) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is bool:
+        return isinstance(value, bool)
     if hint is NONE:
         return value is None
     origin, arguments = get_origin(hint), get_args(hint)

@@ -115,7 +115,7 @@ OUTPUT = {"env": "KEYS", "holds": "all", "as": "join:,"}
         (LIST, {"life": [{"what": "sessions", "for": "for ever", "source": "x"}]}, "life of sessions is 'for ever'; a duration is written like"),
         (LIST, {"spread": "soon"}, "spread is 'soon'; a duration is written like"),
         (LIST, {"life": [{"what": "sessions"}]}, "an entry of life has the fields what, and not what, for, source"),
-        (LIST, {"at_rest": [{"what": "columns", "command": "x"}]}, "an entry of at_rest has the fields command, what"),
+        (LIST, {"at_rest": [{"command": "x"}]}, "an entry of at_rest has the fields command, and not what, command, proof"),
         (LIST, {"packages": "pypi", "versions": [{"package": "A", "range": "<2", "verdict": "bad", "why": "x"}]}, "the verdict on A is 'bad'"),
         (LIST, {"packages": "pypi", "versions": [{"package": "A", "range": "2.x", "verdict": "refused", "why": "x"}]}, "'2.x' is no range"),
         (LIST, {"versions": [{"package": "A", "range": "<2", "verdict": "refused", "why": "x"}]}, "packages does not say where packages come from"),

@@ -160,6 +160,8 @@ OF_ONE_RUN = {
     "waive_reason",
     "waive_for",
     "compromised",
+    "reencrypted",
+    "confirmed",
     "confirm",
     "copy_to",
     "rekey_to",
@@ -246,10 +248,10 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
-    "strict", "status_json", "status_prometheus", "report", "new", "replace", "take_over", "allow_weak", "allow_packages", "recover",
-    "release", "waive",
-    "waive_reason", "waive_for", "compromised", "confirm", "copy_to", "rekey_to",
+    "name", "hosts", "framework", "settings", "soak", "spread", "external", "reencrypt", "keep_sealed", "wait", "max_age", "evidence_max_age",
+    "bake", "serial", "keyring", "keyring_kept", "min_members", "strict", "status_json", "status_prometheus", "report", "new", "replace",
+    "take_over", "allow_weak", "allow_packages", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
+    "reencrypted", "confirmed", "copy_to", "rekey_to",
 ]  # fmt: skip
 ODD = {
     "keyring_kept": True,
@@ -268,6 +270,10 @@ ODD = {
     "max_age": "2d",
     "evidence_max_age": "1m",
     "bake": "1m",
+    "spread": "1m",
+    "keep_sealed": "1m",
+    "reencrypted": "0123456789abcdef",
+    "reencrypt": {"host": "web-1", "run": "again", "proof": "read"},
 }
 
 

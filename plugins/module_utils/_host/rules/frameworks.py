@@ -31,7 +31,11 @@ DEFAULT_FRAMEWORK = "django"
 #   decode     "json" where the framework decodes the value of `primary` as JSON if it is any, and else takes it as it is; "raw"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
-FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode")
+#   at_rest    what the keys encrypt that is stored: a list of `what` it is, the `command` that encrypts it anew, and the `proof`: a command
+#              that fails as long as anything needs another key. Such a key never ends by a clock; see `_rules/at_rest.py`. False: nothing is
+FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode", "at_rest")
+# Of what is at rest: how it is called, and what encrypts it anew and shows that nothing needs another key any more.
+AT_REST = ("what", "command", "proof")
 # Of a framework that writes its keys in another way than those fields can say.
 FIXED = ("primary", "fallbacks", "separator", "signs", "decode")
 POSITIONS: Dict[str, Optional[int]] = {"first": 0, "last": -1, "last but one": -2, "pointer": None}
@@ -43,8 +47,8 @@ class Profile(NamedTuple):
 
     written  where its keys are, where those fields cannot say it
     least, most  how many keys there are: fewer are padded by repeating, more cannot be
-    at_rest  what is stored encrypted with a key: {what, command, proof} each. It has to be encrypted anew before the key ends
-    spread   how long others may cache a set of keys, as a duration
+    spread   how long those who verify may go by the keys of before, as a duration; None where they read them anew each time. It is no
+             field of an application's own, which has app_keys_spread
     """
 
     primary: str
@@ -54,11 +58,11 @@ class Profile(NamedTuple):
     key: str
     soak: Optional[str]
     decode: str = "raw"
+    at_rest: Sequence[Mapping[str, str]] = ()
+    spread: Optional[str] = None
     written: Tuple[Output, ...] = ()
     least: int = 1
     most: int = MOST_KEYS
-    at_rest: Sequence[Mapping[str, Optional[str]]] = ()
-    spread: Optional[str] = None
 
     @property
     def outputs(self) -> Tuple[Output, ...]:
@@ -121,7 +125,9 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
         if shipped.written and field in FIXED:
             said = f"{framework} writes its keys in its own way, into {', '.join(shipped.names)}"
             raise SettingsError("profile", f"app_keys_settings cannot say {field}: {said}")
-        if field != "soak" and not (isinstance(value, str) and value):
+        if field == "at_rest":
+            value = tuple(_at_rest(value))
+        elif field != "soak" and not (isinstance(value, str) and value):
             raise SettingsError("profile", f"app_keys_settings.{field} must be a text that is not empty, not {value!r}")
         fields[field] = value
     if not shipped.written:
@@ -152,6 +158,26 @@ def _see_list(fields: Mapping[str, Any]) -> None:
         raise SettingsError("profile", f"app_keys_settings.signs is {fields['signs']!r}; it is 'first' or 'last'")
     if fields["decode"] not in ("raw", "json"):
         raise SettingsError("profile", f"app_keys_settings.decode is {fields['decode']!r}; it is 'raw' or 'json'")
+
+
+def _at_rest(value: Any) -> Sequence[Mapping[str, str]]:
+    """Return what an application says of itself that its keys encrypt and is stored; `false`, or an empty list, says that nothing is."""
+    if value is False or value == []:
+        return []
+    usable: bool = isinstance(value, list) and all(
+        isinstance(one, Mapping)
+        and one.get("what")
+        and set(one) <= set(AT_REST)
+        and all(isinstance(said, str) for said in one.values())
+        for one in value
+    )
+    if not usable:
+        raise SettingsError(
+            "profile",
+            f"app_keys_settings.at_rest is {value!r}; it is false where nothing that the keys encrypt is stored, or a list of what is: "
+            "[{what: encrypted columns, command: what encrypts them anew, proof: what shows that it is done}]",
+        )
+    return list(value)
 
 
 def unprintable(key: str) -> Optional[str]:

@@ -11,7 +11,7 @@ The fields of a profile; what is not said is as in `DEFAULTS`:
   count       {min, max}: how many keys there may be; fewer than min are padded by repeating
   key         form of a new key, of KEY_FORMS
   life        [{what, for, source}]: how long what is signed lives; null where the framework sets no end
-  at_rest     [{what, command, proof}]: what is stored encrypted; it has to be encrypted anew before a key ends
+  at_rest     [{what, command, proof}], of which what is needed: what is stored encrypted; it has to be encrypted anew before a key ends
   spread      how long others may cache a set of keys, as a duration
   applies     restart, reload or live
   packages    where its packages come from: pypi, npm, composer or gem
@@ -189,7 +189,8 @@ def _check_entries(found: Mapping[str, Any]) -> Optional[str]:
         return "its status is partly, and no reason says what is left"
     for field, parts in ENTRIES.items():
         for entry in found[field]:
-            if set(entry) != set(parts):
+            needed = parts[:1] if field == "at_rest" else parts
+            if not set(needed) <= set(entry) <= set(parts):
                 return f"an entry of {field} has the fields {', '.join(sorted(entry))}, and not {', '.join(parts)}"
             if entry.get("verdict", VERDICTS[0]) not in VERDICTS:
                 return f"{field}: the verdict on {entry['package']} is {entry['verdict']!r}, and one of {', '.join(VERDICTS)}"

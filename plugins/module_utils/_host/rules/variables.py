@@ -23,6 +23,11 @@ NAME = re.compile(r"\A[a-z0-9_-]+\Z")  # of an application: it is part of file n
 OBJECT = re.compile(r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")  # of an object in a cluster
 WORKLOAD = ("kind", "name", "namespace", "context", "kubeconfig", "containers")
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
+REENCRYPT = ("host", "run", "proof", "within")
+NEEDED = {
+    "run": "give the command that encrypts anew all that is at rest; it may be run twice",
+    "proof": "give a command that reads all that is at rest, and fails where it cannot: it is run with the new key alone",
+}
 EMPTY = (
     "{name} is empty, and hides what the inventory says elsewhere: give it a value, or take it away (the line in the inventory, the -e, or the "
     "question of the survey)"
@@ -250,6 +255,44 @@ def _serial(value: Any, name: str) -> List[Any]:
     return list(sizes)
 
 
+def _reencrypt(value: Any, name: str) -> Dict[str, Any]:
+    """Return where and how what is at rest is encrypted anew; what the profile says of that may be left out."""
+    fields = _mapping(value, name)
+    for field in fields:
+        if field not in REENCRYPT:
+            raise VariableError(f"{name} has no field {field!r}; it has {', '.join(REENCRYPT)}")
+    if "host" not in fields:
+        raise VariableError(f"{name} has no host: it is run once, on one member of the fleet")
+    _duration(fields.get("within", 0), f"{name}.within")
+    for field in ("run", "proof"):
+        if field in fields:
+            fields[field] = _command(fields[field], f"{name}.{field}")
+    return {"within": "1h", **fields, "host": _text(fields["host"], f"{name}.host")}
+
+
+def reencryption(values: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return `app_keys_reencrypt` with what the profile says of it; None where it is not set, VariableError where it says too little."""
+    given = values["reencrypt"]
+    if given is None:
+        return None
+    rest = profile_of(values).at_rest
+    if not rest:
+        raise VariableError(
+            f"app_keys_reencrypt is set, and by its profile {values['framework']} stores nothing that its keys encrypt: take it away, or say what is "
+            "stored with app_keys_settings.at_rest"
+        )
+    # Of several things that are stored nobody can tell which command is for all of them.
+    shipped = {"run": rest[0].get("command"), "proof": rest[0].get("proof")} if len(rest) == 1 else {}
+    found: Dict[str, Any] = {field: command for field, command in shipped.items() if command}
+    found.update(given)
+    for field in ("run", "proof"):
+        if field not in found:
+            raise VariableError(
+                f"app_keys_reencrypt has no {field}, and {values['framework']} has none of its own: {NEEDED[field]}"
+            )
+    return found
+
+
 def _app_check(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         if set(value) != {"python", "manage"}:
@@ -279,6 +322,10 @@ VARIABLES: Dict[str, Variable] = {
     "settle": Variable(2.0, _duration),
     "state_dir": Variable("/var/lib/phased.keys", _text),
     "soak": Variable(None, _duration, fleet=True),
+    "spread": Variable(None, _duration, fleet=True),
+    "external": Variable([], _names, fleet=True),
+    "reencrypt": Variable(None, _reencrypt, fleet=True),
+    "keep_sealed": Variable(None, _duration, fleet=True),
     "wait": Variable(0.0, _duration, fleet=True),
     "max_age": Variable(86400.0, _duration, fleet=True),
     "evidence_max_age": Variable(300.0, _duration, fleet=True),
@@ -307,6 +354,8 @@ VARIABLES: Dict[str, Variable] = {
     "waive_for": Variable(None, _duration, fleet=True, run=True),
     "compromised": Variable(None, _fingerprint, fleet=True, run=True),
     "confirm": Variable(None, _fingerprint, fleet=True, run=True),
+    "reencrypted": Variable(None, _fingerprint, fleet=True, run=True),
+    "confirmed": Variable([], _names, fleet=True, run=True),
     "copy_to": Variable(None, _text, fleet=True, run=True),
     "rekey_to": Variable(None, _text, fleet=True, run=True),
 }

@@ -12,8 +12,6 @@ PROFILE = {
     "at_rest": [
         {
             "what": "encrypted attributes (record.encrypt over every model that has some: there is no task for it)",
-            "command": None,
-            "proof": None,
         },
     ],
     "ends": "every encrypted attribute that was not encrypted anew: they are lost",

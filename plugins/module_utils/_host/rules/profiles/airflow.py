@@ -11,9 +11,8 @@ PROFILE = {
     "key": "fernet",
     "at_rest": [
         {
-            "what": "passwords and extras of connections, and variables",
+            "what": "connections, variables and triggers in Airflow's database",
             "command": "airflow rotate-fernet-key",
-            "proof": None,
         },
     ],
     "ends": "every stored connection and variable that was not encrypted anew: run `airflow rotate-fernet-key` first, or they are lost",

@@ -9,7 +9,9 @@ PROFILE = {
     "outputs": [{"env": "JUPYTERHUB_CRYPT_KEY", "holds": "all", "as": "join:;"}],
     "signs": {"at": 0},
     "key": "hex32",
-    "at_rest": [{"what": "the auth_state of users", "command": None, "proof": None}],
+    "at_rest": [
+        {"what": "the auth_state of every user in the hub's database, which is encrypted anew when its user logs in"}
+    ],
     "ends": "the stored auth_state of every user: they have to log in again",
     "packages": "pypi",
     "tested": "run by hand",

@@ -19,9 +19,7 @@ PROFILE = {
     ],
     "at_rest": [
         {
-            "what": "what encrypt() and encrypted casts put into columns",
-            "command": None,
-            "proof": None,
+            "what": "columns and files that the application stored with encrypt()",
         },
     ],
     "ends": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "

@@ -9,7 +9,7 @@ PROFILE = {
     "outputs": [{"env": "SECRETS_CIPHER", "holds": "all", "as": "json"}],
     "signs": {"at": 0},
     "key": "text:32",
-    "at_rest": [{"what": "tokens of other providers in the database", "command": None, "proof": None}],
+    "at_rest": [{"what": "tokens of other providers in the database"}],
     "ends": "the stored tokens of other providers",
     "tested": "from its source",
 }

@@ -13,7 +13,7 @@ PROFILE = {
         {"what": "access tokens and codes", "for": "1h", "source": "ttl.access_token"},
         {"what": "refresh tokens", "for": "720h", "source": "ttl.refresh_token"},
     ],
-    "at_rest": [{"what": "private JSON Web Keys and sessions in the database", "command": None, "proof": None}],
+    "at_rest": [{"what": "private JSON Web Keys and sessions in the database"}],
     "ends": "every token, and what Hydra encrypted in its database",
     "tested": "from its source",
 }

@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: The phased.keys contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys that encrypt what is stored: what retire waits for, what counts as done, and for how long a secret is kept."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError, profile
+from ansible_collections.phased.keys.plugins.module_utils._rules import at_rest, gate, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
+from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
+from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
+from builders import (
+    CLOSED,
+    DAY,
+    FLEET,
+    HOUR,
+    MINUTE,
+    NEW,
+    NEXT,
+    OLD,
+    OPENED,
+    SOAK,
+    T0,
+    at,
+    fleet_of,
+    idle,
+    opened,
+    record,
+    rolled,
+    seen,
+    states,
+    survey,
+    surveyed,
+)  # fmt: skip
+
+ROWS = {"at_rest": [{"what": "rows"}]}
+# After the soak of the first rollout, by whatever clock.
+OVER = OPENED["promote"] + 400 * DAY
+ANEW = CLOSED["promote"] + HOUR
+RETIRE = PhaseRequest("retire", "rollout", nonce="n9", keep_sealed=90 * DAY)
+
+
+def stores(name: str, **more: Any) -> Dict[str, Any]:
+    """The keyring of a first rollout whose keys encrypt rows that are stored."""
+    return {**at(name), "settings": ROWS, **more}
+
+
+def anew(name: str = "promoted", began: float = ANEW) -> Dict[str, Any]:
+    """The same after a re-encryption."""
+    return at_rest.done(stores(name), NEW, "web-1", began, began + MINUTE)
+
+
+def decided(keyring: Any, goal: str = "rollout", now: float = OVER) -> Any:
+    return next_step.decide(keyring, "retire", goal, now)
+
+
+@pytest.mark.parametrize(
+    ("framework", "settings", "what"),
+    [
+        ("django", {}, []),
+        ("laravel", {}, ["columns and files that the application stored with encrypt()"]),
+        ("laravel", {"at_rest": False}, []),
+        ("laravel", {"at_rest": []}, []),
+        ("django", {"at_rest": [{"what": "notes"}, {"what": "files", "command": "again"}]}, ["notes", "files"]),
+    ],
+)
+def test_what_is_stored_is_the_profiles_or_the_applications_own_word(framework, settings, what):
+    assert at_rest.stored({**at("adopted"), "framework": framework, "settings": settings}) == what
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, None, "", "rows", 5, {}, [{}], [{"what": ""}], [{"what": 5}], [{"what": "x", "when": "y"}], ["rows"]],
+)
+def test_what_is_said_of_it_is_false_or_a_list_of_things(value):
+    with pytest.raises(SettingsError, match="app_keys_settings.at_rest is .*; it is false where nothing"):
+        profile("django", {"at_rest": value})
+
+
+def test_19_retire_waits_for_the_re_encryption_whatever_the_clock_says():
+    keyring = stores("promoted")
+    decision = decided(keyring)
+    assert (decision.action, decision.until) == ("wait", None), "no clock ends it"
+    assert decision.text.startswith(
+        f"{OLD} is needed until what is at rest (rows) is encrypted anew: set app_keys_reencrypt"
+    )
+    assert f"-e app_keys_reencrypted={NEW}" in decision.text
+    assert next_step.may_go(keyring, OVER) == []
+    with pytest.raises(KeyringError, match="no key to let go of"):
+        opened(keyring, "retire", OVER)
+    coming = next_step.upcoming(keyring, OVER)
+    assert coming.what == at_rest.why(keyring) and coming.todo and not coming.begins
+    # The same fleet that stores nothing, and one that has encrypted anew.
+    assert decided(at("promoted")).action == decided(anew()).action == "open"
+    # Then the clock counts as always.
+    assert decided(anew(), now=ANEW + HOUR).text.startswith(f"waiting for the soak of {OLD}")
+
+
+def test_19_promote_says_so():
+    look = survey()._replace(clock=OPENED["promote"])
+    for keyring, said in ((stores("prepared"), True), (at("prepared"), False)):
+        wish = PhaseRequest("promote", "rollout", nonce="n3", soak=SOAK)
+        text = gate.opening(surveyed(keyring, FLEET, fleet_of(keyring), look), wish).text
+        assert (
+            "what is at rest (rows) has to be encrypted anew before retire, whatever the clock says" in text
+        ) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "due"),
+    [("adopted", False), ("prepared", False), ("promote", False), ("promoted", True), ("retire", False)],
+)
+def test_19_it_is_time_when_every_host_signs_with_the_new_key_and_no_sooner(name, due):
+    keyring = {**at(name), "settings": ROWS}
+    assert at_rest.due(keyring) == due
+    if name == "promote":
+        with pytest.raises(KeyringError, match="promote is still open: not every host signs with it yet"):
+            at_rest.done(keyring, NEW, "web-1", T0, T0)
+
+
+def test_19_the_gate_names_the_host_only_over_the_whole_fleet():
+    keyring = stores("promoted")
+    look = survey()._replace(clock=ANEW)
+    verdict = gate.reencrypting(surveyed(keyring, FLEET, fleet_of(keyring), look), "web-2", None)
+    assert verdict.outcome == "visit" and verdict.text.endswith(
+        f"what is at rest (rows) is encrypted with {NEW} by web-2"
+    )
+    assert verdict.keyring["journal"][-1]["event"] == "re-encryption began on web-2"
+    late = fleet_of(keyring, web_3=seen(keyring, OLD, NEW))
+    refused = gate.reencrypting(surveyed(keyring, FLEET, late, look), "web-2", None)
+    assert refused.outcome == "refuse" and refused.keyring is keyring and "web-3" in refused.text
+    word = gate.reencrypting(surveyed(keyring, FLEET, late, look), None, NEW)
+    assert word.outcome == "refuse", "the operator's word needs the same"
+    said = gate.reencrypting(surveyed(keyring, FLEET, fleet_of(keyring), look), None, NEW)
+    assert said.outcome == "stay" and keyrings.primary(said.keyring)["reencrypted"]["by"] == "app_keys_reencrypted"
+    wrong = gate.reencrypting(surveyed(keyring, FLEET, fleet_of(keyring), look), None, OLD)
+    assert wrong.outcome == "refuse" and f"the key that signs is {NEW}" in wrong.text
+    checked = gate.reencrypting(surveyed(keyring, FLEET, fleet_of(keyring), look), "web-2", None, checking=True)
+    assert (checked.outcome, checked.keyring) == ("stay", keyring)
+
+
+def test_19_it_counts_for_the_key_that_signs_alone():
+    keyring = rolled(anew(), ANEW + DAY, 3)
+    assert states(keyring) == {OLD: "retiring", NEW: "retiring", NEXT: "primary"}
+    assert decided(keyring).action == "wait", "the next rollout needs it anew"
+    with pytest.raises(KeyringError, match=f"the key that signs is {NEXT}"):
+        at_rest.done(keyring, NEW, "web-1", OVER, OVER)
+    assert decided(at_rest.done(keyring, NEXT, "web-1", OVER - 300 * DAY, OVER - 300 * DAY)).action == "open"
+    back = steps.close_step(opened(anew(), "rollback", ANEW + DAY), ANEW + DAY)
+    assert decided(back).action == "wait", "and so does one that is taken back"
+    again = steps.close_step(opened(at_rest.done(back, OLD, "web-1", OVER, OVER), "prepare", OVER, 4), OVER)
+    assert "reencrypted" not in keyrings.find(again, NEW)
+
+
+@pytest.mark.parametrize(
+    ("stopped", "age", "outcome"), [(-1.0, 0.0, "visit"), (60.0, 0.0, "stay"), (-1.0, 250.0, "visit")]
+)
+def test_19_a_host_that_signed_with_another_key_since_has_it_done_once_more(stopped, age, outcome):
+    """`stopped`: how long after the re-encryption began the host has stopped to sign with the old key; its clock is another than the controller's."""
+    keyring, off = anew(), 5 * HOUR
+    look = survey(now=1000.0 + age)._replace(clock=OVER)
+    strange = seen(
+        keyring, now=OVER - age + off, machine="boot-1/1", state="boot-1/2:3",
+        record=record(keyring, stopped={OLD: ANEW + stopped + off}),
+    )  # fmt: skip
+    hosts = {one: dict(entry, now=OVER - age) for one, entry in fleet_of(keyring).items()}
+    keyring["keys"][0]["soak"] = {"seconds": 0.0, "source": "app_keys_soak"}
+    verdict = gate.opening(surveyed(keyring, FLEET, {**hosts, "web-2": strange}, look), RETIRE)
+    assert verdict.outcome == outcome, verdict.text
+    if outcome == "stay":
+        assert (
+            "1 of 3 hosts may have signed with another key after it began" in verdict.text and "web-2" in verdict.text
+        )
+        assert at_rest.due(verdict.keyring) and verdict.keyring["journal"][-1]["members"] == ["web-2"]
+
+
+def test_19_a_leaked_key_waits_too_and_a_staged_one_does_not():
+    leaked = steps.mark_compromised(stores("promoted"), OLD, ANEW)
+    assert decided(leaked, now=ANEW).action == "wait"
+    assert decided(steps.mark_compromised(anew(), OLD, ANEW), now=ANEW).action == "open", "its soak is waived"
+    staged = steps.mark_compromised(stores("prepared"), NEW, ANEW)
+    assert decided(staged, now=ANEW).step == "withdraw", "it has never encrypted anything"
+
+
+def test_7_a_secret_that_was_at_rest_stays_sealed_for_its_time_and_is_destroyed_at_the_next_count():
+    look = survey()._replace(clock=OVER)
+    keyring = anew()
+    hosts = {one: dict(entry, now=OVER) for one, entry in fleet_of(keyring).items()}
+    keyring = gate.opening(surveyed(keyring, FLEET, hosts, look), RETIRE).keyring
+    closed = steps.close_step(keyring, OVER)
+    assert states(closed)[OLD] == "retired" and keyrings.find(closed, OLD)["secret"]
+    assert OLD not in keyrings.order(closed).may_accept, "no host gets it"
+    for later, kept in ((89 * DAY, True), (90 * DAY + 1, False)):
+        after = gate.closed_keyring(surveyed(closed, FLEET, fleet_of(closed), look._replace(clock=OVER + later)))
+        assert bool(keyrings.find(after, OLD)["secret"]) == kept
+        assert (after is closed) == kept, "nothing is written for nothing"
+    assert keyrings.check(closed)
+
+
+def test_an_idle_host_counts_by_its_record():
+    keyring = anew()
+    assert at_rest.shortfall(keyring, idle(keyring, now=OVER), keyring["keys"][0], OVER) is None
