@@ -372,6 +372,30 @@ class Form(TypedDict):
     settings: Settings
 
 
+class RecordedOutput(TypedDict):
+    """One place where keys are written; see `ways.Output`."""
+
+    names: List[str]
+    place: str
+    holds: str
+    way: str
+    separator: str
+    decode: str
+
+
+class RecordedProfile(TypedDict):
+    """What a profile said when a keyring was begun, as far as keys are written, live or stay by it; see `frameworks.Profile`."""
+
+    outputs: List[RecordedOutput]
+    signs: str
+    key: str
+    soak: Optional[str]
+    least: int
+    most: int
+    at_rest: bool
+    spread: Optional[str]
+
+
 class Soak(TypedDict):
     """How long anything that a key signed may live, and who says so."""
 
@@ -517,6 +541,8 @@ class _Keyring(KeyringCore):
 
 class Keyring(_Keyring, total=False):
     """An application's keyring, as it stands in its file. `id` is random, `revision` counts how often it was written. `writes` has one
-    that was written to a remote store: the ids of the last writes, the newest first (see `landing`)."""
+    that was written to a remote store: the ids of the last writes, the newest first (see `landing`). `profile` is what was in force at adopt;
+    a keyring that an earlier release began has none."""
 
     writes: List[str]
+    profile: RecordedProfile

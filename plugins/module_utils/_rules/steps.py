@@ -15,8 +15,8 @@ from .._host.rules import frameworks
 from .._host.rules.durations import stamp
 from .._host.rules.fingerprint import fingerprint
 from .._shapes import Details, Form, Key, Keyring, Soak, Spread, State, StepName, Verified
+from . import in_force, membership, next_step
 from . import keyring as keyrings
-from . import membership, next_step
 from .keyring import KeyringError, note
 
 
@@ -272,7 +272,7 @@ def adopt(
             "signing": sorted({signs, *start.signing}), "partly_accepted": sorted(start.partly_accepted),
             "skippable_since": None, "opened": stamp(now), "closed": None,
         },
-        "members": {}, "waivers": [], "journal": [],
+        "members": {}, "waivers": [], "journal": [], "profile": in_force.recorded(profile),
     }  # fmt: skip
     keyring["step"]["lets_go"] = keyrings.leaked_first(keyring, gone)
     note(keyring, now, f"begun with a key that was {start.origin}", **_named(keyring))
