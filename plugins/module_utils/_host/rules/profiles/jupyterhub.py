@@ -14,5 +14,5 @@ PROFILE = {
     ],
     "ends": "the stored auth_state of every user: they have to log in again",
     "packages": "pypi",
-    "tested": "run by hand",
+    "tested": "run by hand; the MultiFernet that it uses is run in CI, in every pair of states",
 }
