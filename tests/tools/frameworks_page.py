@@ -90,6 +90,8 @@ def _section(name: str) -> Iterator[str]:
     signs = f"{SIGNER[form.signs]} signs, " if form.outputs[0].holds == "all" else ""
     most = "any number can stand there" if form.most == frameworks.MOST_KEYS else f"at most {form.most} can stand there"
     yield _bullet(f"{signs}{most}")
+    if any(output.place != "env" for output in form.outputs):
+        yield _bullet("key files are not written yet: the profile is refused until they are")
     for what in _said(data):
         yield _bullet(what)
     if data["snippet"]:

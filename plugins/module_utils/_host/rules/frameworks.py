@@ -217,7 +217,7 @@ def _in_order(profile: Profile, signs: str, others: Sequence[str]) -> List[str]:
     if profile.position == -2:
         # HAProxy: its last but one key signs, and one that is not to sign yet can stand behind it.
         pad = pad[len(others) == 0 :]
-        return [*others[1:], *pad, signs, *(others[:1] or [signs])]
+        return [*others[:-1], *pad, signs, *(others[-1:] or [signs])]
     return [signs, *others, *pad]
 
 

@@ -194,14 +194,34 @@ def _read_slots(output: Output, texts: Mapping[str, str]) -> Held:
 
 
 def _write_numbered(output: Output, keys: Sequence[str]) -> Dict[str, str]:
-    return {f"{output.names[0]}/{number}": key for number, key in enumerate(keys)}
+    return renumbered(output, keys, {})
+
+
+def renumbered(output: Output, keys: Sequence[str], before: Mapping[str, str]) -> Dict[str, str]:
+    """Return the numbered files of these keys, of which the last signs, for a folder that holds the files of `before`.
+
+    A key keeps its number, and the signer has the highest, so that a reader that looks at any moment finds every key that both states have,
+    and one of the two signers: if what is new is written first, the highest number before others, and what is gone is removed then.
+    """
+    signer, others = keys[-1], list(dict.fromkeys(key for key in keys[:-1] if key != keys[-1]))
+    numbers = {key: int(number or 0) for number, key in _read_numbered(output, before)}
+    highest = max(numbers.values(), default=-1)
+    kept = {key: numbers[key] for key in others if key in numbers}
+    missing = [key for key in others if key not in kept]
+    if missing and 0 not in numbers.values() and numbers.get(signer, 1):
+        kept[missing.pop(0)] = 0  # where Keystone itself keeps a key that is not to sign yet
+    above = max(highest, *kept.values(), 0) if kept else highest
+    stays = signer in numbers and not missing and numbers[signer] == highest
+    kept.update((key, above + place) for place, key in enumerate(missing, 1))
+    kept[signer] = highest if stays else above + len(missing) + 1
+    return {f"{output.names[0]}/{number}": key for key, number in sorted(kept.items(), key=lambda one: -one[1])}
 
 
 def _read_numbered(output: Output, texts: Mapping[str, str]) -> Held:
     folder, found = output.names[0] + "/", []
     for path, text in texts.items():
         number = path[len(folder) :] if path.startswith(folder) else ""
-        if number.isdigit() and number.isascii() and text:  # what is empty Keystone leaves out, without a word
+        if number.isdigit() and number.isascii() and text.strip():  # what is empty Keystone leaves out, without a word
             found.append((int(number), text.strip()))
     return [(str(number), key) for number, key in sorted(found)]
 
