@@ -18,6 +18,7 @@ from ..module_utils._host.rules import visit as rules
 from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
+from ..module_utils._rules.survey import evidence_age
 from ..module_utils._shapes import DatedEvidence, Keyring, Record
 from ..plugin_utils import _arrivals as arrivals
 from ..plugin_utils import _run_folder as run_folder
@@ -229,7 +230,8 @@ class ActionModule(HostAction):
         said = [run_folder.one(nonce, kind, host) for kind in (run_folder.LOOK, run_folder.VISIT)]
         newest = max((one for one in said if one), key=lambda one: float(one["asked"]), default={})
         seen: Optional[DatedEvidence] = newest.get("evidence")
-        young = seen is not None and 0 <= boot_time() - seen["asked"] <= self.values["evidence_max_age"]
+        limit = evidence_age(self.values["evidence_max_age"], run_folder.current().get("look_took"))
+        young = seen is not None and 0 <= boot_time() - seen["asked"] <= limit
         return seen if young else None
 
     def changed(self, keyring: Keyring, change: Callable[[Keyring], Keyring]) -> Keyring:

@@ -44,7 +44,7 @@ class ActionModule(OperatorAction, BatchAction):
         if do != "status" and (do, self.goal) != ("fleet", "status"):
             self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         if do != "fleet":
-            self.run_has(needs_look=False)
+            self.see_whether_looked()
         try:
             answer = dict(operation())
         except Refused as refused:

@@ -8,13 +8,15 @@ import functools
 import time
 from typing import Any, Dict, Optional, Sequence
 
+from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import gate, soak
 from ..module_utils._rules import keyring as keyrings
-from ..module_utils._rules.survey import Survey
+from ..module_utils._rules.survey import LEAST_AGE, Survey, evidence_age
 from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._fleet_action import FleetAction
+from ._host_call import boot_time
 from ._keyring_store import NotWrittenError
 
 BEAT = 1.0
@@ -86,8 +88,22 @@ class GateAction(FleetAction):
 
     def asking_for_a_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""
-        self.run_has(known=keyrings.order(keyring).known, needs_look=True)
+        self.run_has(known=keyrings.order(keyring).known, needs_look=True, look_began=boot_time())
         return {**ANSWER, "needs_look": True}
+
+    def see_whether_looked(self) -> None:
+        """Write down that the look which was asked for is over, and how long it took: where that is long, what was seen counts for longer."""
+        run = run_folder.current()
+        if not run.get("needs_look"):
+            return
+        took = boot_time() - run["look_began"]
+        self.run_has(needs_look=False, look_took=took)
+        limit = evidence_age(self.fleet.values["evidence_max_age"], took)
+        if limit > LEAST_AGE and self.fleet.values["evidence_max_age"] is None:
+            self.say(
+                f"looking at all {len(self.fleet.members)} hosts took {in_words(took)}, so what was seen counts for {in_words(limit)} "
+                "(app_keys_evidence_max_age)"
+            )
 
     def visited(self, keyring: Keyring) -> Dict[str, Dict[str, Any]]:
         """Return what came of the visits of this run at the open step, by member."""
