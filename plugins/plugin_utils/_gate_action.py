@@ -20,7 +20,7 @@ from ._host_call import boot_time
 from ._keyring_store import NotWrittenError
 
 BEAT = 1.0
-# What a playbook may ask of every answer.
+# What every answer has, so that a playbook may ask for it without a default.
 ANSWER: Dict[str, Any] = {"needs_look": False}
 
 
@@ -31,7 +31,7 @@ class Refused(PhasedKeysError):
 class GateAction(FleetAction):
     """An action that decides for the whole fleet, once."""
 
-    final: bool  # whether the answer is the last word, and not whether hosts have to be looked at before
+    final: bool  # whether to decide by the evidence that there is; else the answer may be that hosts have to be looked at first
     phase: str
     at: Optional[Keyring] = None  # the keyring as it is now
     seen: Optional[Survey] = None  # the last survey
@@ -80,7 +80,7 @@ class GateAction(FleetAction):
         self.run_has(visits=list(hosts))
         return {**ANSWER, "visit": bool(hosts)}
 
-    def look(self, keyring: Keyring) -> Dict[str, Any]:
+    def look_if_needed(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         survey = self.survey(keyring)
         soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))

@@ -144,7 +144,7 @@ class Survey:
         Members that only the keyring knows count too, and are not proven. A waiver stands in for evidence that is not there,
         never for evidence that is.
         """
-        over = outsiders.ended(self.keyring)
+        ended = outsiders.ended(self.keyring)
         claimed = self.looks.claimed
         proven, findings, aside, noted = [], {}, [], {}
         for member in self.everybody:
@@ -153,7 +153,7 @@ class Survey:
                 aside.append(member)
                 continue
             if not found:
-                seen, harmless = outsiders.apart(self.evidence[member], over, claimed)
+                seen, harmless = outsiders.apart(self.evidence[member], ended, claimed)
                 found = judge(self.keyring, self.order, seen, claimed)
                 if harmless:
                     noted[member] = harmless
