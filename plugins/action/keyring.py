@@ -15,7 +15,8 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import stamp
 from ..module_utils._host.rules.fingerprint import fingerprint
 from ..module_utils._host.rules.proof import Finding
-from ..module_utils._rules import adoption, next_step, soak, steps, wording
+from ..module_utils._host.rules.shipped import PROFILES
+from ..module_utils._rules import adoption, limits, next_step, packages, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.adoption import Adoption
 from ..module_utils._shapes import Keyring, Soak
@@ -50,7 +51,8 @@ class ActionModule(FleetAction, AskingAction):
             self.leave(telling=state == "planned")
             return {"adoptable": False, "source": here}
         plan = adoption.judge(self.looks(), self.fleet.values["recover"])
-        findings = self.not_ready(plan)
+        judged = self.packages()
+        findings = self.not_ready(plan) or judged.findings
         if findings:
             total = len(self.fleet.members)
             head = (
@@ -59,8 +61,10 @@ class ActionModule(FleetAction, AskingAction):
             return {"failed": True, "msg": "\n".join([head, *wording.table(findings), UNWRITTEN])}
         length = self.soak()
         if state == "planned":
+            for warning in judged.warnings:
+                self.say(f"adopt: {warning}")
             return {"adoptable": True, "source": plan.source or here}
-        return self.begin(plan, length, task_vars)
+        return self.begin(plan, judged.allowed, length, task_vars)
 
     def leave(self, telling: bool) -> None:
         """Leave a keyring that is there as it is, `telling` so; FleetError where another one was asked for."""
@@ -83,8 +87,8 @@ class ActionModule(FleetAction, AskingAction):
         checks = {member: looks.get(member, {}).get("app_check") for member in self.fleet.members}
         return adoption.check_findings(self.fleet.members, checks)
 
-    def begin(self, plan: Adoption, length: Soak, task_vars: Dict[str, Any]) -> Dict[str, Any]:
-        """Write the keyring, and say with what it begins; in check mode only say it."""
+    def begin(self, plan: Adoption, allowed: Sequence[str], length: Soak, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Write the keyring, with the packages that the operator `allowed`, and say with what it begins; in check mode only say it."""
         what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
         taken = adoption.taken_over(plan)
         then = f"; {taken}" if taken else ""
@@ -93,10 +97,13 @@ class ActionModule(FleetAction, AskingAction):
                 f"adopt: a keyring would be written to {self.file.path}, with {what}{then}; whether a key is weak is seen when it is read"
             )
             return {}
-        keyring = self.file.create(self.first(plan, length, task_vars))
+        keyring = self.file.create(steps.beside(self.first(plan, length, task_vars), allowed, time.time()))
         self.say(
             f"adopt: {self.file.path} is written, with {what}: {keyrings.primary(keyring)['fingerprint']} signs on {len(keyring['members'])} hosts{then}"
         )
+        full = limits.why_no_place(keyring)
+        if full:
+            self.say(f"adopt: the first rollout has to wait: {full}")
         weak = [key["fingerprint"] for key in keyring["keys"] if "weak" in key["marks"]]
         if weak:
             self.say(f"adopt: {', '.join(weak)} is too weak to stay: roll it at once with phased.keys.rollout")
@@ -156,6 +163,12 @@ class ActionModule(FleetAction, AskingAction):
         if repr(None) in said:
             raise FleetError(f"{adoption.CHECK}. {UNWRITTEN}")
         return "checked"
+
+    def packages(self) -> packages.Judgement:
+        """Return what the packages of the fleet say against rolling its key."""
+        looks, values = self.said[run_folder.LOOK], self.fleet.values
+        seen = {member: looks.get(member, {}).get("packages") for member in self.fleet.members}
+        return packages.judge(PROFILES[values["framework"]], self.fleet.members, seen, values["allow_packages"])
 
     def by_host(self) -> Dict[str, Dict[str, Any]]:
         """Return every member's variables."""

@@ -264,6 +264,21 @@ class AppCheck(TypedDict):
     text: str
 
 
+class Package(TypedDict):
+    """A package of an application, and where its metadata lies."""
+
+    name: str
+    version: str
+    path: str
+
+
+class Packages(TypedDict):
+    """Which packages an application has of those that its profile asks for; `unknown` says why not all of them can be known."""
+
+    found: List[Package]
+    unknown: Optional[str]
+
+
 class Did(TypedDict):
     """What a visit did: the files that it wrote, and whether it restarted, restored, or left the application down,
     and how many seconds it took from the restart to the proof."""
@@ -299,6 +314,7 @@ class LookAnswer(Answer, total=False):
     accepts: List[str]
     idle: bool
     app_check: AppCheck
+    packages: Packages
     revealed: str
 
 

@@ -41,6 +41,12 @@ options:
       - A check that the application verifies what a fallback signed, with throw-away keys in a process of its own.
       - A mapping of C(python) and C(manage) for Django, or a command.
     type: raw
+  packages:
+    description:
+      - Whether to look which packages the application has, of those with which its framework is broken or that use its key too.
+      - Their metadata is read as the application's user, and of an application of root's as nobody.
+    type: bool
+    default: false
 requirements:
   - Python 3.8 or later on the host, of which the standard library alone is used
 seealso:

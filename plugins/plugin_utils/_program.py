@@ -21,6 +21,7 @@ from ansible.module_utils.errors import UnsupportedError
 from ..module_utils import _shapes as shapes
 from ..module_utils._host import answers, start
 from ..module_utils._host import arguments as options
+from ..module_utils._host.rules import frameworks, profiles, shipped
 from ..module_utils._host.rules.errors import PhasedKeysError
 from . import _door as door
 from ._inventory import plain
@@ -43,6 +44,7 @@ KILLED = (
     "finishes: run again"
 )
 SHAPES = {"env_keys": shapes.VisitAnswer, "active_fingerprint": shapes.LookAnswer}
+PROFILES = os.path.dirname(profiles.__file__ or "")
 UNREADABLE = "no honest host answers like that: find out why before you trust it again"
 
 
@@ -65,7 +67,7 @@ def lines(packed: str) -> str:
 
 
 def _texts() -> Dict[str, Any]:
-    """Return all that hosts get, by the names that it has there: the folder `_host`, whole. A package has no text."""
+    """Return all that every host gets, by the names that it has there: the folder `_host`, but for its profiles. A package has no text."""
     root = os.path.dirname(start.__file__)
     found: Dict[str, Any] = {}
     for folder, folders, files in os.walk(root):
@@ -74,19 +76,29 @@ def _texts() -> Dict[str, Any]:
         found[package] = None
         for file in sorted(files):
             name, ending = os.path.splitext(file)
-            if ending == ".py" and name not in ("__init__", "start"):
-                with open(os.path.join(folder, file), encoding="utf-8") as source:
-                    found[f"{package}.{name}"] = source.read()
+            if ending == ".py" and name not in ("__init__", "start") and folder != PROFILES:
+                found[f"{package}.{name}"] = _source(os.path.join(folder, file))
     return found
 
 
-def _start() -> str:
-    with open(start.__file__, encoding="utf-8") as source:
+def _profile(framework: Optional[str]) -> Dict[str, str]:
+    """Return the one profile that a host gets: there are many, and an application has one."""
+    framework = framework or frameworks.DEFAULT_FRAMEWORK
+    try:
+        frameworks.profile(framework)
+    except frameworks.SettingsError as error:
+        raise ArgumentsError(str(error)) from None
+    name = shipped.module_of(framework)
+    return {f"{start.PACKAGE}.rules.profiles.{name}": _source(os.path.join(PROFILES, f"{name}.py"))}
+
+
+def _source(path: str) -> str:
+    with open(path, encoding="utf-8") as source:
         return source.read()
 
 
 # Made where this is imported, which is before Ansible forks a process per host.
-START, TEXTS = lines(pack(_start())), lines(pack(_texts()))
+START, TEXTS = lines(pack(_source(start.__file__))), lines(pack(_texts()))
 
 
 def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[Sequence[str]] = None) -> bytes:
@@ -110,6 +122,7 @@ def text(module: str, arguments: Mapping[str, Any], check: bool, log: Optional[S
         raise ArgumentsError(f"{module}: {'; '.join(wrong)}")
     given = checked.validated_parameters
     call = {"module": module, "arguments": given, "check": check, "secrets": _secrets(spec, given), "log": log}
+    call["texts"] = _profile(given.get("framework"))
     return f"{BOOT}{START},\n{TEXTS},\n{lines(pack(call))}\n)\n".encode()
 
 

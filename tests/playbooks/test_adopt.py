@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
+from pathlib import Path
 from typing import Any, Callable, Dict
 
 import pytest
@@ -110,3 +112,23 @@ def test_a_weak_key_is_adopted_only_when_that_is_asked_for(new_fleet: NewFleet) 
     fleet.restart()
     run = refused(fleet).says("the fleet's key is too weak", "it has 8 characters", "-e app_keys_allow_weak=true")
     assert weak not in run.text
+
+
+@pytest.mark.slow
+def test_a_broken_version_of_one_host_is_refused_by_name_until_somebody_answers_for_it(new_fleet: NewFleet) -> None:
+    fleet = running(new_fleet, "web1", "web2")
+    with tempfile.TemporaryDirectory() as made:
+        # Where anybody may read it: workers of root are asked for their packages as nobody.
+        Path(made).chmod(0o755)
+        for name, version in (("Django", "4.1.7"), ("wagtail", "6.0")):
+            info = Path(made) / f"{name}-{version}.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+        fleet[1].env.write_text(fleet[1].env.read_text() + f"PYTHONPATH={made}\n")
+        fleet[1].restart()
+        run = refused(fleet).says("the keys of shop cannot be adopted: 1 of 2 hosts are ready")
+        run.lists("web2", "has Django 4.1.7: it refuses sessions across promote in both directions")
+        run.lists("web2", "app_keys_allow_packages=Django")
+        run = fleet.run("adopt", "-e", "app_keys_allow_packages=Django").ended(0)
+        run.says("web2 has wagtail 6.0: the URLs of its view for images").says("web1 shows no version of Django")
+    assert "adopted beside Django 4.1.7, for which the operator answers" in fleet.events()

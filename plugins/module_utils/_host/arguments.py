@@ -39,6 +39,7 @@ ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
     },
     "member": {"type": "str"},
     "app_check": {"type": "raw"},
+    "packages": {"type": "bool", "default": False},
     "reveal": {"type": "list", "elements": "str"},
     "reveal_pad": {"type": "str", "no_log": True},
 }

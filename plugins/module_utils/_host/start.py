@@ -66,7 +66,8 @@ def begin(texts: str, call: str) -> None:
     asked: Dict[str, Any] = unpack(call)
     if asked["log"]:
         note(*asked["log"])
-    sys.meta_path.insert(0, Sent(unpack(texts)))
+    # Beside the code that every host gets, what this call alone needs.
+    sys.meta_path.insert(0, Sent({**unpack(texts), **asked["texts"]}))
     from importlib import import_module
 
     answers = import_module(f"{PACKAGE}.answers")

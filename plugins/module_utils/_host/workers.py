@@ -26,7 +26,7 @@ from . import given, helpers, processes, sight
 from .processes import EnvironmentUnknown, Process
 from .rules import process_sources, proofs
 from .rules.fingerprint import fingerprint
-from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode
+from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode, possible_keys
 
 if TYPE_CHECKING:
     from .._shapes import EnvFile, Outsider, Stamp, Worker
@@ -226,10 +226,9 @@ def any_keys(profile: Profile, values: Mapping[str, str], held: Collection[str])
     Of a list with too many entries the first and the last are searched: there stands what signs.
     """
     texts = [values[name] for name in profile.names if values.get(name)]
-    separator = "," if profile.separator == "json" else profile.separator
     parts: Dict[str, None] = {}
     for text in texts:
-        entries = list(dict.fromkeys(part.strip(' []"') for part in text[:LONGEST].split(separator)))
+        entries = list(dict.fromkeys(possible_keys(profile, text[:LONGEST])))
         parts.update(dict.fromkeys([text, *entries[:MOST_KEYS], *entries[-MOST_KEYS:]]))
     found = (fingerprint(text) for text in parts if text)
     return [key for key in dict.fromkeys(found) if key in held]

@@ -13,7 +13,7 @@ from typing import List, NamedTuple, Optional, Sequence
 from .._host.rules.durations import epoch, in_words, stamp
 from .._shapes import Key, Keyring, StepName
 from . import keyring as keyrings
-from . import soak
+from . import limits, soak
 
 # The steps of a whole rollout, in their order. `adopt` stands first because one that was cut off
 # before every host had its record is finished before anything else.
@@ -38,10 +38,10 @@ class Decision(NamedTuple):
 
 
 def why_no_prepare(keyring: Keyring) -> Optional[str]:
-    """A new key may come in when no other is on its way in."""
+    """A new key may come in when no other is on its way in, and the framework has a place for it."""
     if keyrings.in_state(keyring, "staged"):
         return "a key is staged already: run phased.keys.promote first, or take it back with phased.keys.rollback"
-    return None
+    return limits.why_no_place(keyring)
 
 
 def why_no_promote(keyring: Keyring) -> Optional[str]:
@@ -104,6 +104,8 @@ def decide(
     if goal == "rollout" and _not_yet(keyring, phase):
         return Decision("skip", f"{current['name']} is already open")
     why = WHY_NOT[phase](keyring)
+    if why and goal == "rollout" and phase == "prepare" and not keyrings.in_state(keyring, "staged"):
+        return _no_place(keyring, why, now, max_age, new)
     if why and goal == "rollout":
         return Decision("skip", "")  # another phase of the run says all that there is to say
     if why and current["name"] in PHASES[phase] and not keyrings.is_open(keyring):
@@ -281,6 +283,15 @@ def _begin(keyring: Keyring, now: float, max_age: float, new: bool) -> Decision:
         f"nothing to do: the last rollout ended at {keyring['step']['closed']}, {in_words(max(0, age))} ago, and "
         f"app_keys_max_age is {in_words(max_age)}. To start a new one all the same, give -e app_keys_new=true",
     )
+
+
+def _no_place(keyring: Keyring, why: str, now: float, max_age: float, new: bool) -> Decision:
+    """Say what becomes of a rollout that would begin if there were a place for its key: retire makes one, where it is due."""
+    if _begin(keyring, now, max_age, new).action != "open":
+        return Decision("skip", "")
+    if soak.due(keyring, now):
+        return Decision("skip", f"{why}. Retire is due and comes first: run phased.keys.rollout again then")
+    return Decision("refuse", why)
 
 
 def _let_go(keyring: Keyring, now: float) -> Decision:

@@ -253,6 +253,13 @@ def adopt(
     return membership.register(keyring, fleet, now)
 
 
+def beside(keyring: Keyring, packages: Sequence[str], now: float) -> Keyring:
+    """Return a first keyring that says for which packages the operator answers, though they speak against it."""
+    if packages:
+        note(keyring, now, f"adopted beside {', '.join(packages)}, for which the operator answers")
+    return keyring
+
+
 def mark_compromised(keyring: Keyring, leaked: str, now: float) -> Keyring:
     """Return the keyring with this key marked: it never becomes the signing one, and its soak is waived."""
     key = keyrings.find(keyring, leaked)

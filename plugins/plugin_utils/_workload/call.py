@@ -24,6 +24,7 @@ from .client import Cluster
 from .member import Member
 
 PAUSE = 0.5
+NO_PACKAGES = "the containers of a workload are not looked into"
 NO_CHECK = "the application of a workload cannot be asked from here: check it once with one of its containers, and set app_keys_app_check to trust"
 
 
@@ -91,6 +92,8 @@ def _survey(member: Member, arguments: Mapping[str, Any], check: bool, texts: An
         found = _look(member, known, nonce)
     if arguments.get("app_check"):
         found["app_check"] = {"ok": False, "text": NO_CHECK}
+    if arguments.get("packages"):
+        found["packages"] = {"found": [], "unknown": NO_PACKAGES}
     if arguments.get("reveal"):
         values = member.keys(member.see())
         texts += values.values()

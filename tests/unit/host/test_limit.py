@@ -90,7 +90,15 @@ def test_it_says_where_it_was(tmp_path: pathlib.Path, monkeypatch: pytest.Monkey
 def look(host: Host, **more: Any) -> Dict[str, Any]:
     """Take a look as the module does."""
     host.variables["restart_command"] = None
-    given = {"nonce": "n", "known": [], "expect": None, "app_check": None, "reveal": None, "reveal_pad": None}
+    given = {
+        "nonce": "n",
+        "known": [],
+        "expect": None,
+        "app_check": None,
+        "packages": None,
+        "reveal": None,
+        "reveal_pad": None,
+    }
     return answers.answer("active_fingerprint", {**host.variables, **given, **more}, False)
 
 

@@ -97,7 +97,14 @@ def test_a_line_that_no_log_takes_does_not_stop_the_call(monkeypatch: pytest.Mon
     start.note("ansible-x", "LOG_USER", "a\0b")
 
 
-CALL: Dict[str, Any] = {"module": "env_keys", "arguments": {"a": 1}, "check": True, "secrets": ["s"], "log": None}
+CALL: Dict[str, Any] = {
+    "module": "env_keys",
+    "arguments": {"a": 1},
+    "check": True,
+    "secrets": ["s"],
+    "log": None,
+    "texts": {},
+}
 ANSWER = "['env_keys', {'a': 1}, True] without ['s']\n"
 
 
@@ -109,6 +116,13 @@ def test_a_call_is_answered_on_stdout_and_handing_it_over_has_an_end(log: List[A
     assert start.LAST - 1 <= signal.alarm(0) <= start.LAST
     assert isinstance(sys.meta_path[0], start.Sent), "nothing that is installed comes before it"
     assert log == []
+
+
+def test_a_call_brings_texts_of_its_own_beside_those_that_every_call_has(log: List[Any], capsys: Any) -> None:
+    texts = dict(TEXTS)
+    name = next(name for name, text in texts.items() if text is not None)
+    start.begin(packed({**texts, name: None}), packed({**CALL, "texts": {name: texts[name]}}))
+    assert capsys.readouterr().out == ANSWER
 
 
 def test_a_call_leaves_the_line_that_it_is_asked_to(log: List[Any], capsys: Any) -> None:

@@ -90,7 +90,8 @@ def test_what_an_honest_host_says_is_let_in_as_it_is(tmp_path: Path, module: str
 def test_a_host_is_sent_the_folder_of_hosts_whole_and_that_imports_nothing_else() -> None:
     root = Path(_program.start.__file__).parent
     own = {path.relative_to(root).with_suffix("").as_posix().replace("/", ".") for path in root.rglob("*.py")}
-    own -= {"start", "__init__", "rules.__init__"}
+    own -= {"start", "__init__", "rules.__init__", "rules.profiles.__init__"}
+    own = {name for name in own if not name.startswith("rules.profiles.")}
     texts = _program.start.unpack("".join(line.strip('"') for line in _program.TEXTS.splitlines()))
     assert {name.partition(".")[2] for name, text in texts.items() if text is not None} == own
     for path in root.rglob("*.py"):
@@ -99,6 +100,24 @@ def test_a_host_is_sent_the_folder_of_hosts_whole_and_that_imports_nothing_else(
             if isinstance(node, ast.ImportFrom) and node.level > depth:
                 # Seen by mypy alone.
                 assert node.module == "_shapes" and "if TYPE_CHECKING:" in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("framework", "sent"), [(None, "django"), ("flask", "flask"), ("keygrip", "express"), ("ory-system", "ory_system")]
+)
+def test_a_host_is_sent_the_one_profile_of_its_application(framework: str | None, sent: str, tmp_path: Path) -> None:
+    text = _program.text("active_fingerprint", look(tmp_path, framework=framework), False)
+    call = _program.start.unpack(
+        "".join(line.strip('"') for line in text.decode().rpartition(",\n")[2].splitlines()[:-1])
+    )
+    assert list(call["texts"]) == [f"phased_keys_sent.rules.profiles.{sent}"]
+    answer = _program.answer("active_fingerprint", PYTHON, ran(text, tmp_path))
+    assert "evidence" in answer, answer
+
+
+def test_a_framework_that_is_not_known_goes_to_no_host(tmp_path: Path) -> None:
+    with pytest.raises(_program.ArgumentsError, match="app_keys_framework is 'jango'"):
+        _program.text("active_fingerprint", look(tmp_path, framework="jango"), False)
 
 
 def test_nothing_is_taken_from_the_folder_in_which_it_starts(tmp_path: Path) -> None:

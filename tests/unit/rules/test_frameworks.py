@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks, shipped, ways
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import seconds
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import (
     KEY_FORMS,
@@ -21,6 +21,7 @@ from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks
 )
 
 DJANGO = profile("django")
+NEW_ID, OLD_ID, OLDER_ID = map(ways.key_id, ("new", "old", "older"))
 ONE_LIST = {"primary": "KEYS", "fallbacks": "KEYS"}
 
 
@@ -28,40 +29,36 @@ def kind_of(error) -> str:
     return error.value.kind
 
 
-@pytest.mark.parametrize(
-    "framework, expected",
-    [
-        ("django", {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "old,older"}),
-        ("flask", {"FLASK_SECRET_KEY": "new", "FLASK_SECRET_KEY_FALLBACKS": '["old", "older"]'}),
-        ("itsdangerous", {"SECRET_KEYS": "old,older,new"}),
-        ("laravel", {"APP_KEY": "new", "APP_PREVIOUS_KEYS": "old,older"}),
-        ("rails", {"SECRET_KEY_BASE": "new", "SECRET_KEY_BASE_PREVIOUS": "old,older"}),
-        ("airflow", {"AIRFLOW__CORE__FERNET_KEY": "new,old,older"}),
-        ("keygrip", {"COOKIE_KEYS": "new,old,older"}),
-        ("jupyterhub", {"JUPYTERHUB_CRYPT_KEY": "new;old;older"}),
-    ],
-)
-def test_each_framework_signs_with_the_position_that_it_signs_with(framework, expected):
-    assert encode(profile(framework), Keys("new", ["new", "old", "older"])) == expected
+# The settings of new, old and older, of which new signs; by every name that a profile has.
+WRITTEN = {
+    "django": {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "old,older"},
+    "flask": {"FLASK_SECRET_KEY": "new", "FLASK_SECRET_KEY_FALLBACKS": '["old", "older"]'},
+    "itsdangerous": {"SECRET_KEYS": "old,older,new"},
+    "laravel": {"APP_KEY": "new", "APP_PREVIOUS_KEYS": "old,older"},
+    "rails": {"SECRET_KEY_BASE": "new", "SECRET_KEY_BASE_PREVIOUS": "old,older"},
+    "airflow": {"AIRFLOW__CORE__FERNET_KEY": "new,old,older"},
+    "keygrip": {"COOKIE_KEYS": "new,old,older"},
+    "express": {"COOKIE_KEYS": "new,old,older"},
+    "jupyterhub": {"JUPYTERHUB_CRYPT_KEY": "new;old;older"},
+    "authjs": {"AUTH_SECRET": "old", "AUTH_SECRET_1": "older", "AUTH_SECRET_2": "new", "AUTH_SECRET_3": ""},
+    "activerecord-encryption": {"ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY": "old,older,new"},
+    "tornado": {
+        "COOKIE_SECRETS": json.dumps({NEW_ID: "new", OLD_ID: "old", OLDER_ID: "older"}),
+        "COOKIE_SECRET_VERSION": NEW_ID,
+    },
+    "ory": {"SECRETS_COOKIE": '["new", "old", "older"]'},
+    "ory-system": {"SECRETS_SYSTEM": '["new", "old", "older"]'},
+    "ory-cipher": {"SECRETS_CIPHER": '["new", "old", "older"]'},
+}
+
+
+@pytest.mark.parametrize("framework", WRITTEN)
+def test_each_framework_signs_with_the_position_that_it_signs_with(framework):
+    assert encode(profile(framework), Keys("new", ["new", "old", "older"])) == WRITTEN[framework]
 
 
 def test_the_table_above_has_every_framework():
-    assert set(PROFILES) == {"django", "flask", "itsdangerous", "laravel", "rails", "airflow", "keygrip", "jupyterhub"}
-
-
-def test_the_page_says_what_the_profiles_say():
-    page = (Path(__file__).resolve().parents[3] / "docs" / "frameworks.md").read_text()
-    for name, form in PROFILES.items():
-        signs = f"`{form['signs']}`" if form["primary"] == form["fallbacks"] else ""
-        soak = f"`{form['soak']}`" if form["soak"] else "say it"
-        cells = [
-            f"`{name}`",
-            *(f"`{form[field]}`" for field in ("primary", "fallbacks", "separator")),
-            signs,
-            f"`{form['key']}`",
-            soak,
-        ]
-        assert f"| {' | '.join(cells)} |\n".replace("|  |", "| |") in page
+    assert set(WRITTEN) == {*PROFILES, *shipped.ALIASES}
 
 
 @pytest.mark.parametrize("framework", sorted(PROFILES))
@@ -75,7 +72,7 @@ def test_what_is_written_is_what_is_read(framework, accepts):
 def test_every_profile_can_be_used(framework):
     form = profile(framework)
     assert form.key in KEY_FORMS
-    assert form.signs in ("first", "last")
+    assert form.signs in frameworks.POSITIONS
     assert form.soak is None or seconds(form.soak, framework) > 0
 
 
@@ -171,7 +168,7 @@ def test_one_field_can_differ_from_the_profile():
 @pytest.mark.parametrize(
     "framework, settings, said",
     [
-        ("jango", {}, "app_keys_framework is 'jango'; known are airflow, django,"),
+        ("jango", {}, "app_keys_framework is 'jango'; known are activerecord-encryption, airflow,"),
         ("django", {"fallback": "X"}, "app_keys_settings has no field 'fallback'"),
         ("django", {"primary": ""}, "app_keys_settings.primary must be a text that is not empty"),
         ("django", {"primary": None}, "app_keys_settings.primary must be a text"),

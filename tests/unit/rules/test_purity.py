@@ -28,6 +28,8 @@ ALLOWED = {
     "textwrap",
     "typing",
 }
+# The one rule that finds others by their names: profiles, which are data.
+ALLOWED_THERE = {"shipped.py": {"contextlib", "importlib", "pkgutil"}}
 SPOILING_CALLS = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
 # Of an object, whatever it is called: these ask a clock.
 CLOCKS = {"now", "today", "utcnow"}
@@ -67,7 +69,7 @@ def test_the_rules_are_found():
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
 def test_a_rule_imports_neither_ansible_nor_the_world(path):
-    assert set(imported(ast.parse(path.read_text(encoding="utf-8")))) <= ALLOWED
+    assert set(imported(ast.parse(path.read_text(encoding="utf-8")))) <= ALLOWED | ALLOWED_THERE.get(path.name, set())
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)

@@ -35,7 +35,7 @@ HOW_IT_WORKS = (CHECKOUT / "docs" / "how-it-works.md").read_text()
 ROLE = yaml.safe_load((CHECKOUT / "roles" / "app_keys" / "meta" / "argument_specs.yml").read_text())
 ROLE_OPTIONS = ROLE["argument_specs"]["main"]["options"]
 MODULE_OPTIONS = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-CHOICES = {"env_format": FORMATS, "proof": PROOFS, "framework": PROFILES}
+CHOICES = {"env_format": FORMATS, "proof": PROOFS}
 URLS = {name for name in stores.STORES if name != stores.PATH}
 
 
@@ -89,7 +89,7 @@ def test_the_docs_explain_every_proof_and_no_other() -> None:
 
 def test_the_page_of_the_frameworks_has_a_row_for_each_and_names_every_form_of_a_key() -> None:
     table = FRAMEWORKS_PAGE.split("| profile |")[1].split("\n\n")[0]
-    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(PROFILES)
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == sorted(PROFILES)
     (forms,) = re.findall(r"^\| `key` \| (.*) \|$", FRAMEWORKS_PAGE, re.MULTILINE)
     assert set(re.findall(r"`([^`]+)`", forms)) == set(KEY_FORMS) == set(new_key.MAKERS)
 
@@ -114,7 +114,7 @@ def test_the_docs_name_the_schemes_of_every_store_and_no_other() -> None:
 def test_what_a_file_does_not_say_a_person_finds_in_contributing() -> None:
     text = (CHECKOUT / "CONTRIBUTING.md").read_text()
     for path in (
-        "_host/rules/frameworks.py",
+        "_host/rules/shipped.py",
         "_host/rules/env_formats.py",
         "_host/rules/process_sources.py",
         "_host/rules/proofs.py",
@@ -247,7 +247,7 @@ def test_one_entry_is_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- and nothing else knows a name ---------------------------------------------------
 
-REGISTRIES = {"env_formats.py", "process_sources.py", "proofs.py", "frameworks.py", "stores.py"}
+REGISTRIES = {"env_formats.py", "process_sources.py", "proofs.py", "shipped.py", "stores.py"}
 NAMES = {*FORMATS, *SOURCES, *PROOFS, *PROFILES, *URLS}
 # The name of systemd's program, and the format of a file that a unit itself names.
 OTHERWISE = {("helpers.py", "systemd")}

@@ -26,7 +26,7 @@ def read(**raw):
         ("state_dir", "/var/lib/phased.keys"), ("soak", None), ("wait", 0), ("max_age", 86400), ("evidence_max_age", None),
         ("serial", [1, "25%"]), ("keyring", None), ("before_tasks", None), ("after_tasks", None), ("new", False), ("replace", []),
         ("take_over", []), ("workload", None),
-        ("allow_weak", False), ("allow_key_in_file", False),
+        ("allow_weak", False), ("allow_packages", []), ("allow_key_in_file", False),
     ],
 )  # fmt: skip
 def test_the_defaults_are_those_of_the_design(name, default):
@@ -153,6 +153,7 @@ OF_ONE_RUN = {
     "replace",
     "take_over",
     "allow_weak",
+    "allow_packages",
     "recover",
     "release",
     "waive",
@@ -246,7 +247,8 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 
 FLEET_WIDE = [
     "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
-    "strict", "status_json", "status_prometheus", "report", "new", "replace", "take_over", "allow_weak", "recover", "release", "waive",
+    "strict", "status_json", "status_prometheus", "report", "new", "replace", "take_over", "allow_weak", "allow_packages", "recover",
+    "release", "waive",
     "waive_reason", "waive_for", "compromised", "confirm", "copy_to", "rekey_to",
 ]  # fmt: skip
 ODD = {

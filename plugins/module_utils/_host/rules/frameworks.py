@@ -2,108 +2,50 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which settings carry an application's keys, and how a list of keys is written.
 
-A profile is data. What an application does differently from its framework is said with
+A profile is data (see `shipped`). What an application does differently from its framework is said with
 `app_keys_settings`, field by field.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from . import ways
 from .durations import DurationError, seconds
-from .errors import PhasedKeysError
+from .shipped import KEY_FORMS, MOST_KEYS, PROFILES, outputs_of, position_of, soak_of, why_unknown
+from .ways import Output, SettingsError
 
+__all__ = [
+    "DEFAULT_FRAMEWORK", "FIELDS", "KEY_FORMS", "MOST_KEYS", "PROFILES", "Keys", "Profile", "SettingsError",
+    "decode", "encode", "possible_keys", "profile", "unprintable",
+]  # fmt: skip
 DEFAULT_FRAMEWORK = "django"
 
-# The fields of a profile:
+# What app_keys_settings can say:
 #   primary    the setting whose key signs
 #   fallbacks  the setting that lists the keys that are accepted besides. The same name as
 #              `primary`: one list holds them all, and `signs` says which of it signs
 #   separator  what stands between two keys of a list; "json" for a JSON array of strings
 #   signs      "first" or "last" of the one list; without meaning where there are two settings
-#   key        form of a new key: "text" (64 URL-safe characters), "hex32" and "hex64" (bytes in
-#              hex digits), "base64:32" (Laravel's) or "fernet"
+#   key        form of a new key, of KEY_FORMS
 #   decode     "json" where the framework decodes the value of `primary` as JSON if it is any, and else takes it as it is; "raw"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
-#   ends       what ends with a key, in words: whoever rolls a leaked one without its soak is told. No field of an application's own
-# Sources: the frameworks' own documentation of these settings. Laravel's sessions last 120 minutes by default, but "remember me" 400 days,
-# and what encrypt() made lies in columns without any end.
-PROFILES: Dict[str, Dict[str, Any]] = {
-    "django": {
-        "primary": "SECRET_KEY", "fallbacks": "SECRET_KEY_FALLBACKS", "separator": ",",
-        "signs": "first", "key": "text", "decode": "raw", "soak": "14d",
-        "ends": "every login (the session's hash is checked against SECRET_KEY and SECRET_KEY_FALLBACKS), every password reset link, and all "
-        "that the application signed with django.core.signing",
-    },
-    "flask": {
-        "primary": "FLASK_SECRET_KEY", "fallbacks": "FLASK_SECRET_KEY_FALLBACKS", "separator": "json",
-        "signs": "first", "key": "text", "decode": "json", "soak": "31d",
-        "ends": "every session (the cookie is signed with it), and all that the application signed with itsdangerous",
-    },
-    "itsdangerous": {
-        "primary": "SECRET_KEYS", "fallbacks": "SECRET_KEYS", "separator": ",",
-        "signs": "last", "key": "text", "decode": "raw", "soak": None,
-        "ends": "everything that the application signed with it",
-    },
-    "laravel": {
-        "primary": "APP_KEY", "fallbacks": "APP_PREVIOUS_KEYS", "separator": ",",
-        "signs": "first", "key": "base64:32", "decode": "raw", "soak": None,
-        "ends": "every session and every other encrypted cookie, every signed URL and password reset link, and what the application stored with "
-        "encrypt(): encrypt that anew first, or it is lost",
-    },
-    "rails": {
-        "primary": "SECRET_KEY_BASE", "fallbacks": "SECRET_KEY_BASE_PREVIOUS", "separator": ",",
-        "signs": "first", "key": "hex64", "decode": "raw", "soak": None,
-        "ends": "every session, every signed and encrypted cookie, signed ids, and messages of a verifier or encryptor",
-    },
-    "airflow": {
-        "primary": "AIRFLOW__CORE__FERNET_KEY", "fallbacks": "AIRFLOW__CORE__FERNET_KEY", "separator": ",",
-        "signs": "first", "key": "fernet", "decode": "raw", "soak": None,
-        "ends": "every stored connection and variable that was not encrypted anew: run `airflow rotate-fernet-key` first, or they are lost",
-    },
-    "keygrip": {
-        "primary": "COOKIE_KEYS", "fallbacks": "COOKIE_KEYS", "separator": ",",
-        "signs": "first", "key": "text", "decode": "raw", "soak": None,
-        "ends": "every cookie that was signed with it, sessions among them",
-    },
-    "jupyterhub": {
-        "primary": "JUPYTERHUB_CRYPT_KEY", "fallbacks": "JUPYTERHUB_CRYPT_KEY", "separator": ";",
-        "signs": "first", "key": "hex32", "decode": "raw", "soak": None,
-        "ends": "the stored auth_state of every user: they have to log in again",
-    },
-}  # fmt: skip
 FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode")
-# The forms of a new key, and beside letters and digits the characters that it may hold.
-KEY_FORMS: Dict[str, Set[str]] = {
-    "text": set("-_"),
-    "hex32": set(),
-    "hex64": set(),
-    "base64:32": set("+/=:"),
-    "fernet": set("-_="),
-}
-
-# A list of more keys is none that anybody means, and takes long to look through.
-MOST_KEYS = 256
-
-
-class SettingsError(PhasedKeysError):
-    """What a set of settings says about keys cannot be used; `kind` tells the cases apart.
-
-    absent, empty: the signing setting is not there, or has no key in it.
-    not_a_list: the list is not written as the profile says.
-    ambiguous: a key holds the separator, so that the list would be read as other keys.
-    profile: the profile itself is wrong.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
+# Of a framework that writes its keys in another way than those fields can say.
+FIXED = ("primary", "fallbacks", "separator", "signs", "decode")
+POSITIONS: Dict[str, Optional[int]] = {"first": 0, "last": -1, "last but one": -2, "pointer": None}
+NOT_CARRIED = "{name} reads its keys from key files, and key files are not written yet: this release knows how, and no visit does it"
 
 
 class Profile(NamedTuple):
-    """A framework as one application uses it; the fields are those of `FIELDS`."""
+    """A framework as one application uses it; the first fields are those of `FIELDS`.
+
+    written  where its keys are, where those fields cannot say it
+    least, most  how many keys there are: fewer are padded by repeating, more cannot be
+    at_rest  what is stored encrypted with a key: {what, command, proof} each. It has to be encrypted anew before the key ends
+    spread   how long others may cache a set of keys, as a duration
+    """
 
     primary: str
     fallbacks: str
@@ -112,11 +54,32 @@ class Profile(NamedTuple):
     key: str
     soak: Optional[str]
     decode: str = "raw"
+    written: Tuple[Output, ...] = ()
+    least: int = 1
+    most: int = MOST_KEYS
+    at_rest: Sequence[Mapping[str, Optional[str]]] = ()
+    spread: Optional[str] = None
+
+    @property
+    def outputs(self) -> Tuple[Output, ...]:
+        """Where the keys are, the signer's before others."""
+        if self.written:
+            return self.written
+        way, separator = ("json", "") if self.separator == "json" else ("join", self.separator)
+        if self.primary == self.fallbacks:
+            return (Output((self.primary,), "env", "all", way, separator),)
+        others = Output((self.fallbacks,), "env", "others", way, separator)
+        return (Output((self.primary,), "env", "signer", "raw", decode=self.decode), others)
 
     @property
     def names(self) -> List[str]:
         """The settings that are ours in an env file; no other is ever touched."""
-        return [self.primary] if self.primary == self.fallbacks else [self.primary, self.fallbacks]
+        return [name for output in self.outputs for name in output.names]
+
+    @property
+    def position(self) -> Optional[int]:
+        """Which key of a list signs; None where a pointer says it."""
+        return POSITIONS[self.signs]
 
 
 class Keys(NamedTuple):
@@ -126,21 +89,43 @@ class Keys(NamedTuple):
     accepts: List[str]
 
 
+def shipped_profile(framework: str) -> Profile:
+    """Return the profile of `framework` as it is shipped; SettingsError where there is none."""
+    try:
+        data = PROFILES[framework]
+    except KeyError:
+        raise SettingsError("profile", why_unknown(framework)) from None
+    outputs, position = outputs_of(data), position_of(data)
+    signs = next(word for word, place in POSITIONS.items() if place == position)
+    more = {
+        "key": data["key"], "soak": soak_of(data), "least": data["count"]["min"], "most": data["count"]["max"],
+        "at_rest": tuple(data["at_rest"]), "spread": data["spread"],
+    }  # fmt: skip
+    main, last = outputs[0], outputs[-1]
+    listed = last.way in ("join", "json") and last.holds in ("all", "others")
+    if not listed or any(output.place != "env" for output in outputs) or position not in (0, -1):
+        return Profile(main.names[0], last.names[0], "", signs, decode="raw", written=outputs, **more)
+    separator = "json" if last.way == "json" else last.separator
+    return Profile(main.names[0], last.names[0], separator, signs, decode=main.decode, **more)
+
+
 def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, Any]] = None) -> Profile:
     """Return the profile of `framework` with the fields of `settings` in place of its own."""
-    if framework not in PROFILES:
-        raise SettingsError("profile", f"app_keys_framework is {framework!r}; known are {', '.join(sorted(PROFILES))}")
-    fields = {field: PROFILES[framework][field] for field in FIELDS}
+    shipped = shipped_profile(framework)
+    if any(output.place != "env" for output in shipped.outputs):
+        raise SettingsError("profile", NOT_CARRIED.format(name=framework))
+    fields = {field: getattr(shipped, field) for field in FIELDS}
     for field, value in (settings or {}).items():
         if field not in FIELDS:
             raise SettingsError("profile", f"app_keys_settings has no field {field!r}; it has {', '.join(FIELDS)}")
+        if shipped.written and field in FIXED:
+            said = f"{framework} writes its keys in its own way, into {', '.join(shipped.names)}"
+            raise SettingsError("profile", f"app_keys_settings cannot say {field}: {said}")
         if field != "soak" and not (isinstance(value, str) and value):
             raise SettingsError("profile", f"app_keys_settings.{field} must be a text that is not empty, not {value!r}")
         fields[field] = value
-    if fields["signs"] not in ("first", "last"):
-        raise SettingsError("profile", f"app_keys_settings.signs is {fields['signs']!r}; it is 'first' or 'last'")
-    if fields["decode"] not in ("raw", "json"):
-        raise SettingsError("profile", f"app_keys_settings.decode is {fields['decode']!r}; it is 'raw' or 'json'")
+    if not shipped.written:
+        _see_list(fields)
     if fields["key"] not in KEY_FORMS:
         raise SettingsError(
             "profile", f"app_keys_settings.key is {fields['key']!r}; it is one of {', '.join(KEY_FORMS)}"
@@ -158,7 +143,15 @@ def profile(framework: str = DEFAULT_FRAMEWORK, settings: Optional[Mapping[str, 
     for name in (fields["primary"], fields["fallbacks"]):
         if not name.replace("_", "a").isalnum() or not name.isascii() or name[0].isdigit():
             raise SettingsError("profile", f"{name!r} cannot be the name of an environment variable")
-    return Profile(**fields)
+    return shipped._replace(**fields)
+
+
+def _see_list(fields: Mapping[str, Any]) -> None:
+    """Refuse what app_keys_settings says of a list that cannot be."""
+    if fields["signs"] not in ("first", "last"):
+        raise SettingsError("profile", f"app_keys_settings.signs is {fields['signs']!r}; it is 'first' or 'last'")
+    if fields["decode"] not in ("raw", "json"):
+        raise SettingsError("profile", f"app_keys_settings.decode is {fields['decode']!r}; it is 'raw' or 'json'")
 
 
 def unprintable(key: str) -> Optional[str]:
@@ -173,99 +166,86 @@ def unprintable(key: str) -> Optional[str]:
 
 def encode(profile: Profile, keys: Keys) -> Dict[str, str]:
     """Return the value of each of the profile's settings, so that an application does as `keys` says."""
-    others = [key for key in keys.accepts if key != keys.signs]
-    if profile.primary != profile.fallbacks:
-        return {profile.primary: _written(profile, keys.signs), profile.fallbacks: _join(profile, others)}
-    ordered = [keys.signs] + others if profile.signs == "first" else others + [keys.signs]
-    return {profile.primary: _join(profile, ordered)}
+    others = [key for key in dict.fromkeys(keys.accepts) if key != keys.signs]
+    if len(others) + 1 > profile.most:
+        raise SettingsError(
+            "limit", f"{', '.join(profile.names)} can hold {profile.most} keys, and not {len(others) + 1}"
+        )
+    held = {
+        "signer": [keys.signs],
+        "others": others,
+        "all": _in_order(profile, keys.signs, others),
+        "signer_id": [ways.key_id(keys.signs)],
+    }
+    values: Dict[str, str] = {}
+    for output in profile.outputs:
+        values.update(ways.write(output, held[output.holds]))
+    return values
+
+
+def _in_order(profile: Profile, signs: str, others: Sequence[str]) -> List[str]:
+    """Return the one list, in which fewer keys than there have to be are padded with the one that signs."""
+    pad = [signs] * (profile.least - 1 - len(others))
+    if profile.position == -1:
+        return [*others, *pad, signs]
+    if profile.position == -2:
+        # HAProxy: its last but one key signs, and one that is not to sign yet can stand behind it.
+        pad = pad[len(others) == 0 :]
+        return [*others[1:], *pad, signs, *(others[:1] or [signs])]
+    return [signs, *others, *pad]
 
 
 def decode(profile: Profile, values: Mapping[str, str]) -> Keys:
     """Return what an application does that is given `values`; SettingsError where that cannot be known."""
-    if profile.primary not in values:
-        raise SettingsError("absent", f"{profile.primary} is not set")
-    if not values[profile.primary]:
-        raise SettingsError("empty", f"{profile.primary} is empty")
-    if profile.primary != profile.fallbacks:
-        signs = _decoded(profile, values[profile.primary])
-        others = _split(profile, values.get(profile.fallbacks, ""))
+    main = profile.outputs[0]
+    if main.place != "dir":
+        if all(name not in values for name in main.names):
+            raise SettingsError("absent", f"{main.names[0]} is not set")
+        if not any(values.get(name) for name in main.names):
+            raise SettingsError("empty", f"{main.names[0]} is empty")
+    held = ways.read(main, values)
+    if not held:
+        raise SettingsError("empty", f"{main.names[0]} lists no key")
+    listed = [key for _id, key in held]
+    if profile.position is None:
+        signs = _pointed(profile, held, values)
+    elif main.holds == "signer":
+        signs = listed[0]
+        listed += [key for _id, key in ways.read(profile.outputs[1], values)]
+    elif len(listed) < profile.least:
+        raise SettingsError("not_a_list", f"{main.names[0]} holds {len(listed)} keys, and {profile.least} are needed")
     else:
-        listed = _split(profile, values[profile.primary])
-        if not listed:
-            raise SettingsError("empty", f"{profile.primary} lists no key")
-        signs = listed[0] if profile.signs == "first" else listed[-1]
-        others = listed
-    accepts = [signs] + [key for key in dict.fromkeys(others) if key != signs]
+        signs = listed[profile.position]
+    accepts = [signs] + [key for key in dict.fromkeys(listed) if key != signs]
     if len(accepts) > MOST_KEYS:
         raise SettingsError(
             "not_a_list", f"{profile.fallbacks} lists {len(accepts)} keys, and at most {MOST_KEYS} are looked through"
         )
+    if len(accepts) > profile.most:
+        raise SettingsError(
+            "not_a_list", f"{main.names[0]} holds {len(accepts)} keys, and {profile.most} are all that there can be"
+        )
     return Keys(signs, accepts)
 
 
-def _decoded(profile: Profile, text: str) -> str:
-    """Return the key that the framework makes of the value of `primary`: Flask's from_prefixed_env decodes what is JSON."""
-    if profile.decode == "raw":
-        return text
-    try:
-        key = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    if not isinstance(key, str) or not key or not _is_text(key):
-        raise SettingsError(
-            "not_a_list",
-            f"{profile.primary} is decoded as JSON, and is no text then: put it in double quotes that it reads",
-        )
-    return key
+def _pointed(profile: Profile, held: ways.Held, values: Mapping[str, str]) -> str:
+    """Return the key whose id the other output holds."""
+    (pointer,) = (output for output in profile.outputs if output.holds == "signer_id")
+    name = pointer.names[0]
+    said = values.get(name, "")
+    if not said:
+        raise SettingsError("absent" if name not in values else "empty", f"{name} is not set, or empty")
+    found = [key for key_id, key in held if key_id == said]
+    if not found:
+        raise SettingsError("not_a_list", f"{name} names a key that {profile.outputs[0].names[0]} does not hold")
+    return found[0]
 
 
-def _written(profile: Profile, key: str) -> str:
-    """Return the value of `primary` that is decoded as this key."""
-    try:
-        return key if _decoded(profile, key) == key else json.dumps(key)
-    except SettingsError:
-        return json.dumps(key)
-
-
-def _join(profile: Profile, keys: Sequence[str]) -> str:
-    if profile.separator == "json":
-        return json.dumps(list(keys))
-    for key in keys:
-        if profile.separator in key:
-            raise SettingsError(
-                "ambiguous",
-                f"a key holds {profile.separator!r}, which stands between two keys in {profile.fallbacks}: "
-                "let the application read a JSON list, and set app_keys_settings.separator to json",
-            )
-    return profile.separator.join(keys)
-
-
-def _split(profile: Profile, text: str) -> List[str]:
-    if profile.separator != "json":
-        keys = text.split(profile.separator) if text else []
-    else:
-        keys = _json_list(profile, text) if text else []
-    if not all(keys):
-        # An empty key is accepted like any other: whoever signs with nothing would be let in.
-        raise SettingsError("empty", f"{profile.fallbacks} holds an empty key")
-    return keys
-
-
-def _json_list(profile: Profile, text: str) -> List[str]:
-    try:
-        keys = json.loads(text)
-    except (ValueError, RecursionError):
-        keys = None
-    # Flask takes a plain string apart into keys of one character each.
-    if not isinstance(keys, list) or not all(isinstance(key, str) and _is_text(key) for key in keys):
-        raise SettingsError("not_a_list", f"{profile.fallbacks} is not a JSON list of strings")
-    return keys
-
-
-def _is_text(key: str) -> bool:
-    """Whether a string can be written down: JSON can escape halves of characters (surrogates) that no encoding has."""
-    try:
-        key.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True
+def possible_keys(profile: Profile, text: str) -> List[str]:
+    """Return what may be a key in the text of one of the settings, however malformed it is."""
+    separators = {output.separator or "," for output in profile.outputs if output.holds in ("others", "all")}
+    found = [part for separator in sorted(separators) for part in text.split(separator)]
+    values = (
+        [part.rpartition(":")[2] for part in found] if any(ways.WAYS[one.way].ids for one in profile.outputs) else []
+    )
+    return [part.strip(' {}[]"') for part in [*found, *values]]

@@ -299,6 +299,7 @@ VARIABLES: Dict[str, Variable] = {
     "replace": Variable([], _texts, fleet=True, run=True),
     "take_over": Variable([], _names, fleet=True, run=True),
     "allow_weak": Variable(False, _truth, fleet=True, run=True),
+    "allow_packages": Variable([], _names, fleet=True, run=True),
     "recover": Variable(False, _truth, fleet=True, run=True),
     "release": Variable([], _names, fleet=True, run=True),
     "waive": Variable([], _names, fleet=True, run=True),

@@ -21,7 +21,7 @@ def why_not(profile: Profile, form: str, key: str) -> Optional[str]:
     It is tried: the key signs and another is accepted beside it, and the other way round.
     """
     why = unprintable(key)
-    if why or (_PLAIN.fullmatch(key) and profile.separator not in key):
+    if why or (_PLAIN.fullmatch(key) and profile.separator and profile.separator not in key):
         return why
     other = _ANOTHER if key != _ANOTHER else _ANOTHER + "-2"
     for keys in (Keys(key, [key]), Keys(key, [key, other]), Keys(other, [other, key])):
