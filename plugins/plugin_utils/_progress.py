@@ -296,5 +296,5 @@ def _next(run: Run, clean_end: bool) -> str:
     if not clean_end:
         return f"do what is said above, then run phased.keys.{run.goal} again"
     if run.checking:
-        return f"run phased.keys.{run.goal} without --check"
+        return "run the same without --check"  # with the same -e: without app_keys_new it may be another run
     return str(run.latest.get("next") or f"run phased.keys.{run.goal} again")

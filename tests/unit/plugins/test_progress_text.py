@@ -217,7 +217,7 @@ def test_the_summary_of_a_run_that_stopped_names_the_hosts():
 @pytest.mark.parametrize(
     ("goal", "checking", "said", "not_said"),
     [
-        ("rollout", True, "run phased.keys.rollout without --check", "changed      no host"),
+        ("rollout", True, "run the same without --check", "changed      no host"),
         ("status", False, "status ended well", "next"),
     ],
 )
