@@ -214,7 +214,7 @@ class CallbackModule(Default):
             self.verbose
             or ignore_errors
             or not message
-            or not set(public(said)) <= IN_A_SENTENCE
+            or not (in_a_sentence(said) or is_status(result._task))
             or unforeseen(said, message)
         ):
             self.default("v2_runner_on_failed", result, ignore_errors)
@@ -237,7 +237,7 @@ class CallbackModule(Default):
         self.heard(result, failed=True)
         said = result._result
         message = str(said.get("msg") or "")
-        if self.verbose or not message or not set(public(said)) <= IN_A_SENTENCE:
+        if self.verbose or not message or not in_a_sentence(said):
             self.default("v2_runner_on_unreachable", result)
             return
         said.pop("exception", None)
@@ -391,6 +391,16 @@ def is_ours(task: Any) -> bool:
 def public(said: Mapping[str, Any]) -> List[str]:
     """Return the parts of a result that are not Ansible's own."""
     return [name for name in said if not name.startswith("_ansible_")]
+
+
+def in_a_sentence(said: Mapping[str, Any]) -> bool:
+    """Whether a result has no more than what is told in a sentence."""
+    return set(public(said)) <= IN_A_SENTENCE
+
+
+def is_status(task: Any) -> bool:
+    """Whether a task asks for the status: where a strict one fails, all that it returns has been shown to people already."""
+    return action_of(task) == GATE and task.args.get("do") == "status"
 
 
 def unforeseen(said: Mapping[str, Any], message: str) -> bool:
