@@ -290,7 +290,9 @@ class CallbackModule(Default):
                 run.visits.end(host, time.monotonic(), None if "waits_for" in said else proven)
             if name == VISIT and (said.get("changed") or (said.get("did") or {}).get("written")):
                 run.changed.add(host)
-            if failed and name != GATE:
+            if name == KEYRING:  # runs on one host, and speaks of them all
+                run.refused = run.refused or failed
+            elif failed and name != GATE:
                 (run.unreachable if said.get("unreachable") else run.failed).add(host)
 
     def warned(self, result: Any) -> None:

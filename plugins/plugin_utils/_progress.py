@@ -259,7 +259,8 @@ def names(hosts: Collection[str]) -> str:
 
 def summary(run: Run, now: float, clean_end: bool, width: int = WIDTH) -> List[Piece]:
     """Return the lines at the end of a run: what happened, to which hosts, how long it took, and what is next."""
-    what = clean(f"{run.name}: {'check of ' if run.checking else ''}{run.goal}".strip())
+    whose = f"{run.name}: " if run.name else ""  # a run that ended before it had read the inventory knows no name
+    what = clean(f"{whose}{'check of ' if run.checking else ''}{run.goal}")
     took = in_words(now - run.begun)
     if clean_end:
         head, colour = f"{what} ended well after {took}", OK

@@ -242,6 +242,13 @@ def test_a_strict_status_that_is_not_well_is_told_in_a_sentence(written: Termina
     assert "shop is not well" in written.getvalue() and "journal" not in written.getvalue()
 
 
+def test_a_keyring_that_is_refused_is_no_failure_of_the_host_that_asked(written: Terminal):
+    callback = begun(written, ["web1", "web2"])
+    callback.v2_runner_on_failed(result(task(rollout.KEYRING), "web1", failed=True, msg="cannot be adopted"))
+    ended(callback)
+    assert "was refused after" in written.getvalue() and "1 host: web1" not in written.getvalue()
+
+
 def test_warnings_of_ours_are_shown(written: Terminal, monkeypatch: pytest.MonkeyPatch):
     callback, warned = begun(written, ["web1", "web2"]), []
     monkeypatch.setattr(callback, "_handle_warnings", lambda said: warned.append(said.get("warnings")))
