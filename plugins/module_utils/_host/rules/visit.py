@@ -102,8 +102,9 @@ def plan(order: Order, look: Evidence, converge: bool, replace: Collection[str] 
         restart = restart or write
     why_down = down(look)
     if converge and why_down and not order.incident:
-        text = f"{'. '.join(said(why_down))}. Start the application: a host is not changed while it is down"
-        return Plan(False, False, text)
+        text = ". ".join(said(why_down))
+        begin = "A" if text.endswith(proof.START) else "Start the application: a"
+        return Plan(False, False, f"{text}. {begin} host is not changed while it is down")
     others = proof.source_findings(look)
     if others and (converge or write or restart) and not order.incident:
         return Plan(False, False, f"{'. '.join(said(others))}. Nothing was changed")
