@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.validation import check_type_list
 
+from ..module_utils._host.limit import VISIT_PARTS
 from ..module_utils._host.rules import visit as rules
 from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
@@ -188,7 +189,9 @@ class ActionModule(HostAction):
             "vouched": voucher.ok,
         }
         try:
-            answer = self.ask("env_keys", arguments, self.task_vars, self.limit(self.given), keys=bool(secrets))
+            answer = self.ask(
+                "env_keys", arguments, self.task_vars, self.limit(self.given, VISIT_PARTS), keys=bool(secrets)
+            )
         except AnsibleConnectionFailure as error:
             # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
             raise AnsibleConnectionFailure(f"{error}{CUT_OFF.format(host=self.host)}") from None

@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
 from ansible_collections.phased.keys.plugins.lookup import run
+from ansible_collections.phased.keys.plugins.module_utils._host import limit
 from ansible_collections.phased.keys.plugins.plugin_utils import _gate_action
 from ansible_collections.phased.keys.plugins.plugin_utils import _run_folder as run_folder
 from ansible_collections.phased.keys.plugins.plugin_utils._fleet_action import FleetAction, unreachable
@@ -172,3 +173,17 @@ def test_what_was_seen_counts_for_longer_where_a_look_at_all_takes_long(
     assert action.looks().conditions.max_age == limit
     expected = "looking at all 2 hosts took 3m 20s, so what was seen counts for 8m 20s (app_keys_evidence_max_age)"
     assert said == ([] if given else [expected])
+
+
+@pytest.mark.parametrize(
+    "given, parts, expected",
+    [
+        ({"timeout": "40s", "settle": "2s"}, limit.VISIT_PARTS, 3 * 42 + 30),
+        ({"timeout": "40s", "settle": "2s"}, limit.look_parts({}), 42 + 30),
+        ({}, limit.look_parts({"expect": {"state": "proven"}, "app_check": "trust", "packages": None}), 3 * 62 + 30),
+    ],
+)
+def test_a_host_may_take_as_long_as_all_of_its_parts_may_wait(
+    given: Dict[str, Any], parts: int, expected: float
+) -> None:
+    assert object.__new__(env_keys.ActionModule).limit(given, parts) == expected
