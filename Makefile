@@ -180,7 +180,7 @@ mutants: .venv-mutants/.made ## Change the code, and see whether the fast tests 
 
 .PHONY: stores
 stores: .venv-stores/.made ## Keyrings in real etcd, git over ssh, and moto for S3 (gets Debian's packages where that can be done)
-	PHASED_STORES=real $(<D)/bin/python -m pytest tests/unit/plugins/test_any_store.py $(ARGS)
+	PHASED_STORES=real $(<D)/bin/python -m pytest tests/unit/stores $(ARGS)
 
 # What there is to see lies in build/browser afterwards.
 .PHONY: browser

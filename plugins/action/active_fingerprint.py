@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ..module_utils._host.limit import look_parts
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._host_action import APPLICATION_OPTIONS, HostAction
 from ..plugin_utils._inventory import FleetError, Inventory
@@ -30,4 +31,4 @@ class ActionModule(HostAction):
         arguments["host"] = str(arguments.pop("member", None) or task_vars["inventory_hostname"])
         if arguments.get("app_check") == TRUST:
             del arguments["app_check"]
-        return self.ask("active_fingerprint", arguments, task_vars, self.limit(arguments))
+        return self.ask("active_fingerprint", arguments, task_vars, self.limit(arguments, look_parts(arguments)))

@@ -14,10 +14,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.validation import check_type_list
 
+from ..module_utils._host.limit import VISIT_PARTS
 from ..module_utils._host.rules import visit as rules
 from ..module_utils._host.rules.variables import profile_of
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
+from ..module_utils._rules.survey import evidence_age
 from ..module_utils._shapes import DatedEvidence, Keyring, Record
 from ..plugin_utils import _arrivals as arrivals
 from ..plugin_utils import _run_folder as run_folder
@@ -187,7 +189,9 @@ class ActionModule(HostAction):
             "vouched": voucher.ok,
         }
         try:
-            answer = self.ask("env_keys", arguments, self.task_vars, self.limit(self.given), keys=bool(secrets))
+            answer = self.ask(
+                "env_keys", arguments, self.task_vars, self.limit(self.given, VISIT_PARTS), keys=bool(secrets)
+            )
         except AnsibleConnectionFailure as error:
             # Where a batch is one host Ansible ends the run with this very message: no gate comes after it.
             raise AnsibleConnectionFailure(f"{error}{CUT_OFF.format(host=self.host)}") from None
@@ -229,7 +233,8 @@ class ActionModule(HostAction):
         said = [run_folder.one(nonce, kind, host) for kind in (run_folder.LOOK, run_folder.VISIT)]
         newest = max((one for one in said if one), key=lambda one: float(one["asked"]), default={})
         seen: Optional[DatedEvidence] = newest.get("evidence")
-        young = seen is not None and 0 <= boot_time() - seen["asked"] <= self.values["evidence_max_age"]
+        limit = evidence_age(self.values["evidence_max_age"], run_folder.current().get("look_took"))
+        young = seen is not None and 0 <= boot_time() - seen["asked"] <= limit
         return seen if young else None
 
     def changed(self, keyring: Keyring, change: Callable[[Keyring], Keyring]) -> Keyring:

@@ -15,9 +15,9 @@ from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proofs import PODS, PROOFS
-from ..module_utils._rules import evidence as proofs
 from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, spread, thrown_away, wording
 from ..module_utils._rules import keyring as keyrings
+from ..module_utils._rules.evidence import batch_sizes
 from ..module_utils._rules.gate import PhaseRequest, Verdict
 from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
@@ -45,7 +45,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
         if do != "status" and (do, self.goal) != ("fleet", "status"):
             self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         if do != "fleet":
-            self.run_has(needs_look=False)
+            self.see_whether_looked()
         try:
             answer = dict(operation())
         except Refused as refused:
@@ -97,7 +97,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
             "goal": self.goal,
             "members": self.fleet.members,
             "visits": [],
-            "serial": proofs.batch_sizes(self.fleet.values["serial"]),
+            "serial": batch_sizes(self.fleet.values["serial"]),
             "may_begin": may_begin,
             "keyring": self.file.path,
             "nonce": secrets.token_hex(8),
@@ -151,7 +151,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
             if decision.text:
                 self.say(f"{self.phase}: {decision.text}")
             return {**self.visits(()), "text": decision.text}
-        asked = self.look(keyring)
+        asked = self.look_if_needed(keyring)
         return asked if asked["needs_look"] else self.opened(keyring)
 
     def request(self, *, opening: bool = False) -> PhaseRequest:
@@ -192,7 +192,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
         """Count the fleet after the last batch, and close the step if all are proven; first say whether that takes another look."""
         keyring = self.load()
         if not self.final:
-            asked = self.look(keyring)
+            asked = self.look_if_needed(keyring)
             if asked["needs_look"]:
                 return asked
         keyring = self.end_answered_waivers(keyring)

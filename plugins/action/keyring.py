@@ -7,13 +7,14 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.reveal import PAD_LENGTH, unseal
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import stamp
 from ..module_utils._host.rules.fingerprint import fingerprint
+from ..module_utils._host.rules.proof import Finding
 from ..module_utils._host.rules.shipped import PROFILES
 from ..module_utils._rules import adoption, limits, next_step, packages, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
@@ -45,28 +46,13 @@ class ActionModule(FleetAction, AskingAction):
                 f"state is {state!r}; it is planned, adopted, moved or rekeyed (phased.keys.keyring_info reads the keyring)"
             )
         self.see_whole(adopting=not self.file.exists())
+        here = task_vars["inventory_hostname"]
         if self.file.exists():
-            keyring = self.load()
-            if self.fleet.values["recover"] and not adoption.recovering(keyring):
-                raise FleetError(
-                    f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first; if it is "
-                    f"the fleet's, go on without app_keys_recover. {UNWRITTEN}"
-                )
-            if state == "planned":
-                # A step that is open is finished by this very run.
-                following = next_step.next_text(keyring, time.time(), goes_on=keyrings.is_open(keyring))
-                self.say(
-                    f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {following}"
-                )
-            return {"adoptable": False, "source": task_vars["inventory_hostname"]}
+            self.leave(telling=state == "planned")
+            return {"adoptable": False, "source": here}
         plan = adoption.judge(self.looks(), self.fleet.values["recover"])
-        findings = plan.findings
-        if not findings and self.app_check() != "trust":
-            looks = self.said[run_folder.LOOK]
-            checks = {member: looks.get(member, {}).get("app_check") for member in self.fleet.members}
-            findings = adoption.check_findings(self.fleet.members, checks)
         judged = self.packages()
-        findings = findings or judged.findings
+        findings = self.not_ready(plan) or judged.findings
         if findings:
             total = len(self.fleet.members)
             head = (
@@ -74,20 +60,46 @@ class ActionModule(FleetAction, AskingAction):
             )
             return {"failed": True, "msg": "\n".join([head, *wording.table(findings), UNWRITTEN])}
         length = self.soak()
-        what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
         if state == "planned":
             for warning in judged.warnings:
                 self.say(f"adopt: {warning}")
-            return {"adoptable": True, "source": plan.source or task_vars["inventory_hostname"]}
-        state = f"; {adoption.taken_over(plan)}" if adoption.taken_over(plan) else ""
+            return {"adoptable": True, "source": plan.source or here}
+        return self.begin(plan, judged.allowed, length, task_vars)
+
+    def leave(self, telling: bool) -> None:
+        """Leave a keyring that is there as it is, `telling` so; FleetError where another one was asked for."""
+        keyring = self.load()
+        if self.fleet.values["recover"] and not adoption.recovering(keyring):
+            raise FleetError(
+                f"there is a keyring, {self.file.path}, and it is never overwritten. If it is a copy or a backup, move it away first; if it is "
+                f"the fleet's, go on without app_keys_recover. {UNWRITTEN}"
+            )
+        if telling:
+            # A step that is open is finished by this very run.
+            following = next_step.next_text(keyring, time.time(), goes_on=keyrings.is_open(keyring))
+            self.say(f"adopt: there is a keyring already, {self.file.path}, and it is never overwritten; {following}")
+
+    def not_ready(self, plan: Adoption) -> Mapping[str, Sequence[Finding]]:
+        """Find the members that stand in the way: by their keys, and where none does, by what their applications verify."""
+        if plan.findings or self.app_check() == "trust":
+            return plan.findings
+        looks = self.said[run_folder.LOOK]
+        checks = {member: looks.get(member, {}).get("app_check") for member in self.fleet.members}
+        return adoption.check_findings(self.fleet.members, checks)
+
+    def begin(self, plan: Adoption, allowed: Sequence[str], length: Soak, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Write the keyring, with the packages that the operator `allowed`, and say with what it begins; in check mode only say it."""
+        what = f"the key {plan.accepts[0]}" if plan.accepts else "a first key"
+        taken = adoption.taken_over(plan)
+        then = f"; {taken}" if taken else ""
         if self.checking:
             self.say(
-                f"adopt: a keyring would be written to {self.file.path}, with {what}{state}; whether a key is weak is seen when it is read"
+                f"adopt: a keyring would be written to {self.file.path}, with {what}{then}; whether a key is weak is seen when it is read"
             )
             return {}
-        keyring = self.file.create(steps.beside(self.first(plan, length, task_vars), judged.allowed, time.time()))
+        keyring = self.file.create(steps.beside(self.first(plan, length, task_vars), allowed, time.time()))
         self.say(
-            f"adopt: {self.file.path} is written, with {what}: {keyrings.primary(keyring)['fingerprint']} signs on {len(keyring['members'])} hosts{state}"
+            f"adopt: {self.file.path} is written, with {what}: {keyrings.primary(keyring)['fingerprint']} signs on {len(keyring['members'])} hosts{then}"
         )
         full = limits.why_no_place(keyring)
         if full:

@@ -215,7 +215,7 @@ class CallbackModule(Default):
             self.verbose
             or ignore_errors
             or not message
-            or not set(public(said)) <= IN_A_SENTENCE
+            or not (in_a_sentence(said) or is_status(result._task))
             or unforeseen(said, message)
         ):
             self.default("v2_runner_on_failed", result, ignore_errors)
@@ -238,7 +238,7 @@ class CallbackModule(Default):
         self.heard(result, failed=True)
         said = result._result
         message = str(said.get("msg") or "")
-        if self.verbose or not message or not set(public(said)) <= IN_A_SENTENCE:
+        if self.verbose or not message or not in_a_sentence(said):
             self.default("v2_runner_on_unreachable", result)
             return
         said.pop("exception", None)
@@ -291,7 +291,9 @@ class CallbackModule(Default):
                 run.visits.end(host, time.monotonic(), None if "waits_for" in said else proven)
             if name == VISIT and (said.get("changed") or (said.get("did") or {}).get("written")):
                 run.changed.add(host)
-            if failed and name != GATE:
+            if name == KEYRING:  # runs on one host, and speaks of them all
+                run.refused = run.refused or failed
+            elif failed and name != GATE:
                 (run.unreachable if said.get("unreachable") else run.failed).add(host)
 
     def warned(self, result: Any) -> None:
@@ -392,6 +394,16 @@ def is_ours(task: Any) -> bool:
 def public(said: Mapping[str, Any]) -> List[str]:
     """Return the parts of a result that are not Ansible's own."""
     return [name for name in said if not name.startswith("_ansible_")]
+
+
+def in_a_sentence(said: Mapping[str, Any]) -> bool:
+    """Whether a result has no more than what is told in a sentence."""
+    return set(public(said)) <= IN_A_SENTENCE
+
+
+def is_status(task: Any) -> bool:
+    """Whether a task asks for the status: where a strict one fails, all that it returns has been shown to people already."""
+    return action_of(task) == GATE and task.args.get("do") == "status"
 
 
 def unforeseen(said: Mapping[str, Any], message: str) -> bool:

@@ -21,7 +21,8 @@ options:
     type: str
   settings:
     description:
-      - What differs from the profile, with the fields C(primary), C(fallbacks), C(separator), C(signs), C(key) and C(soak).
+      - What differs from the profile, with the fields C(primary), C(fallbacks), C(separator), C(signs), C(key), C(decode) and
+        C(soak).
       - Default is the variable C(app_keys_settings).
     type: dict
   env_file:
@@ -86,7 +87,7 @@ options:
   timeout:
     description:
       - How long one host may take from restart to proof, as a duration such as V(60s).
-      - Default is the variable C(app_keys_timeout), and else V(60s).
+      - Default is the variable C(app_keys_timeout), and else V(60s); of a workload its progress deadline and grace period.
     type: str
   settle:
     description:

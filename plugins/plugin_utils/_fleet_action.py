@@ -19,7 +19,7 @@ from ..module_utils._rules import standing as standings
 from ..module_utils._rules.gate import NOTHING_CHANGED
 from ..module_utils._rules.report_time import Run
 from ..module_utils._rules.standing import Standing
-from ..module_utils._rules.survey import Conditions, Looks, Survey
+from ..module_utils._rules.survey import Conditions, Looks, Survey, evidence_age
 from ..module_utils._shapes import Keyring
 from . import _core, _host_action, _inventory
 from . import _outputs as outputs
@@ -207,7 +207,7 @@ class FleetAction(ActionBase):
         conditions = Conditions(
             nonce=self.nonce,
             now=boot_time(),
-            max_age=self.fleet.values["evidence_max_age"],
+            max_age=evidence_age(self.fleet.values["evidence_max_age"], run_folder.current().get("look_took")),
             absent={member: self.absent(member) for member in self.fleet.members},
             clock=time.time(),
             cut_off={member for member in self.fleet.members if self.unreachable(member)},

@@ -8,17 +8,19 @@ import functools
 import time
 from typing import Any, Dict, Optional, Sequence
 
+from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
 from ..module_utils._rules import gate, soak
 from ..module_utils._rules import keyring as keyrings
-from ..module_utils._rules.survey import Survey
+from ..module_utils._rules.survey import LEAST_AGE, Survey, evidence_age
 from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._fleet_action import FleetAction
+from ._host_call import boot_time
 from ._keyring_store import NotWrittenError
 
 BEAT = 1.0
-# What a playbook may ask of every answer.
+# What every answer has, so that a playbook may ask for it without a default.
 ANSWER: Dict[str, Any] = {"needs_look": False}
 
 
@@ -29,7 +31,7 @@ class Refused(PhasedKeysError):
 class GateAction(FleetAction):
     """An action that decides for the whole fleet, once."""
 
-    final: bool  # whether the answer is the last word, and not whether hosts have to be looked at before
+    final: bool  # whether to decide by the evidence that there is; else the answer may be that hosts have to be looked at first
     phase: str
     at: Optional[Keyring] = None  # the keyring as it is now
     seen: Optional[Survey] = None  # the last survey
@@ -78,7 +80,7 @@ class GateAction(FleetAction):
         self.run_has(visits=list(hosts))
         return {**ANSWER, "visit": bool(hosts)}
 
-    def look(self, keyring: Keyring) -> Dict[str, Any]:
+    def look_if_needed(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         survey = self.survey(keyring)
         soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))
@@ -86,8 +88,22 @@ class GateAction(FleetAction):
 
     def asking_for_a_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""
-        self.run_has(known=keyrings.order(keyring).known, needs_look=True)
+        self.run_has(known=keyrings.order(keyring).known, needs_look=True, look_began=boot_time())
         return {**ANSWER, "needs_look": True}
+
+    def see_whether_looked(self) -> None:
+        """Write down that the look which was asked for is over, and how long it took: where that is long, what was seen counts for longer."""
+        run = run_folder.current()
+        if not run.get("needs_look"):
+            return
+        took = boot_time() - run["look_began"]
+        self.run_has(needs_look=False, look_took=took)
+        limit = evidence_age(self.fleet.values["evidence_max_age"], took)
+        if limit > LEAST_AGE and self.fleet.values["evidence_max_age"] is None:
+            self.say(
+                f"looking at all {len(self.fleet.members)} hosts took {in_words(took)}, so what was seen counts for {in_words(limit)} "
+                "(app_keys_evidence_max_age)"
+            )
 
     def visited(self, keyring: Keyring) -> Dict[str, Dict[str, Any]]:
         """Return what came of the visits of this run at the open step, by member."""

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Mapping
 
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proof import Finding
-from ..module_utils._rules import evidence as proofs
 from ..module_utils._rules import gate, steady, wording
+from ..module_utils._rules.evidence import batch_findings, stale
 from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._gate_action import ANSWER, GateAction, Refused
@@ -28,17 +28,17 @@ class BatchAction(GateAction):
             batch_began = {"step": keyring["step"]["name"], "began": boot_time()}
             self.run_has(batches=[*run_folder.current().get("batches", []), batch_began])
             # Those whose evidence has grown old, and, once in a step, those who were restarted first: do they run steadily?
-            stale = [*proofs.stale(self.looks()), *self.baked(keyring, visits)]
-            if stale:
+            again = [*stale(self.looks()), *self.baked(keyring, visits)]
+            if again:
                 batch = list(self.task_vars["ansible_play_batch"])
                 self.run_has(
-                    looks={host: sorted(set(stale))[number :: len(batch)] for number, host in enumerate(batch)}
+                    looks={host: sorted(set(again))[number :: len(batch)] for number, host in enumerate(batch)}
                 )
                 return self.asking_for_a_look(keyring)
         survey = self.survey(keyring)
         evidence = survey.evidence
         batch = self.task_vars["ansible_play_batch"]
-        findings = proofs.batch_findings(survey, self.dropped_out(), visits, batch)
+        findings = batch_findings(survey, self.dropped_out(), visits, batch)
         for member, visit in visits.items():
             # A host that was down before its visit and after it may block nobody; it is asked all the same whether it runs steadily.
             if visit.get("proven") and member in evidence:

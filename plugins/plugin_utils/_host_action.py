@@ -101,11 +101,11 @@ class HostAction(AskingAction):
                 given[option] = value
         return given
 
-    def limit(self, given: Mapping[str, Any]) -> float:
-        """Return how long a host with these arguments may take to answer, in seconds."""
+    def limit(self, given: Mapping[str, Any], parts: int) -> float:
+        """Return how long a host with these arguments may take to answer, in seconds; `parts` says how often it may wait as long as it may."""
         asked = {PREFIX + name: given[name] for name in ("timeout", "settle") if given.get(name) is not None}
         values = _inventory.read(asked, "the task")
-        return float(values["timeout"]) + float(values["settle"]) + GRACE
+        return parts * (float(values["timeout"]) + float(values["settle"])) + GRACE
 
 
 def see_same_profile(keyring: Keyring, values: Mapping[str, Any]) -> None:

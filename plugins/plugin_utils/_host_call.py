@@ -81,7 +81,8 @@ class AskingAction(ActionBase):
                     ended = self._run_file(interpreter, text)
         except _OutOfTime:
             raise AnsibleConnectionFailure(
-                f"the connection hangs: no answer within {in_words(limit)} (app_keys_timeout, app_keys_settle and {GRACE:.0f} s)"
+                f"the connection hangs: no answer within {in_words(limit)} (all that it may wait for by app_keys_timeout and app_keys_settle, "
+                f"and {GRACE:.0f} s)"
             ) from None
         except MemoryError:
             return {

@@ -129,9 +129,8 @@ class Inventory:
         """
         name, found = f"{PREFIX}name", {}
         entry = self._hostvars._inventory.get_host(host)
-        groups = (
-            entry.get_groups() if len(entry.get_groups()) > 2 else []
-        )  # `all` and one more: there is no other to speak
+        # Of `all` and one more there is no other to speak.
+        groups = entry.get_groups() if len(entry.get_groups()) > 2 else []
         for group in groups:
             if group.name not in known:
                 known[group.name] = {**group.get_vars(), **self._from_files(group)}.get(name)

@@ -12,7 +12,7 @@ import gc
 import importlib
 import json
 import sys
-from typing import Any, Container, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Container, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import yaml
 from ansible import constants as C
@@ -62,6 +62,15 @@ def _uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+def _grouped(document: Any) -> Any:
+    """Return a document in which equal members are one object: YAML writes it once (an anchor), and then that it is the same (an alias)."""
+    members = document.get("members")
+    if not isinstance(members, dict):
+        return document
+    same: Dict[str, Any] = {}
+    return {**document, "members": {name: same.setdefault(json.dumps(entry), entry) for name, entry in members.items()}}
 
 
 class Opened(NamedTuple):
@@ -137,9 +146,12 @@ class SealedStore(Store):
     def _opened(self, content: bytes, name: Optional[str]) -> Opened:
         document, vault_id, secret = self._unsealed(content)
         try:
-            return Opened(keyrings.check(document, name), vault_id, secret)
+            keyring = keyrings.check(document, name)
         except keyrings.KeyringError as error:
             raise KeyringFileError(f"{self.path}: {error}. {WITHOUT_IT}") from None
+        # Those that were written once are one object no longer.
+        apart: Keyring = {**keyring, "members": {member: {**entry} for member, entry in keyring["members"].items()}}
+        return Opened(apart, vault_id, secret)
 
     def _seen(self, content: bytes, mark: Any) -> Seen:
         """Return what stands in an envelope, whatever it is."""
@@ -197,7 +209,9 @@ class SealedStore(Store):
     def _envelope(self, document: Any, vault_id: str, secret: Any) -> str:
         # Through JSON, since ansible-core's own kinds of text are no plain data to the YAML writer.
         with _uncollected():
-            plain = yaml.dump(json.loads(json.dumps(document)), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+            plain = yaml.dump(
+                _grouped(json.loads(json.dumps(document))), Dumper=DUMPER, sort_keys=False, allow_unicode=True
+            )
         sealed: str = VaultLib(self.secrets).encrypt(plain, secret=secret, vault_id=vault_id).decode()
         return sealed
 

@@ -263,7 +263,8 @@ def names(hosts: Collection[str]) -> str:
 
 def summary(run: Run, now: float, clean_end: bool, width: int = WIDTH) -> List[Piece]:
     """Return the lines at the end of a run: what happened, to which hosts, how long it took, and what is next."""
-    what = clean(f"{run.name}: {'check of ' if run.checking else ''}{run.goal}".strip())
+    whose = f"{run.name}: " if run.name else ""  # a run that ended before it had read the inventory knows no name
+    what = clean(f"{whose}{'check of ' if run.checking else ''}{run.goal}")
     took = in_words(now - run.begun)
     if clean_end:
         head, colour = f"{what} ended well after {took}", OK
@@ -300,5 +301,5 @@ def _next(run: Run, clean_end: bool) -> str:
     if not clean_end:
         return f"do what is said above, then run phased.keys.{run.goal} again"
     if run.checking:
-        return f"run phased.keys.{run.goal} without --check"
+        return "run the same without --check"  # with the same -e: without app_keys_new it may be another run
     return str(run.latest.get("next") or f"run phased.keys.{run.goal} again")

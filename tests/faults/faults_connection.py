@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 import signal
+from pathlib import Path
 
 from faults import ALL, REFUSED, STEPS, fault
 from field import Field
+from inventory import ssh_arguments
 
 SUDOERS = "/etc/sudoers.d/zz-fault"
 
@@ -52,3 +56,23 @@ def requiretty(field: Field) -> str:
     finally:
         host.path(SUDOERS).unlink()
     return "the look went the ordinary way, the key did not"
+
+
+@fault("connection plugin of one's own that knows no pipelining", REFUSED, ALL, ["prepare"])
+def no_pipelining(field: Field) -> str:
+    ssh = field.hosts.folder / "ssh"
+    env = {
+        "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).resolve().parent / "connection"),
+        "PLAIN_SSH": shlex.join(["-i", str(ssh / "id"), *ssh_arguments(ssh / "known_hosts")]),
+    }
+    given = ("-e", json.dumps({"ansible_connection": "plain_ssh"}))
+    # A look carries no key.
+    status = field.run(*given, playbook="status", env=env).ended(0)
+    assert "pipelining" not in status.text
+    run = field.run(*given, env=env).refuses(
+        "web1", "without pipelining they would lie in a temporary file on the host",
+        "The connection plain_ssh has none", "or set app_keys_allow_key_in_file",
+    )  # fmt: skip
+    assert "No config definition exists" not in run.text
+    field.struck("the plugin has no option of that name, and the looks went through it")
+    return "the look went through it, the key did not"

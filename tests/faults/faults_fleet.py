@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from faults import GOES_ON, REFUSED, STEPS, fault
@@ -118,3 +119,26 @@ def two_rollbacks(field: Field) -> str:
     if loser is runs[0]:
         shutil.copy(copy, field.keyring_path)
     return "one of the two went on without web1, and the other was told so"
+
+
+@fault("a key that no env file can carry is adopted", NOTHING, STEPS, ["retire"])
+def unprintable_key(field: Field) -> str:
+    unit, file = "odd.service", "/etc/shop/odd.env"
+    given = {"app_keys_env_file": file, "app_keys_service": unit, "app_keys_app_check": "trust"}
+    for host in field.members:
+        host.sh(f"printf 'SECRET_KEY=odd\\001%s\\n' {'k' * 50} > {file}; "
+                f"systemd-run --quiet --unit {unit} -p EnvironmentFile={file} sleep infinity")  # fmt: skip
+    try:
+        held = field.web1.sh(
+            f"tr '\\0' '\\n' < /proc/$(systemctl show --value -p MainPID {unit})/environ | grep -a ^SECRET_KEY"
+        )
+        assert "odd\1k" in held, held
+        run = field.run(*another(field), "-e", json.dumps(given), playbook="adopt")
+        run.ended(-1).says("web1", "holds a character that cannot be printed", "no env file can carry that")
+        field.struck("systemd had given the process that key")
+        left = [host.sh(f"ls {STATE} | grep another || true") for host in field.members]
+        assert not (field.folder / "another").exists() and not any(left), left
+    finally:
+        for host in field.members:
+            host.sh(f"systemctl stop {unit}; rm -f {file}")
+    return "it was refused before anything was written"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 
@@ -53,6 +54,8 @@ def killed_in_an_emergency(field: Field) -> str:
     run.kill()
     assert field.web2.record()["state"] == "visiting" and field.keyring()["step"]["name"] == "retire"
     field.struck(f"{KILLED}, and the record of web2 says `visiting`")
+    # The leaked key is what the message and the journal name, and no other.
     field.run(*given, playbook="rollout").ended(0).says(f"have let go of {leaked}")
+    assert leaked in json.dumps(field.keyring()["journal"][-1]), field.keyring()["journal"][-1]
     field.phase = "retire"
     return "the same command finished it, without a soak"

@@ -12,7 +12,7 @@ from pathlib import Path
 from faults import GOES_ON, REFUSED, STEPS, fault
 from faults_units import ENDLESS, WITH_NEW_KEYS, endless, unit
 from field import BATCH, PROCESSES, Field
-from host_seen import Host
+from host_seen import ENV, Host
 from runs import until
 
 
@@ -115,3 +115,18 @@ def no_restart(field: Field) -> str:
         assert "MAY BE DOWN" not in run.text and field.web1.pids() == before
         field.struck("the processes of web1 were the same before and after")
     return "both were named, and the application was not called down"
+
+
+@fault("restart command that prints the env file and fails", REFUSED, STEPS, ["promote"])
+def restart_that_tells(field: Field) -> str:
+    mark = "/run/restart-told"
+    command = f"sh -c 'cat {ENV} && touch {mark} && exit 3'"
+    given = {"app_keys_restart_command": command, "app_keys_service": [], "app_keys_timeout": "3s"}
+    run = field.run("-e", json.dumps({**given, "app_keys_processes": [{"unit": "shop.service"}]}))
+    # What was seen and what to do, in the message of a visit that failed.
+    run.refuses("web1", "the restart command: exit code 3", "SECRET_KEY=", "fix what is named here, and run again")
+    secrets = [key["secret"] for key in field.keyring()["keys"] if key["secret"]]
+    assert len(secrets) == 2 and not [secret for secret in secrets if secret in run.text], "a key was printed"
+    field.web1.sh(f"rm {mark}")
+    field.struck("the command had printed the whole file, and left its mark on web1")
+    return "its output was shown with the keys masked"

@@ -11,12 +11,20 @@ from __future__ import annotations
 import contextlib
 import signal
 from types import FrameType
-from typing import Iterator, Optional
+from typing import Any, Iterator, Mapping, Optional
 
 # Seconds for all the reading, on a host under load, beside the time that is waited on purpose.
 MARGIN = 20.0
 # Seconds that clearing up may take after something was cut off. Then that is cut off as well.
 GRACE = 10.0
+
+# Each part of a visit waits for at most one timeout and one settling: for the host's lock, for the change, for the way back.
+VISIT_PARTS = 3
+
+
+def look_parts(params: Mapping[str, Any]) -> int:
+    """Return of how many such parts a look with these arguments is: a visit that is under way is waited for, then all that is asked for."""
+    return 1 + sum(bool(params.get(part)) for part in ("expect", "app_check", "packages"))
 
 
 class Over(BaseException):

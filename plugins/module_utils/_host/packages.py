@@ -10,6 +10,7 @@ Sources: PEP 376, 405, 427 and 503, the Debian Python policy, npm-folders(5), co
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import os
@@ -33,6 +34,7 @@ LARGEST_ANSWER = 64 * 1024
 # So much of a file is read; what is larger is not what it is taken for.
 HEAD, MANIFEST, LOCK, MAPS = 16 * 1024, 1024 * 1024, 16 * 1024 * 1024, 1024 * 1024
 TEXT = 200
+_DUMPABLE = 4  # PR_SET_DUMPABLE of prctl(2)
 _METADATA = re.compile(r"(.+?)-([^-]+)(?:-py[0-9.]+)?\.(dist-info|egg-info)")
 _SITE = re.compile(rb"(/[^\n]*?/(?:site|dist)-packages)/")
 _NOTHING_RUNS = "nothing runs"
@@ -79,13 +81,12 @@ def look(app: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) -> Packag
     running = [one for one in running if any(one.ticks == worker["ticks"] for worker in workers)][:MOST_WORKERS]
     found: List[Package] = []
     unknown = None if running else _NOTHING_RUNS
+    end = time.monotonic() + app["timeout"]
     for (uid, gid), own in _by_user(running).items():
         hints, why = _hints(own)
         unknown = unknown or why
         if hints:
-            answer = _asked(
-                uid, gid, functools.partial(_found, READERS[data["packages"]], wanted, hints), app["timeout"]
-            )
+            answer = _asked(uid, gid, functools.partial(_found, READERS[data["packages"]], wanted, hints), end)
             found += [one for one in answer["found"] if one not in found]
             unknown = unknown or answer["unknown"]
     return {"found": found[:MOST_FOUND], "unknown": unknown}
@@ -124,24 +125,28 @@ def _hints(own: Sequence[proc.Process]) -> Tuple[List[Hint], Optional[str]]:
     return hints, why
 
 
-def _asked(uid: int, gid: int, work: Callable[[], Packages], timeout: float) -> Packages:
-    """Return what a child with the rights of this user finds, of root's none; it is given no more time than `timeout`."""
+def _asked(uid: int, gid: int, work: Callable[[], Packages], end: float) -> Packages:
+    """Return what a child with the rights of this user finds, of root's none; it is given time until `end` (monotonic)."""
     if uid == 0:
         uid, gid, groups = NOBODY, NOBODY, []
     else:
         groups = run_as._groups(uid, gid)
     become = app_check._become(run_as.Person(uid, gid, groups, {}, "/", ""), "/")
+    hide = functools.partial(
+        ctypes.CDLL(None).prctl, _DUMPABLE, 0, 0, 0, 0
+    )  # from others of that user: it holds what this process has read
     out, into = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.close(out)
             become()
+            hide()
             os.write(into, json.dumps(work()).encode()[:LARGEST_ANSWER])
         finally:
             os._exit(0)
     os.close(into)
-    said, end = b"", time.monotonic() + timeout
+    said = b""
     try:
         while select.select([out], [], [], max(0.0, end - time.monotonic()))[0]:
             part = os.read(out, LARGEST_ANSWER)

@@ -17,9 +17,9 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     """Take the look, and a second and a third until what is expected is seen; `check` makes no difference."""
     del check
     app = arguments.application(params)
-    # A visit that is under way is waited for, then what is expected, then the application's own check, then its packages.
-    waits = 1 + bool(params["expect"]) + bool(params["app_check"]) + bool(params["packages"])
-    with limit.within(waits * (app["timeout"] + app["settle"]) + limit.MARGIN, "the look at this host"):
+    with limit.within(
+        limit.look_parts(params) * (app["timeout"] + app["settle"]) + limit.MARGIN, "the look at this host"
+    ):
         return _look(app, params)
 
 

@@ -127,19 +127,24 @@ class _Visit:
         self.bugs: List[str] = []  # their tracebacks
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
 
-    def refusal(self) -> Optional[str]:
-        """Why this visit may change nothing at all."""
+    def plan(self) -> rules.Plan:
+        """Say what is to be done, by what was seen of the host."""
+        return rules.plan(self.request.order, self.before, self.request.converge, self.request.replace)
+
+    def stays(self, plan: rules.Plan) -> Optional[Dict[str, Any]]:
+        """Return the answer of a visit that may change nothing at all: refused, or not vouched for; None where it may."""
         late = rules.fence(self.request.token, self.before["record"])
-        return f"{late}. Nothing was changed" if late else None
+        refuse = f"{late}. Nothing was changed" if late else plan.refuse
+        if refuse:
+            return self.result(self.before, [refuse])
+        return self.joining() if self.joins() else None
 
     def foresee(self) -> Dict[str, Any]:
         """Say what would be done."""
-        plan = rules.plan(self.request.order, self.before, self.request.converge, self.request.replace)
-        refuse = self.refusal() or plan.refuse
-        if refuse:
-            return self.result(self.before, [refuse])
-        if self.joins():
-            return self.joining()
+        plan = self.plan()
+        stays = self.stays(plan)
+        if stays is not None:
+            return stays
         if not plan.write and not plan.restart:
             return self.result(self.before, rules.said(self.lacking(self.before)))
         written = [file["path"] for file in self.before["files"]] if plan.write else []
@@ -148,13 +153,10 @@ class _Visit:
 
     def make(self) -> Dict[str, Any]:
         """Bring the host to where it should be, and prove it."""
-        request = self.request
-        plan = rules.plan(request.order, self.before, request.converge, request.replace)
-        refuse = self.refusal() or plan.refuse
-        if refuse:
-            return self.result(self.before, [refuse])
-        if self.joins():
-            return self.joining()
+        plan = self.plan()
+        stays = self.stays(plan)
+        if stays is not None:
+            return stays
         if not plan.write and not plan.restart:
             return self.confirm()
         with limit.within(limit.MARGIN, "reading the env file"):

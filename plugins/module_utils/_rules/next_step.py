@@ -60,7 +60,7 @@ def why_no_promote(keyring: Keyring) -> Optional[str]:
 
 
 def why_no_retire(keyring: Keyring) -> Optional[str]:
-    """Keys may be let go of when none is on its way in, nothing signs with them, and their soak is over."""
+    """Keys may be let go of when none is on its way in and one is retiring; whether its soak is over is asked apart (`soak`)."""
     if leaked_staged(keyring):
         return None
     if keyrings.in_state(keyring, "staged"):
@@ -157,8 +157,8 @@ def takes_back(keyring: Keyring) -> bool:
 
 
 def may_go(keyring: Keyring, now: float) -> List[Key]:
-    """Return the keys that may be let go of by the controller's clock; a staged one only where nothing else may be, and none that is
-    needed by what is at rest."""
+    """Return the keys that may be let go of by the controller's clock: a staged one, and where none is those whose soak is over, unless what is
+    at rest needs them."""
     return keyrings.in_state(keyring, "staged") or ([] if at_rest.waiting(keyring) else soak.due(keyring, now))
 
 

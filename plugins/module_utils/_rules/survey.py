@@ -19,6 +19,17 @@ from .._shapes import DatedEvidence, Keyring
 from . import folders, membership, outsiders
 from . import keyring as keyrings
 
+# How old evidence may be where nobody says: so many times what a look at the whole fleet took, and never less or more (seconds).
+LOOKS, LEAST_AGE, MOST_AGE = 2.5, 300.0, 3600.0
+
+
+def evidence_age(given: Optional[float], took: Optional[float]) -> float:
+    """Return how old evidence may be (seconds): what is `given` as app_keys_evidence_max_age, else by how long a look at the fleet `took`.
+
+    Before a batch whoever was seen longer than half of it ago is looked at again, so it has to be more than twice as long as a look.
+    """
+    return given if given is not None else min(max(LOOKS * (took or 0.0), LEAST_AGE), MOST_AGE)
+
 
 class Conditions(NamedTuple):
     """Under what evidence counts.
@@ -133,7 +144,7 @@ class Survey:
         Members that only the keyring knows count too, and are not proven. A waiver stands in for evidence that is not there,
         never for evidence that is.
         """
-        over = outsiders.ended(self.keyring)
+        ended = outsiders.ended(self.keyring)
         claimed = self.looks.claimed
         proven, findings, aside, noted = [], {}, [], {}
         for member in self.everybody:
@@ -142,7 +153,7 @@ class Survey:
                 aside.append(member)
                 continue
             if not found:
-                seen, harmless = outsiders.apart(self.evidence[member], over, claimed)
+                seen, harmless = outsiders.apart(self.evidence[member], ended, claimed)
                 found = judge(self.keyring, self.order, seen, claimed)
                 if harmless:
                     noted[member] = harmless
@@ -204,8 +215,8 @@ def unusable(member: str, evidence: Optional[DatedEvidence], conditions: Conditi
 
 AGAIN = "see that Ansible reaches it, then run again on the whole fleet"
 TOO_OLD = (
-    "run again; if looking at the whole fleet takes longer than that, give Ansible more forks, or set app_keys_evidence_max_age to more "
-    "than twice as long as it takes"
+    "run again; if looking at the whole fleet takes longer than half of that, give Ansible more forks, or set app_keys_evidence_max_age to "
+    "more than twice as long as it takes"
 )
 GONE = (
     "put it back into the inventory, for its workers may still be running; if it is gone for good, "

@@ -14,8 +14,9 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host import age, arguments, look, record
+from ansible_collections.phased.keys.plugins.module_utils._host import age, arguments, engines, look, record
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Token
+from fake_engine import Fake
 from shop_env import OLD
 from visited import Host
 
@@ -157,3 +158,12 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/shop.env").write_text(OLD)
     return tmp_path / "etc/shop.env"
+
+
+@pytest.fixture
+def fake(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Engines that are in a folder which is all there is of PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setattr(engines, "PATH", str(folder))
+    return Fake(folder)

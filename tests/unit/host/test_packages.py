@@ -167,5 +167,5 @@ def test_17_the_answer_is_bounded(place: Path) -> None:
 
 
 def test_17_who_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = packages._asked(os.geteuid(), os.getegid(), lambda: time.sleep(60), 0.3)  # type: ignore[arg-type,return-value]
+    answer = packages._asked(os.geteuid(), os.getegid(), lambda: time.sleep(60), time.monotonic() + 0.3)  # type: ignore[arg-type,return-value]
     assert answer == {"found": [], "unknown": "its packages could not be read in time"}

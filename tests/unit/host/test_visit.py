@@ -282,7 +282,7 @@ def test_9_a_host_that_is_down_is_not_changed(host: Host) -> None:
     text = host.file()
     answer = host.visit()
     assert answer["failed"] and "no worker runs, and at the last visit there were 3" in answer["msg"]
-    assert "a host is not changed while it is down" in answer["msg"] and host.file() == text
+    assert "A host is not changed while it is down" in answer["msg"] and host.file() == text
 
 
 def test_14_a_host_that_is_down_is_changed_where_it_is_urgent_and_holds_up_nobody(host: Host) -> None:

@@ -235,6 +235,20 @@ def test_a_failure_that_is_no_sentence_of_ours_is_shown_whole(written: Terminal,
     assert "1 host: web1" in written.getvalue()
 
 
+def test_a_strict_status_that_is_not_well_is_told_in_a_sentence(written: Terminal):
+    callback = begun(written, ["web1"])
+    its = task("phased.keys.gate", do="status")
+    callback.v2_runner_on_failed(result(its, "web1", failed=True, msg="shop is not well", keyring={"journal": []}))
+    assert "shop is not well" in written.getvalue() and "journal" not in written.getvalue()
+
+
+def test_a_keyring_that_is_refused_is_no_failure_of_the_host_that_asked(written: Terminal):
+    callback = begun(written, ["web1", "web2"])
+    callback.v2_runner_on_failed(result(task(rollout.KEYRING), "web1", failed=True, msg="cannot be adopted"))
+    ended(callback)
+    assert "was refused after" in written.getvalue() and "1 host: web1" not in written.getvalue()
+
+
 def test_warnings_of_ours_are_shown(written: Terminal, monkeypatch: pytest.MonkeyPatch):
     callback, warned = begun(written, ["web1", "web2"]), []
     monkeypatch.setattr(callback, "_handle_warnings", lambda said: warned.append(said.get("warnings")))

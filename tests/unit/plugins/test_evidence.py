@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys, gate
 from ansible_collections.phased.keys.plugins.lookup import run
+from ansible_collections.phased.keys.plugins.module_utils._host import limit
+from ansible_collections.phased.keys.plugins.plugin_utils import _gate_action
 from ansible_collections.phased.keys.plugins.plugin_utils import _run_folder as run_folder
 from ansible_collections.phased.keys.plugins.plugin_utils._fleet_action import FleetAction, unreachable
 from ansible_collections.phased.keys.plugins.plugin_utils._inventory import FleetError
@@ -144,3 +146,44 @@ def test_a_host_that_answered_is_not_said_to_be_out_of_reach(said: Dict[str, Any
     play = {"fleet": SimpleNamespace(refused={}), "in_play": {"web1"}, "left_in_play": {"web1"}}
     action: Any = SimpleNamespace(**play, last=lambda host: said)
     assert FleetAction.absent(action, "web1") == absent
+
+
+@pytest.mark.parametrize("given, limit", [(None, 500.0), (60.0, 60.0)])
+def test_what_was_seen_counts_for_longer_where_a_look_at_all_takes_long(
+    given: Any, limit: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_folder.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    now = [1000.0]
+    monkeypatch.setattr(_gate_action, "boot_time", lambda: now[0])
+    monkeypatch.setattr(_gate_action.keyrings, "order", lambda keyring: SimpleNamespace(known=[]))
+    said: List[str] = []
+    action = object.__new__(gate.ActionModule)
+    action._task = SimpleNamespace(args={"nonce": "n1"})
+    action.fleet = SimpleNamespace(members=["web1", "web2"], refused={}, values={"evidence_max_age": given})
+    action.task_vars = {"ansible_play_hosts_all": [], "ansible_play_hosts": []}
+    monkeypatch.setattr(action, "say", said.append)
+    run_folder.begin({"nonce": "n1"})
+    action.asking_for_a_look({})
+    now[0] += 200.0
+    action.see_whether_looked()
+    assert action.looks().conditions.max_age == limit
+    # The next questions are asked without a look.
+    now[0] += 1000.0
+    action.see_whether_looked()
+    assert action.looks().conditions.max_age == limit
+    expected = "looking at all 2 hosts took 3m 20s, so what was seen counts for 8m 20s (app_keys_evidence_max_age)"
+    assert said == ([] if given else [expected])
+
+
+@pytest.mark.parametrize(
+    "given, parts, expected",
+    [
+        ({"timeout": "40s", "settle": "2s"}, limit.VISIT_PARTS, 3 * 42 + 30),
+        ({"timeout": "40s", "settle": "2s"}, limit.look_parts({}), 42 + 30),
+        ({}, limit.look_parts({"expect": {"state": "proven"}, "app_check": "trust", "packages": None}), 3 * 62 + 30),
+    ],
+)
+def test_a_host_may_take_as_long_as_all_of_its_parts_may_wait(
+    given: Dict[str, Any], parts: int, expected: float
+) -> None:
+    assert object.__new__(env_keys.ActionModule).limit(given, parts) == expected

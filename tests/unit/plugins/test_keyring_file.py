@@ -280,3 +280,18 @@ def test_an_excerpt_is_never_written(sealed: Sealed) -> None:
     with pytest.raises(KeyringError, match="no usable journal"):
         sealed.keyring_file().replace(sealed.keyring_file().for_visits("shop")[0])
     assert sealed.keyring_path.read_bytes() == before
+
+
+def test_members_in_groups_take_a_few_bytes_each_and_are_apart_when_they_are_read(sealed: Sealed) -> None:
+    file = sealed.keyring_file()
+    keyring = file.load("shop")
+    many = [f"host{number:04}" for number in range(2000)]
+    written = file.replace(membership.register(keyring, many, 1700000000.0))
+    text = VAULT.decrypt(sealed.keyring_path.read_bytes()).decode()
+    members = text[text.index("\nmembers:") : text.index("\nwaivers:")]
+    # A name, an alias, and nothing more.
+    assert len(members) / 2000 < len("  host0000: *id001\n") + 2
+    read = sealed.keyring_file().load("shop")
+    assert read == written and yaml.safe_load(text) == read
+    read["members"]["host0001"]["proven"] = 7
+    assert read["members"]["host0002"]["proven"] is None

@@ -214,10 +214,15 @@ def test_the_summary_of_a_run_that_stopped_names_the_hosts():
     assert max(map(len, lines(its, False))) <= 80
 
 
+def test_the_summary_of_a_run_that_knows_no_name_yet_begins_with_its_goal():
+    its = shown.Run(100.0, "status", "", 0, refused=True)
+    assert lines(its, False)[0] == "status was refused after 1m 4s; why is said above"
+
+
 @pytest.mark.parametrize(
     ("goal", "checking", "said", "not_said"),
     [
-        ("rollout", True, "run phased.keys.rollout without --check", "changed      no host"),
+        ("rollout", True, "run the same without --check", "changed      no host"),
         ("status", False, "status ended well", "next"),
     ],
 )

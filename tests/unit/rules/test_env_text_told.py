@@ -139,15 +139,6 @@ def test_what_cannot_be_removed_is_said_with_its_line(text: str) -> None:
     )
 
 
-def test_a_format_that_there_is_not() -> None:
-    with pytest.raises(env_text.EnvTextError) as error:
-        env_text.read("", "ini", [])
-    assert (error.value.kind, str(error.value)) == (
-        "format", "app_keys_env_format is 'ini'; it is one of systemd, dotenv, python-dotenv, node-dotenv, ruby-dotenv, "
-        "phpdotenv, node-env-file, docker, compose, shell",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("form", "text", "values", "expected"),
     [

@@ -21,7 +21,7 @@ from ansible_collections.phased.keys.plugins.module_utils._host.rules import (
     variables,
 )
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.env_formats import FORMATS
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import KEY_FORMS, PROFILES
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import FIELDS, KEY_FORMS, PROFILES
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.process_sources import SOURCES
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proofs import PROOFS
 from ansible_collections.phased.keys.plugins.plugin_utils import _keyring_store as keyring_store
@@ -92,6 +92,14 @@ def test_the_page_of_the_frameworks_has_a_row_for_each_and_names_every_form_of_a
     assert sorted(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == sorted(PROFILES)
     (forms,) = re.findall(r"^\| `key` \| (.*) \|$", FRAMEWORKS_PAGE, re.MULTILINE)
     assert set(re.findall(r"`([^`]+)`", forms)) == set(KEY_FORMS) == set(new_key.MAKERS)
+
+
+def test_every_field_of_a_profile_that_may_differ_is_named_where_that_is_said() -> None:
+    table = FRAMEWORKS_PAGE.split("| field |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(FIELDS)
+    assert set(re.findall(r"`(\w+)`", row("settings"))) == set(FIELDS)
+    for text in (said(ROLE_OPTIONS, "app_keys_settings"), said(MODULE_OPTIONS, "settings")):
+        assert {name for name in re.findall(r"C\((\w+)\)", text) if not name.startswith("app_keys_")} == set(FIELDS)
 
 
 def test_every_framework_says_all_that_the_rules_ask_of_it() -> None:

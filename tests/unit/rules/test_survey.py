@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
@@ -68,3 +68,15 @@ def test_a_fleet_without_a_keyring_has_looks() -> None:
     assert set(looks.sharing) == {"web-1", "web-2"} and looks.unusable("web-1") == []
     assert looks.unusable("web-3")[0].seen == "was not looked at"
     assert len(looks.claimed) == 2, "each process once"
+
+
+@pytest.mark.parametrize(
+    "given, took, limit",
+    [
+        (None, None, 300.0), (None, 0.0, 300.0), (None, 119.9, 300.0), (None, 121.0, 302.5), (None, 600.0, 1500.0),
+        (None, 1439.0, 3597.5), (None, 1441.0, 3600.0), (None, 86400.0, 3600.0),
+        (60.0, 600.0, 60.0), (7200.0, None, 7200.0), (0.0, 600.0, 0.0),
+    ],
+)  # fmt: skip
+def test_how_old_evidence_may_be(given: Optional[float], took: Optional[float], limit: float) -> None:
+    assert survey.evidence_age(given, took) == limit

@@ -23,7 +23,7 @@ def read(**raw):
     [
         ("framework", "django"), ("settings", {}), ("env_format", "systemd"), ("env_owner", None), ("env_mode", None), ("service", []),
         ("restart_command", None), ("processes", []), ("proof", "environ"), ("app_check", None), ("timeout", 60), ("settle", 2),
-        ("state_dir", "/var/lib/phased.keys"), ("soak", None), ("wait", 0), ("max_age", 86400), ("evidence_max_age", 300),
+        ("state_dir", "/var/lib/phased.keys"), ("soak", None), ("wait", 0), ("max_age", 86400), ("evidence_max_age", None),
         ("serial", [1, "25%"]), ("keyring", None), ("before_tasks", None), ("after_tasks", None), ("new", False), ("replace", []),
         ("take_over", []), ("workload", None),
         ("allow_weak", False), ("allow_packages", []), ("allow_key_in_file", False),

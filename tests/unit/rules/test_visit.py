@@ -367,6 +367,14 @@ def test_9_a_refusal_of_a_host_that_is_down_says_what_to_do():
     )
 
 
+def test_9_a_refusal_of_a_host_on_which_nothing_runs_says_once_to_start_it():
+    refuse = plan("promote", seen(at("promote"), OLD, NEW, workers=[], units=[unit("inactive")])).refuse
+    assert refuse == (
+        "no worker runs, and at the last visit there were 2. What to do: start the application. "
+        "A host is not changed while it is down"
+    )
+
+
 OVER = [{"setting": "SECRET_KEY", "source": "/etc/local.env (EnvironmentFile= of shop.service)", "wins": True}]
 
 

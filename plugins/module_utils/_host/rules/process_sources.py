@@ -16,9 +16,8 @@ from .errors import PhasedKeysError
 Place = Mapping[str, Any]
 IDLE = "idle"  # stands beside every kind
 ENGINES = ("podman", "docker")  # of containers, as their clients are called
-CONTAINER = re.compile(
-    r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
-)  # the name of a container, and of a project and a service of compose
+# The name of a container, and of a project and a service of compose.
+CONTAINER = re.compile(r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _COMMON = f"{IDLE}: true beside it where its main process may run without workers"
 
 

@@ -244,7 +244,7 @@ def process_findings(evidence: Evidence) -> List[Finding]:
             found.append(Finding(f"{unit['name']} is {unit['active']} ({unit['sub']})", look_at(unit)))
     had = evidence["record"].get("workers", 0) if evidence["record"] else 0
     if had and not evidence["workers"] and not found and not on_demand(evidence):
-        found.append(Finding(f"no worker runs, and at the last visit there were {had}", "start the application"))
+        found.append(Finding(f"no worker runs, and at the last visit there were {had}", START))
     found += pool_findings(evidence)
     return found + unsettled_findings(evidence)
 
@@ -398,6 +398,7 @@ FIRST = 2  # so many of a long list are named
 
 RESTING = "{renew}; or remove it, if nobody needs it"
 MISSING = "correct app_keys_processes, or create it: its processes are looked for by that name"
+START = "start the application"
 VISIT = "run phased.keys.rollout, which visits the host"
 
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What one visit may do to one host.
 
-`order` is the step's (see `order`), `look` is the evidence of this host a moment ago.
+`order` is the step's (see `order.py`), `look` is the evidence of this host a moment ago, and `before` that of the look with which
+its visit began.
 """
 
 from __future__ import annotations
@@ -36,8 +37,6 @@ NO_RESTART = (
     "the workers have to be restarted, and neither app_keys_service nor app_keys_restart_command is set: set the one that restarts them. "
     "Nothing was changed"
 )
-
-
 POOL_LOST = (
     "see in its log why it ends; if fewer are meant to run, restart the application by hand, and run again; if they are the children of one "
     "process, name that in app_keys_processes too"
@@ -103,8 +102,9 @@ def plan(order: Order, look: Evidence, converge: bool, replace: Collection[str] 
         restart = restart or write
     why_down = down(look)
     if converge and why_down and not order.incident:
-        text = f"{'. '.join(said(why_down))}. Start the application: a host is not changed while it is down"
-        return Plan(False, False, text)
+        text = ". ".join(said(why_down))
+        begin = "A" if text.endswith(proof.START) else "Start the application: a"
+        return Plan(False, False, f"{text}. {begin} host is not changed while it is down")
     others = proof.source_findings(look)
     if others and (converge or write or restart) and not order.incident:
         return Plan(False, False, f"{'. '.join(said(others))}. Nothing was changed")
@@ -162,35 +162,42 @@ def said(findings: Sequence[Finding]) -> List[str]:
     return [f"{'; '.join(dict.fromkeys(seen))}. What to do: {do}" for do, seen in by_do.items()]
 
 
-def application_after(before: Evidence, seen: Evidence) -> ApplicationState:
+def application_after(before: Evidence, look: Evidence) -> ApplicationState:
     """Say what of the application runs after a visit that could not prove its host, and had found it as `before`."""
     # What is changing over still serves.
     ended = [
         f"{unit['name']} is {unit['active']} ({unit['sub']})"
-        for unit in _ended(before, seen)
+        for unit in _ended(before, look)
         if unit["active"] != "reloading"
     ]
-    if before["workers"] and (ended or not seen["lasting"]):
+    if before["workers"] and (ended or not look["lasting"]):
         return ApplicationState(True, f"{'; '.join(ended) or 'no worker lasts'}: {MAY_BE_DOWN}")
-    if not seen["workers"]:
+    if not look["workers"]:
         return ApplicationState(False, "nothing of the application runs, as before")
     old = {pools.identity(worker) for worker in before["workers"]}
-    same = all(pools.identity(worker) in old for worker in seen["workers"])
-    return ApplicationState(False, f"{'the old workers run on' if same else 'workers run'} with {_keys(seen)}")
+    same = all(pools.identity(worker) in old for worker in look["workers"])
+    return ApplicationState(False, f"{'the old workers run on' if same else 'workers run'} with {_keys(look)}")
 
 
-def remembered(look: Evidence, seen: Evidence) -> Remembered:
+def remembered(before: Evidence, look: Evidence) -> Remembered:
     """Return what the record of a proof says of the workers: how many there are, and how far down their pools.
 
     A deploy may write a host while its application is down. That does not make it one on which nothing ever ran.
     """
-    if seen["lasting"]:
+    if look["lasting"]:
         # While a pool is still filling, not all of its workers are in both looks.
-        return {"workers": len(seen["workers"]), "pools": pools.remembered(seen["pools"])}
-    record = look["record"]
+        return {"workers": len(look["workers"]), "pools": pools.remembered(look["pools"])}
+    record = before["record"]
     if record is None:
         return {"workers": 0, "pools": None}
     return {"workers": record.get("workers", 0), "pools": record.get("pools")}
+
+
+def remembered_uids(before: Evidence, look: Evidence) -> List[int]:
+    """Return whose the workers are, for the record: those of the record before where nothing runs."""
+    uids = {uid for worker in look["workers"] for uid in worker.get("uids", [])}
+    kept = before["record"].get("uids", []) if before["record"] else []
+    return sorted(uids) or kept
 
 
 def _of_workers(
@@ -224,20 +231,13 @@ def _ended(before: Evidence, look: Evidence) -> List[Unit]:
     ]
 
 
-def _keys(seen: Evidence) -> str:
+def _keys(look: Evidence) -> str:
     """Say which keys the workers have."""
-    does = {(worker["signs"], tuple(worker["accepts"])) for worker in seen["workers"] if not worker["problem"]}
+    does = {(worker["signs"], tuple(worker["accepts"])) for worker in look["workers"] if not worker["problem"]}
     texts = [f"{signs}, accepting {', '.join(accepts)}" for signs, accepts in sorted(does)]
     return "; others with ".join(
-        texts + ["keys that cannot be seen"] * any(worker["problem"] for worker in seen["workers"])
+        texts + ["keys that cannot be seen"] * any(worker["problem"] for worker in look["workers"])
     )
-
-
-def remembered_uids(look: Evidence, seen: Evidence) -> List[int]:
-    """Return whose the workers are, for the record: those of before where nothing runs."""
-    uids = {uid for worker in seen["workers"] for uid in worker.get("uids", [])}
-    before = look["record"].get("uids", []) if look["record"] else []
-    return sorted(uids) or before
 
 
 def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Optional[str]:
