@@ -28,5 +28,5 @@ class ActionModule(HostAction):
         arguments = self.arguments(self.raw_variables(task_vars), APPLICATION_OPTIONS)
         arguments.update(given, host=asked["host"])
         # Twice: the command, and what proves it.
-        limit = 2 * seconds(asked["within"], "timeout") + self.limit(arguments)
+        limit = 2 * seconds(asked["within"], "timeout") + self.limit(arguments, 1)
         return self.ask("reencrypt", arguments, task_vars, limit)

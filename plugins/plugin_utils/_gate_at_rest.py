@@ -40,7 +40,7 @@ class AtRestAction(GateAction):
         keyring, values = self.load(), self.fleet.values
         self.run_has(reencrypt=None)
         if not self.final:
-            asked = self.look(keyring)
+            asked = self.look_if_needed(keyring)
             if asked["needs_look"]:
                 return asked
         how = variables.reencryption(values)
