@@ -13,6 +13,7 @@ from .._host.rules.history import clock
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
 from .._shapes import DatedEvidence, EnvFile, Evidence, Key, KeyringCore, Worker
+from . import evidence as proofs
 from . import folders, membership, soak
 from . import keyring as keyrings
 from .next_step import next_text
@@ -201,6 +202,9 @@ def status(survey: Survey, max_age: Optional[float] = None) -> str:
             f"what phased.keys.rollout would change for {step['name']}",
             *plan(survey, unproven),
         ] * bool(unproven)
+    # The clock of the controller is one thing, when each host may have signed with the key last another: retire asks both.
+    short = proofs.soak_findings(evidence, soak.due(keyring, now))
+    lines += ["", "retire waits for the soak on these hosts", *table(short)] * bool(short)
     left = beside(evidence)
     lines += ["", *left] * bool(left)
     aside = {waiver["member"] for waiver in membership.open_waivers(keyring, now)}

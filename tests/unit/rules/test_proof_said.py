@@ -155,7 +155,7 @@ def test_of_a_worker_whose_environment_overrules_what_was_asked_for():
     [
         (seen(RING), []),
         (seen(RING, units=[unit(load="masked")]), []),
-        (seen(RING, units=[unit(load="not-found")]), [Finding("shop.service is not-found", "correct app_keys_service or app_keys_processes")]),
+        (seen(RING, units=[unit(load="not-found")]), [Finding("shop.service is not-found", proof.NO_UNIT)]),
         (seen(RING, workers=[]), [Finding("shop.service is active and has no process", "correct app_keys_processes")]),
         (
             seen(RING, units=[unit("failed", sub="exited")]),

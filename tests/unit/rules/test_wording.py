@@ -24,6 +24,7 @@ from builders import (
     env_file,
     fleet_of,
     idle,
+    record,
     seen,
     survey,
     surveyed,
@@ -188,6 +189,21 @@ def test_10_the_status_says_why_a_hosts_own_time_was_broken():
     changes = {"files": [env_file(NEW, OLD, changed=T0 + DAY)], "workers": [worker(1, NEW, OLD, started=T0 + 2 * DAY)]}
     text = wording.status(counting(keyring, NOTHING, {"web-1": seen(keyring, **changes)}, T0 + 3 * DAY))
     assert "/etc/shop.env was written by another tool at 2023-11-15T22:13:20Z, and workers started after" in text
+
+
+def test_10_the_status_names_the_hosts_on_which_a_key_that_is_due_has_not_soaked():
+    keyring, now = at("promoted"), CLOSED["promote"] + SOAK["seconds"]
+    begun = CLOSED["promote"]
+    knows = {
+        "record": record(keyring, at=begun, signs=NEW, stopped={OLD: begun}),
+        "files": [env_file(NEW, OLD, changed=T0 - DAY)],
+        "workers": [worker(1, NEW, OLD, started=T0)],
+    }
+    look = {"web-1": seen(keyring, now=begun + DAY, **knows), "web-2": seen(keyring, now=now + DAY, **knows)}
+    lines = wording.status(counting(keyring, NOTHING, look, now)).splitlines()
+    begin = lines.index("retire waits for the soak on these hosts")
+    assert lines[begin + 1].startswith(f"  web-1  may have signed with {OLD} until ")
+    assert not [line for line in lines[begin + 2 :] if line.startswith("  web-2")]
 
 
 @pytest.mark.parametrize("name", ["adopt", "prepare", "promoted", "retire", "retired"])

@@ -237,7 +237,7 @@ def process_findings(evidence: Evidence) -> List[Finding]:
     found = missing_findings(evidence)
     for unit in evidence["units"]:
         if unit["load"] not in ("loaded", "masked"):
-            found.append(Finding(f"{unit['name']} is {unit['load']}", "correct app_keys_service or app_keys_processes"))
+            found.append(Finding(f"{unit['name']} is {unit['load']}", NO_UNIT))
         elif unit["active"] == "active" and not evidence["workers"]:
             found.append(Finding(f"{unit['name']} is active and has no process", "correct app_keys_processes"))
         elif unit["active"] not in ("active", "inactive"):
@@ -398,6 +398,7 @@ FIRST = 2  # so many of a long list are named
 
 RESTING = "{renew}; or remove it, if nobody needs it"
 MISSING = "correct app_keys_processes, or create it: its processes are looked for by that name"
+NO_UNIT = "correct app_keys_service or app_keys_processes; on a host that is new, deploy the application first, with the role app_keys"
 START = "start the application"
 VISIT = "run phased.keys.rollout, which visits the host"
 
@@ -424,8 +425,9 @@ SET_ELSEWHERE = (
     "from the env file alone"
 )
 NOT_GIVEN = (
-    "see that the application gets its keys from app_keys_env_file, then restart it; a helper that needs no key is kept out by naming the "
-    "workers in app_keys_processes with a pid_file or a pattern instead of their unit, or runs in a unit of its own"
+    "see that the application gets its keys from app_keys_env_file, then restart it; one that reads that file itself is proven with "
+    "app_keys_proof: process_age; a helper that needs no key is kept out by naming the workers in app_keys_processes with a pid_file or a "
+    "pattern instead of their unit, or runs in a unit of its own"
 )
 PROBLEMS = {
     "unreadable": "run with become (-b), so that the environment of the workers may be read",
