@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, Optional, Sequence
 
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules import gate, soak
+from ..module_utils._rules import gate
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.survey import Survey
 from ..module_utils._shapes import Keyring
@@ -81,8 +81,8 @@ class GateAction(FleetAction):
     def look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         survey = self.survey(keyring)
-        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))
-        return self.asking_for_a_look(keyring) if not survey.count.complete or not soaked else ANSWER
+        waited = gate.waited(survey, self.phase)
+        return self.asking_for_a_look(keyring) if not survey.count.complete or not waited else ANSWER
 
     def asking_for_a_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""

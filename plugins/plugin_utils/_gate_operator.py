@@ -43,6 +43,7 @@ class OperatorAction(GateAction):
         if not self.first_phase and not self.checking:
             return keyring
         values, now = self.fleet.values, time.time()
+        keyring = at_rest.said(keyring, values["settings"], now)
         keyring = membership.release(keyring, values["release"], self.fleet.members, now)
         if values["waive"]:
             if values["waive_reason"] is None or values["waive_for"] is None:

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules import wording
+from ..module_utils._rules import at_rest, wording
 from ..module_utils._shapes import Keyring
 from . import _core, _inventory
 from . import _run_folder as run_folder
@@ -110,7 +110,7 @@ class HostAction(AskingAction):
 
 def see_same_profile(keyring: Keyring, values: Mapping[str, Any]) -> None:
     """Refuse variables that say another form of keys than the keyring was adopted with."""
-    if (keyring["framework"], keyring["settings"]) != (values["framework"], values["settings"]):
+    if at_rest.unlike(keyring, values["framework"], values["settings"]):
         raise KeyringFileError(
             f"the keyring was adopted for {keyring['framework']} with app_keys_settings {keyring['settings']}, and the inventory says "
             f"{values['framework']} with {values['settings']}: the hosts would be given settings that their applications do not read. "

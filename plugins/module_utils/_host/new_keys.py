@@ -10,12 +10,13 @@ from typing import Callable, Dict
 
 # "text": 64 characters of A-Z a-z 0-9 - _, so that no list separator and no quote is among them.
 # "fernet": 32 bytes in URL-safe base64, the format of a Fernet key (https://github.com/fernet/spec).
-# "base64:32": what `php artisan key:generate` writes.
+# "base64:32": what `php artisan key:generate` writes; "base64:16" the same for the cipher AES-128-CBC.
 MAKERS: Dict[str, Callable[[], str]] = {
     "text": lambda: secrets.token_urlsafe(48),
     "hex32": lambda: secrets.token_hex(32),
     "hex64": lambda: secrets.token_hex(64),
     "base64:32": lambda: "base64:" + base64.b64encode(secrets.token_bytes(32)).decode(),
+    "base64:16": lambda: "base64:" + base64.b64encode(secrets.token_bytes(16)).decode(),
     "fernet": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
 }
 

@@ -164,6 +164,13 @@ def soaked(survey: Survey) -> List[str]:
     return [key["fingerprint"] for key in due if not proofs.soak_findings(survey.evidence, [key])]
 
 
+def waited(survey: Survey, phase: str) -> bool:
+    """Whether by what was seen all that this phase waits for is over by the clocks of all hosts too; a later look may show it."""
+    if phase == "promote":
+        return not proofs.spread_findings(survey.evidence, keyrings.in_state(survey.keyring, "staged"))
+    return phase != "retire" or len(soaked(survey)) == len(soak.due(survey.keyring, survey.conditions.clock))
+
+
 def unwritten(keyring: Keyring, after: Keyring) -> str:
     """Say what holds, and what to do, where `after` could not be written in place of `keyring`: a full disk, say."""
     name = keyring["step"]["name"]

@@ -7,8 +7,15 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError, profile
-from ansible_collections.phased.keys.plugins.module_utils._rules import at_rest, gate, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError, misfit, profile
+from ansible_collections.phased.keys.plugins.module_utils._rules import (
+    adoption,
+    at_rest,
+    gate,
+    next_step,
+    steps,
+    wording,
+)
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
@@ -25,6 +32,7 @@ from builders import (
     SOAK,
     T0,
     at,
+    env_file,
     fleet_of,
     idle,
     opened,
@@ -193,6 +201,7 @@ def test_7_a_secret_that_was_at_rest_stays_sealed_for_its_time_and_is_destroyed_
     closed = steps.close_step(keyring, OVER)
     assert states(closed)[OLD] == "retired" and keyrings.find(closed, OLD)["secret"]
     assert OLD not in keyrings.order(closed).may_accept, "no host gets it"
+    assert at_rest.told(closed, keyrings.find(closed, OLD), OVER).startswith("its secret stays sealed until 2025-03-")
     for later, kept in ((89 * DAY, True), (90 * DAY + 1, False)):
         after = gate.closed_keyring(surveyed(closed, FLEET, fleet_of(closed), look._replace(clock=OVER + later)))
         assert bool(keyrings.find(after, OLD)["secret"]) == kept
@@ -200,6 +209,75 @@ def test_7_a_secret_that_was_at_rest_stays_sealed_for_its_time_and_is_destroyed_
     assert keyrings.check(closed)
 
 
+@pytest.mark.parametrize(
+    ("adopted", "says", "unlike", "stored"),
+    [
+        ({}, {}, False, []),
+        ({}, ROWS, False, ["rows"]),
+        (ROWS, {"at_rest": False}, False, []),
+        (ROWS, {}, True, None),
+        ({}, {"primary": "OTHER"}, True, None),
+        ({"primary": "OTHER"}, {"primary": "OTHER", **ROWS}, False, ["rows"]),
+    ],
+)
+def test_what_is_at_rest_may_be_said_anew_and_not_just_left_out(adopted, says, unlike, stored):
+    keyring = {**at("promoted"), "settings": adopted}
+    assert at_rest.unlike(keyring, "django", says) == unlike
+    assert at_rest.unlike(keyring, "flask", says)
+    if not unlike:
+        after = at_rest.said(keyring, says, T0)
+        assert at_rest.stored(after) == stored and (after is keyring) == (adopted == says)
+        assert after is keyring or "at rest is" in after["journal"][-1]["event"]
+
+
+@pytest.mark.parametrize(
+    ("keyring", "key", "now", "text"),
+    [
+        (stores("promoted"), OLD, ANEW, "needed by what is at rest"),
+        (anew(), OLD, ANEW, ""),
+        (anew(), NEW, ANEW, "all that is at rest is encrypted with it since 2023-11-15T01:24:20Z, by web-1"),
+        (at("promoted"), OLD, ANEW, ""),
+    ],
+)
+def test_status_says_of_a_key_what_it_has_to_do_with_it(keyring, key, now, text):
+    assert at_rest.told(keyring, keyrings.find(keyring, key), now) == text
+    survey_ = surveyed(keyring, FLEET, fleet_of(keyring), survey()._replace(clock=now))
+    assert text in wording.status(survey_)
+
+
 def test_an_idle_host_counts_by_its_record():
     keyring = anew()
     assert at_rest.shortfall(keyring, idle(keyring, now=OVER), keyring["keys"][0], OVER) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "text"),
+    [
+        ("base64:32", "base64:" + "A" * 43 + "=", None),
+        ("base64:32", "a" * 32, None),
+        ("base64:16", "base64:" + "A" * 22 + "==", None),
+        ("base64:32", "base64:" + "A" * 22 + "==",
+         'has 16 bytes, as AES-128-CBC wants, and new keys would have 32 -> set app_keys_settings to {key: "base64:16"}'),
+        ("base64:16", "base64:" + "A" * 43, 'has 32 bytes, as AES-256-CBC wants, and new keys would have 16 -> set app_keys_settings to {key: "base64:32"}'),
+        ("base64:32", "base64:" + "A" * 20, "has 15 bytes, and Laravel takes 16 (AES-128-CBC) or 32 (AES-256-CBC) -> put a key that"),
+        ("base64:32", "SomeRandomString", 'has 16 bytes, as AES-128-CBC wants'),
+        ("base64:32", "base64:%%%", "begins with base64: and is no base64 -> "),
+        ("text", "anything at all", None),
+        ("fernet", "anything at all", None),
+    ],
+)  # fmt: skip
+def test_a_key_of_laravels_fits_its_cipher(form, key, text):
+    found = misfit(profile("laravel", {"key": form}), key)
+    assert found is None if text is None else found is not None and found.startswith(text)
+
+
+def test_adopt_says_what_to_set_where_it_does_not():
+    entry = env_file(OLD)
+    entry["unusable"] = {OLD: misfit(profile("laravel"), "base64:" + "A" * 22)}
+    found = adoption._trouble(seen(at("adopted"), files=[entry]), set())
+    assert [(one.seen, one.advice) for one in found] == [
+        (
+            f"/etc/shop.env: the key {OLD} has 16 bytes, as AES-128-CBC wants, and new keys would have 32",
+            'set app_keys_settings to {key: "base64:16"}',
+        )
+    ]

@@ -83,7 +83,7 @@ def test_a_key_with_the_separator_in_it_is_refused_without_being_said() -> None:
         ("django", {"primary": ""}, "app_keys_settings.primary must be a text that is not empty, not ''"),
         ("django", {"separator": 1}, "app_keys_settings.separator must be a text that is not empty, not 1"),
         ("django", {"signs": "middle"}, "app_keys_settings.signs is 'middle'; it is 'first' or 'last'"),
-        ("django", {"key": "hex"}, "app_keys_settings.key is 'hex'; it is one of text, hex32, hex64, base64:32, fernet"),
+        ("django", {"key": "hex"}, "app_keys_settings.key is 'hex'; it is one of text, hex32, hex64, base64:32, base64:16, fernet"),
         ("django", {"soak": "soon"}, "app_keys_settings.soak is 'soon'; a duration is written like 14d, 90m, 1h30m or 45s"),
         ("django", {"separator": ";_"}, "app_keys_settings.separator is ';_', which new keys of the form text may hold"),
         *[

@@ -9,6 +9,7 @@ A profile is data. What an application does differently from its framework is sa
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from .durations import DurationError, seconds
@@ -23,7 +24,7 @@ DEFAULT_FRAMEWORK = "django"
 #   separator  what stands between two keys of a list; "json" for a JSON array of strings
 #   signs      "first" or "last" of the one list; without meaning where there are two settings
 #   key        form of a new key: "text" (64 URL-safe characters), "hex32" and "hex64" (bytes in
-#              hex digits), "base64:32" (Laravel's) or "fernet"
+#              hex digits), "base64:32" (Laravel's), "base64:16" (Laravel's with AES-128-CBC) or "fernet"
 #   decode     "json" where the framework decodes the value of `primary` as JSON if it is any, and else takes it as it is; "raw"
 #   soak       the longest life of anything signed, as a duration; None where it has no end
 #              that the framework knows, so that the operator has to say it
@@ -98,8 +99,12 @@ KEY_FORMS: Dict[str, Set[str]] = {
     "hex32": set(),
     "hex64": set(),
     "base64:32": set("+/=:"),
+    "base64:16": set("+/=:"),
     "fernet": set("-_="),
 }
+
+BASE64 = "base64:"
+CIPHERS = {16: "AES-128-CBC", 32: "AES-256-CBC"}  # by the bytes of their keys
 
 # A list of more keys is none that anybody means, and takes long to look through.
 MOST_KEYS = 256
@@ -211,6 +216,28 @@ def unprintable(key: str) -> Optional[str]:
     if key.isprintable():
         return None
     return "holds a character that cannot be printed, like a NUL, a line break or half a character, and no env file can carry that"
+
+
+def misfit(profile: Profile, key: str) -> Optional[str]:
+    """Return why a key that an application has does not fit those that would be made for it, with what to do behind ` -> `; None where it does.
+
+    Laravel's cipher wants a key of just one length, and takes no other beside it.
+    """
+    if not profile.key.startswith(BASE64):
+        return None
+    made = int(profile.key[len(BASE64) :])
+    text = key[len(BASE64) :].rstrip("=")
+    encoded = key.startswith(BASE64)
+    if encoded and not re.fullmatch(r"[A-Za-z0-9+/]+", text):
+        return f"begins with {BASE64} and is no base64 -> write it as php artisan key:generate does"
+    length = len(text) * 3 // 4 if encoded else len(key.encode("utf-8", "surrogateescape"))
+    if length == made:
+        return None
+    if length in CIPHERS:
+        form = f'{{key: "{BASE64}{length}"}}'
+        return f"has {length} bytes, as {CIPHERS[length]} wants, and new keys would have {made} -> set app_keys_settings to {form}"
+    sizes = " or ".join(f"{size} ({cipher})" for size, cipher in CIPHERS.items())
+    return f"has {length} bytes, and Laravel takes {sizes} -> put a key that php artisan key:generate made there by hand, and adopt that"
 
 
 def encode(profile: Profile, keys: Keys) -> Dict[str, str]:
