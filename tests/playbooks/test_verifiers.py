@@ -15,14 +15,11 @@ CONFIRMED = ("-e", '{"app_keys_confirmed": ["partner"]}')
 
 def test_promote_and_retire_wait_for_who_learns_late_and_who_has_to_confirm(after: Callable[..., Fleet]) -> None:
     fleet = after("adopt")
-    fleet.vars.update(app_keys_spread="30s", app_keys_external=["partner"], app_keys_wait="1m")
+    fleet.vars.update(app_keys_spread="25s", app_keys_external=["partner"], app_keys_wait="1m")
     run = fleet.run("rollout", "-e", "app_keys_new=true").ended(-1)
     staged = fleet.key("staged")
     run.says("promote is not possible: partner (app_keys_external) has not confirmed that it has", staged)
     run.says("""-e '{"app_keys_confirmed": ["partner"]}'""")
-    before = fleet.unchanged()
-    fleet.run("rollout", "-e", "app_keys_confirmed=partnr").ended(-1).says("app_keys_confirmed names partnr")
-    assert fleet.unchanged() == before
     run = fleet.run("rollout", *CONFIRMED).ended(-1)
     run.says("promote: waiting for the spread, ", "to go").says("promote is open", "accept", staged)
     # What was said before promote says nothing of what comes after it.

@@ -58,6 +58,25 @@ def how(keyring: KeyringCore) -> str:
     return HOW.format(key=keyrings.primary(keyring)["fingerprint"])
 
 
+def why_not_back(keyring: KeyringCore, fingerprint: str) -> Optional[str]:
+    """Say why a key that has ended cannot be accepted once more, for what it encrypted; None where it can."""
+    key = keyrings.find(keyring, fingerprint)
+    if key is None:
+        return f"app_keys_bring_back names {fingerprint}, which this keyring never held"
+    if key["state"] not in keyrings.ENDED:
+        return f"app_keys_bring_back names {fingerprint}, which is {key['state']} and has not ended"
+    if key["secret"] is None:
+        return f"app_keys_bring_back names {fingerprint}, whose secret is destroyed: app_keys_keep_sealed is over, or there was none"
+    if "compromised" in key["marks"]:
+        return f"app_keys_bring_back names {fingerprint}, which has leaked: whoever has it would be let in. Decrypt by hand what needs it"
+    return None
+
+
+def brought_back(keyring: KeyringCore) -> List[Key]:
+    """Return the staged key if it is one that had ended: it is accepted, and never signs."""
+    return [key for key in keyrings.in_state(keyring, "staged") if "brought_back" in key["marks"]]
+
+
 def unlike(keyring: KeyringCore, framework: str, settings: Settings) -> bool:
     """Whether an inventory says another form of keys than the keyring was adopted for.
 

@@ -281,3 +281,51 @@ def test_adopt_says_what_to_set_where_it_does_not():
             'set app_keys_settings to {key: "base64:16"}',
         )
     ]
+
+
+def ended() -> Dict[str, Any]:
+    """A keyring whose old key was retired, and is sealed."""
+    keyring = steps.open_step(anew(), "retire", OVER, "n9", keep_sealed=90 * DAY)
+    return steps.close_step(keyring, OVER)
+
+
+def test_a_sealed_key_is_accepted_once_more_never_signs_and_is_taken_back():
+    keyring = ended()
+    look = survey()._replace(clock=OVER + DAY)
+    wish = PhaseRequest("prepare", "prepare", nonce="n10", bring_back=OLD)
+    hosts = {one: dict(entry, now=OVER + DAY) for one, entry in fleet_of(keyring).items()}
+    verdict = gate.opening(surveyed(keyring, FLEET, hosts, look), wish)
+    assert verdict.outcome == "visit", verdict.text
+    assert states(verdict.keyring) == {OLD: "staged", NEW: "primary"}
+    back = keyrings.check(steps.close_step(verdict.keyring, OVER + DAY))
+    order = keyrings.order(back)
+    assert (order.signs, order.accepts) == (NEW, [NEW, OLD]) and keyrings.secrets(back, [OLD])[OLD]
+    # It never signs, and says what is next; whoever runs a rollout is not stopped by it.
+    assert next_step.decide(back, "promote", "promote", OVER + DAY).text.startswith(
+        f"{OLD} was brought back for what it encrypted"
+    )
+    assert [
+        next_step.decide(back, phase, "rollout", OVER + DAY).action for phase in ("prepare", "promote", "retire")
+    ] == ["skip"] * 3
+    with pytest.raises(KeyringError, match="no old one"):
+        opened(back, "promote", OVER + DAY)
+    assert next_step.next_text(back, OVER + DAY).startswith(f"{OLD} was brought back")
+    gone = opened(back, "withdraw", OVER + 2 * DAY)
+    assert keyrings.let_go(gone) == [OLD]
+    gone = keyrings.check(steps.close_step(gone, OVER + 2 * DAY))
+    assert states(gone) == {OLD: "withdrawn", NEW: "primary"}
+    assert keyrings.sealed_until(keyrings.find(gone, OLD)) == OVER + 2 * DAY + 90 * DAY
+
+
+@pytest.mark.parametrize(
+    ("keyring", "key", "text"),
+    [
+        (ended(), NEW, "which is primary and has not ended"),
+        (ended(), NEXT, "which this keyring never held"),
+        (at("retired"), OLD, "whose secret is destroyed"),
+        (steps.mark_compromised(ended(), OLD, OVER), OLD, "which has leaked"),
+    ],
+)
+def test_what_cannot_be_brought_back_is_refused(keyring, key, text):
+    with pytest.raises(KeyringError, match=text):
+        steps.open_step(keyring, "prepare", OVER, "n10", bring_back=key)
