@@ -44,7 +44,7 @@ def waiting(keyring: KeyringCore) -> List[Key]:
 def due(keyring: KeyringCore) -> bool:
     """Whether it is time to encrypt anew: keys wait for it, and by the closing count every host signs with the new one."""
     waits = waiting(keyring)
-    return bool(waits) and not keyrings.is_open(keyring) and all("soaking" in key["times"] for key in waits)
+    return bool(waits) and all("soaking" in key["times"] for key in waits)
 
 
 def why(keyring: KeyringCore) -> str:
