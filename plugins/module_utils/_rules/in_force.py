@@ -8,6 +8,7 @@ from typing import Any, Mapping, Optional
 
 from .._host.rules import frameworks, shipped
 from .._shapes import KeyringCore, RecordedProfile
+from . import at_rest
 
 READ_OTHERWISE = (
     "the keyring was adopted for {was} with app_keys_settings {was_settings}, and the inventory says {now} with {now_settings}: the hosts would "
@@ -41,14 +42,15 @@ def recorded(profile: frameworks.Profile) -> RecordedProfile:
 def why_another(keyring: KeyringCore, framework: str, settings: Mapping[str, Any]) -> Optional[str]:
     """Say what differs between the profile of these variables and that with which the keyring was begun; None where nothing does."""
     said: Any = keyring.get("profile")
-    same = (keyring["framework"], keyring["settings"]) == (framework, settings)
+    same = not at_rest.unlike(keyring, framework, settings)
     if said is None and same:
         return None
     alike = shipped.module_of(keyring["framework"]) == shipped.module_of(framework)
-    # What the application says itself of what is at rest is read from the keyring.
-    if said is not None and alike and keyring["settings"].get("at_rest") == settings.get("at_rest"):
+    if said is not None and alike and not at_rest.left_out(keyring, settings):
         now: Any = recorded(frameworks.profile(framework, settings))
-        differs = [field for field in now if now[field] != said.get(field)]
+        # What is at rest may be said anew by the application; a profile that says it anew is another one.
+        anew = ("at_rest",) if "at_rest" in settings else ()
+        differs = [field for field in now if now[field] != said.get(field) and field not in anew]
         if not differs:
             return None
         if same:

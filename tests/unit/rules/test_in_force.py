@@ -60,7 +60,6 @@ def test_the_same_said_in_other_words_is_the_same() -> None:
         ("flask", {}),
         ("django", {"separator": ";"}),
         ("django", {"primary": "X"}),
-        ("django", {"at_rest": [{"what": "rows"}]}),
     ],
 )
 def test_variables_that_say_something_else_are_refused(framework: str, settings: Dict[str, Any]) -> None:
@@ -126,3 +125,11 @@ def test_what_only_people_read_may_change(changes: Dict[str, Any], monkeypatch: 
     keyring = begun()
     later(monkeypatch, "django", **changes)
     assert in_force.why_another(keyring, "django", {}) is None
+
+
+def test_what_is_at_rest_may_be_said_anew_and_not_left_out() -> None:
+    said = {"at_rest": [{"what": "rows"}]}
+    assert in_force.why_another(begun(), "django", said) is None
+    keyring = {**begun(), "settings": said}
+    assert in_force.why_another(keyring, "django", {"at_rest": False}) is None
+    assert "Put the variables back" in str(in_force.why_another(keyring, "django", {}))
