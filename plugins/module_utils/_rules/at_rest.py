@@ -77,7 +77,7 @@ def brought_back(keyring: KeyringCore) -> List[Key]:
     return [key for key in keyrings.in_state(keyring, "staged") if "brought_back" in key["marks"]]
 
 
-def unlike(keyring: KeyringCore, framework: str, settings: Settings) -> bool:
+def unlike(keyring: KeyringCore, framework: str, settings: Mapping[str, Any]) -> bool:
     """Whether an inventory says another form of keys than the keyring was adopted for.
 
     What is at rest is not their form, and may be said anew; only a word that is taken away altogether says nothing, and is missed.
@@ -88,7 +88,7 @@ def unlike(keyring: KeyringCore, framework: str, settings: Settings) -> bool:
     return keyring["framework"] != framework or said[0] != said[1] or left_out(keyring, settings)
 
 
-def left_out(keyring: KeyringCore, settings: Settings) -> bool:
+def left_out(keyring: KeyringCore, settings: Mapping[str, Any]) -> bool:
     """Whether an inventory says nothing of what is at rest where the keyring has a word of it."""
     return "at_rest" in keyring["settings"] and "at_rest" not in settings
 
