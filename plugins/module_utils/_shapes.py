@@ -90,9 +90,11 @@ class _Worker(Holder):
 class Worker(_Worker, total=False):
     """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
     file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool;
-    `keeper`: the name of what keeps its environment; `called`: what it is called where no pid names it, as the container of a pod."""
+    `keeper`: the name of what keeps its environment; `called`: what it is called where no pid names it, as the container of a pod;
+    `overrules`: its own word, by which its keys are known, says otherwise than its environment."""
 
     called: str
+    overrules: bool
     inner: Inner
     keeper: str
 

@@ -9,7 +9,6 @@ from typing import Any, Dict, Mapping
 
 from .rules import variables
 from .rules.env_formats import FORMATS
-from .rules.proofs import PROOFS
 
 # Documented in the fragment `application`.
 APPLICATION: Dict[str, Dict[str, Any]] = {
@@ -23,7 +22,7 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
     "restart_command": {"type": "raw"},
     "processes": {"type": "raw"},
     "workload": {"type": "dict"},
-    "proof": {"type": "str", "choices": list(PROOFS)},
+    "proof": {"type": "raw"},
     "timeout": {"type": "str"},
     "settle": {"type": "str"},
     "state_dir": {"type": "path"},

@@ -87,9 +87,10 @@ def empty(value: Any) -> bool:
 
 def application(values: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the values with what follows from them, for a host whose application is to be looked at or visited."""
-    if proofs.named(values["proof"]).reads != proofs.PROCESSES:
+    proof = proofs.name_of(values["proof"])
+    if proofs.named(proof).reads != proofs.PROCESSES:
         raise VariableError(
-            f"app_keys_proof is {values['proof']}, which is for a member that is a workload of a cluster (app_keys_workload)"
+            f"app_keys_proof is {proof}, which is for a member that is a workload of a cluster (app_keys_workload)"
         )
     if not values["env_file"]:
         raise VariableError("app_keys_env_file is not set: it names the file that the application reads its keys from")
@@ -224,6 +225,13 @@ def _processes(value: Any, name: str) -> List[Dict[str, Any]]:
     return places
 
 
+def _proof(value: Any, name: str) -> Any:
+    try:
+        return proofs.read(value)
+    except proofs.ProofError as error:
+        raise VariableError(f"{name} {error}") from None
+
+
 def _workload(value: Any, name: str) -> Dict[str, Any]:
     fields = _mapping(value, name)
     for field in fields:
@@ -273,7 +281,7 @@ VARIABLES: Dict[str, Variable] = {
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
     "workload": Variable(None, _workload),
-    "proof": Variable(proofs.ENVIRONMENT, _one_of(proofs.PROOFS)),
+    "proof": Variable(proofs.ENVIRONMENT, _proof),
     "app_check": Variable(None, _app_check),
     "timeout": Variable(60.0, _duration),
     "settle": Variable(2.0, _duration),
