@@ -24,7 +24,7 @@ options:
         V(nonce) the run's nonce; V(to_look_at) the members if the gate asked for a look at them, else nobody; V(looks) the members that the
         task's host is to look at before its batch begins; V(waiting) the hosts of this batch whose visits wait for something.
       - V(open), V(status) and V(close) are the hosts for a play that asks the gate so. They are all members, and for V(close) nobody where
-        the gate said that nobody is to be visited.
+        the gate said that nobody is to be visited. V(cross) are all members where the step closes with a cross-proof, and else nobody.
     type: list
     elements: str
     required: true
@@ -79,7 +79,8 @@ TERMS: Dict[str, Term] = {
     "members": Term(lambda task: task.run["members"], NO_HOST),
     "open": Term(lambda task: task.run["members"], NO_HOST),
     "status": Term(lambda task: task.run["members"], NO_HOST),
-    "close": Term(lambda task: task.run["members"] if task.run["visits"] else [], NO_HOST),
+    "close": Term(lambda task: task.run["members"] if task.run["visits"] or task.run.get("cross") else [], NO_HOST),
+    "cross": Term(lambda task: task.run["members"] if task.run.get("cross") else [], []),
     "visits": Term(lambda task: task.run["visits"], NO_HOST),
     "to_look_at": Term(lambda task: task.run["members"] if task.run.get("needs_look") else [], NO_HOST),
     "serial": Term(lambda task: task.run["serial"], [1]),

@@ -302,6 +302,9 @@ class LookAnswer(Answer, total=False):
     idle: bool
     app_check: AppCheck
     revealed: str
+    token: str
+    trouble: str
+    verdicts: List[str]
 
 
 class VisitAnswer(Answer, total=False):
@@ -359,10 +362,12 @@ class _Key(TypedDict):
 class Key(_Key, total=False):
     """A key. `since` is the counter of the step that brought it: a member that was proven then or later accepts it. `times` says when it
     came to each of its states (and `created`, `soaking`, `ended`); `secret` is null once it is destroyed. `soak` has a key that was
-    to be let go of once; `after` names the key that signed before it."""
+    to be let go of once; `after` names the key that signed before it. `probe` is a token that it signed (see `cross_proof`), as secret as the
+    key and kept as long."""
 
     soak: Soak
     after: str
+    probe: str
 
 
 class _Step(TypedDict):

@@ -41,6 +41,12 @@ options:
       - A check that the application verifies what a fallback signed, with throw-away keys in a process of its own.
       - A mapping of C(python) and C(manage) for Django, or a command.
     type: raw
+  cross:
+    description:
+      - The host's part of a cross-proof (C(app_keys_cross_proof)) in a run of the collection's own playbooks. With V(sign) the application makes a
+        token, with V(verify) it says which tokens of others it verifies. Neither is in the result.
+    type: str
+    choices: [sign, verify]
 requirements:
   - Python 3.8 or later on the host, of which the standard library alone is used
 seealso:

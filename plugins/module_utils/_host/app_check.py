@@ -9,6 +9,7 @@ that are thrown away, in a process of its own beside the running ones.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -109,14 +110,24 @@ def _run_as(person: Person, app: Mapping[str, Any], check: Check) -> Dict[str, A
     return {"ok": code == 0, "text": text or f"exit status {code}"}
 
 
-def lines(command: Sequence[str], person: Person, timeout: float, most: int) -> List[Union[bytes, str]]:
+def lines(
+    command: Sequence[str], person: Person, timeout: float, most: int, sends: bytes = b""
+) -> List[Union[bytes, str]]:
     """Run a command of the application's as its user, and return the lines that it prints; or, as a text, why there are none.
+
+    On its stdin is what this `sends`: never in its arguments, which everybody on the host can read.
 
     What it says of itself (stderr) goes nowhere, for it has the application's environment, with all of its passwords.
     """
     try:
         code, said = _execute(
-            command, person.environment, _become(person, person.folder), timeout, kept=most, errors=subprocess.DEVNULL
+            command,
+            person.environment,
+            _become(person, person.folder),
+            timeout,
+            kept=most,
+            errors=subprocess.DEVNULL,
+            sends=sends,
         )
     except (OSError, subprocess.SubprocessError) as error:
         return [f"the command could not be started: {error}"]
@@ -135,6 +146,7 @@ def _execute(
     timeout: float,
     kept: int = _KEPT,
     errors: int = subprocess.STDOUT,
+    sends: bytes = b"",
 ) -> Tuple[Optional[int], str]:
     """Run a program in a session of its own, and return its exit status and the end of what it printed; None after `timeout` s.
 
@@ -143,13 +155,17 @@ def _execute(
     end = time.monotonic() + timeout
     # Not run_command: there is no AnsibleModule here, and that one waits for whoever holds its pipes open.
     child = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+        command, env=environment, stdin=subprocess.PIPE if sends else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         start_new_session=True, close_fds=True, preexec_fn=become,
     )  # fmt: skip
     if child.stdout is None:
         raise AssertionError("the child was started with a pipe")
     said, cut, ended = b"", False, False
     try:
+        if child.stdin:
+            # So little that the pipe takes it at once, whether it is read or not.
+            with contextlib.suppress(OSError), child.stdin:
+                child.stdin.write(sends)
         with child.stdout as pipe:
             while not ended:
                 # Read once more after the check has ended, but not until the pipe is closed: what it left behind may keep that open for ever.

@@ -38,6 +38,7 @@ ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
     },
     "member": {"type": "str"},
     "app_check": {"type": "raw"},
+    "cross": {"type": "dict"},
     "reveal": {"type": "list", "elements": "str"},
     "reveal_pad": {"type": "str", "no_log": True},
 }

@@ -35,8 +35,8 @@ class Refused(word.WordError):
     """Nobody may be asked there; the text says why."""
 
 
-def http(url: str, header: Optional[str], uids: Collection[int]) -> proofs.Asking:
-    """Return what asks at a URL of this host; `header` is what Host says, and `uids` are the application's."""
+def http(url: str, header: Optional[str], uids: Collection[int], sends: Optional[bytes] = None) -> proofs.Asking:
+    """Return what asks at a URL of this host; `header` is what Host says, `uids` are the application's, and what it `sends` is a POST's body."""
     host, port, page = proofs.place(url)
 
     def dial(seconds: float) -> socket.socket:
@@ -53,11 +53,13 @@ def http(url: str, header: Optional[str], uids: Collection[int]) -> proofs.Askin
         raise failed or OSError("no such address")
 
     shown = f"[{host}]" if ":" in host else host
-    request = _request(page, header or f"{shown}:{port}")
+    request = _request(page, header or f"{shown}:{port}", sends)
     return _asking(dial, request, lambda: _see_listeners(port, uids), lambda connection: None)
 
 
-def unix(path: str, page: str, header: Optional[str], uids: Collection[int]) -> proofs.Asking:
+def unix(
+    path: str, page: str, header: Optional[str], uids: Collection[int], sends: Optional[bytes] = None
+) -> proofs.Asking:
     """Return what asks at a unix socket."""
 
     def dial(seconds: float) -> socket.socket:
@@ -75,7 +77,7 @@ def unix(path: str, page: str, header: Optional[str], uids: Collection[int]) -> 
         given = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _see_owners({struct.unpack("3i", given)[1]}, uids)
 
-    request = _request(page, header or "localhost")
+    request = _request(page, header or "localhost", sends)
     return _asking(dial, request, lambda: None, see)
 
 
@@ -112,6 +114,17 @@ def _asking(
     return ask
 
 
+def exchange(dial: Dial, page: str, host: str, sends: bytes, seconds: float) -> Said:
+    """Return the answer to one POST over a connection that `dial` opens, or what went wrong: with the same bounds, wherever that leads."""
+    end = time.monotonic() + seconds
+    try:
+        with dial(seconds) as connection:
+            _send(connection, _request(page, host, sends))
+            return _received(connection, end)
+    except OSError as error:
+        return f"nothing can be asked there: {error.strerror or error}"
+
+
 def _send(connection: socket.socket, request: bytes) -> None:
     with contextlib.suppress(OSError):  # who has closed it already is found out when it is read
         connection.sendall(request)
@@ -139,10 +152,11 @@ def _received(connection: socket.socket, end: float) -> Said:
         return str(error)
 
 
-def _request(page: str, host: str) -> bytes:
+def _request(page: str, host: str, sends: Optional[bytes]) -> bytes:
     # In HTTP/1.0 nobody answers in pieces, and the connection ends with the answer.
-    lines = [f"GET {page} HTTP/1.0", f"Host: {host}", "Accept: application/json", "Connection: close", "", ""]
-    return "\r\n".join(lines).encode("ascii")
+    lines = [f"{'GET' if sends is None else 'POST'} {page} HTTP/1.0", f"Host: {host}", "Connection: close"]
+    lines += [] if sends is None else ["Content-Type: text/plain", f"Content-Length: {len(sends)}"]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + (sends or b"")
 
 
 def _addresses(host: str, port: int) -> List[Tuple[int, Tuple[Any, ...]]]:

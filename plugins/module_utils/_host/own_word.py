@@ -57,9 +57,12 @@ def number(pid: int) -> int:
 
 
 def from_command(
-    app: Mapping[str, Any], command: Union[str, List[str]], workers: Sequence[Mapping[str, Any]]
+    app: Mapping[str, Any], command: Union[str, List[str]], workers: Sequence[Mapping[str, Any]], sends: bytes
 ) -> proofs.Asking:
-    """Return what runs a command as each user of the application: one that prints the answer of a worker, or of several, one a line."""
+    """Return what runs a command as each user of the application: one that prints the answer of a worker, or of several, one a line.
+
+    On its stdin is what this `sends`.
+    """
     from . import app_check, run_as
 
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
@@ -71,7 +74,7 @@ def from_command(
         except run_as.Refused as error:
             return [f"the command was not run: {error}"]
         for person in people:
-            said += app_check.lines(argv, person, min(seconds, app["timeout"]), word.LARGEST)
+            said += app_check.lines(argv, person, min(seconds, app["timeout"]), word.LARGEST, sends)
         return said
 
     return ask

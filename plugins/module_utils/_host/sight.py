@@ -65,7 +65,8 @@ class Processes:
 
 
 class Keys:
-    """See `rules.proofs.Sight`; `app` holds the application's variables, `stamps` are the record's, and `env_files` what the files say."""
+    """See `rules.proofs.Sight`; `app` holds the application's variables, `stamps` are the record's, `env_files` what the files say, and
+    `sends` is what goes along with a question to the application."""
 
     def __init__(
         self,
@@ -74,7 +75,9 @@ class Keys:
         named: Table,
         stamps: Mapping[str, Any],
         env_files: Sequence[EnvFile],
+        sends: Optional[bytes] = None,
     ) -> None:
+        self._sends = sends
         self._app, self._table, self._named, self._stamps, self._env_files = app, table, named, stamps, env_files
         self._ages: Optional[Ages] = None
 
@@ -87,20 +90,20 @@ class Keys:
         """Return what asks at a URL of this host."""
         from . import loopback
 
-        return loopback.http(url, host, self._uids())
+        return loopback.http(url, host, self._uids(), self._sends)
 
     def by_socket(self, path: str, page: str, host: Optional[str]) -> Asking:
         """Return what asks at a unix socket."""
         from . import loopback
 
-        return loopback.unix(path, page, host, self._uids())
+        return loopback.unix(path, page, host, self._uids(), self._sends)
 
     def by_command(self, command: Union[str, List[str]]) -> Asking:
         """Return what runs a command as the application's user."""
         from . import own_word
 
         workers = [{"pid": pid, "ticks": process.ticks} for pid, process in self._named.items()]
-        return own_word.from_command(self._app, command, workers)
+        return own_word.from_command(self._app, command, workers, self._sends or b"")
 
     def _uids(self) -> Set[int]:
         return {uid for process in self._named.values() for uid in process.uids}

@@ -17,8 +17,8 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     """Take the look, and a second and a third until what is expected is seen; `check` makes no difference."""
     del check
     app = arguments.application(params)
-    # A visit that is under way is waited for, then what is expected, then the application's own check.
-    waits = 1 + bool(params["expect"]) + bool(params["app_check"])
+    # A visit that is under way is waited for, then what is expected, then the application's own check, or its part of a cross-proof.
+    waits = 1 + bool(params["expect"]) + bool(params["app_check"]) + bool(params["cross"])
     with limit.within(waits * (app["timeout"] + app["settle"]) + limit.MARGIN, "the look at this host"):
         return _look(app, params)
 
@@ -39,6 +39,10 @@ def _look(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
         from . import app_check
 
         result["app_check"] = app_check.run(app, params["app_check"], result["evidence"]["workers"])
+    if params["cross"]:
+        from . import crossing
+
+        result.update(crossing.run(app, params["cross"], result["evidence"]["workers"]))
     if params["reveal"]:
         from . import reveal
 

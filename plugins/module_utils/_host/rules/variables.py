@@ -23,6 +23,7 @@ NAME = re.compile(r"\A[a-z0-9_-]+\Z")  # of an application: it is part of file n
 OBJECT = re.compile(r"\A[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")  # of an object in a cluster
 WORKLOAD = ("kind", "name", "namespace", "context", "kubeconfig", "containers")
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
+THROUGH = re.compile(r"\Ahttps?://[A-Za-z0-9._\[\]:-]{1,255}(/[!-\"$-~]*)?\Z")
 EMPTY = (
     "{name} is empty, and hides what the inventory says elsewhere: give it a value, or take it away (the line in the inventory, the -e, or the "
     "question of the survey)"
@@ -232,6 +233,24 @@ def _proof(value: Any, name: str) -> Any:
         raise VariableError(f"{name} {error}") from None
 
 
+def _cross_proof(value: Any, name: str) -> Dict[str, Any]:
+    fields = _mapping(value, name)
+    if not {"sign", "verify"} <= set(fields) <= {"sign", "verify", "through"}:
+        raise VariableError(f"{name} is {value!r}; it has sign and verify, and may have through")
+    read_fields: Dict[str, Any] = {}
+    for field in ("sign", "verify"):
+        way = fields[field] if isinstance(fields[field], Mapping) else {"command": fields[field]}
+        read_fields[field] = _proof(way, f"{name}.{field}")
+    if "through" in fields:
+        url = _text(fields["through"], f"{name}.through")
+        if not THROUGH.match(url):
+            raise VariableError(
+                f"{name}.through is {url!r}; it is a URL, http:// or https://, without a user or blanks in it"
+            )
+        read_fields["through"] = url
+    return read_fields
+
+
 def _workload(value: Any, name: str) -> Dict[str, Any]:
     fields = _mapping(value, name)
     for field in fields:
@@ -282,6 +301,7 @@ VARIABLES: Dict[str, Variable] = {
     "processes": Variable([], _processes),
     "workload": Variable(None, _workload),
     "proof": Variable(proofs.ENVIRONMENT, _proof),
+    "cross_proof": Variable(None, _cross_proof, fleet=True),
     "app_check": Variable(None, _app_check),
     "timeout": Variable(60.0, _duration),
     "settle": Variable(2.0, _duration),
