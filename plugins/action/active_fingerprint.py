@@ -25,9 +25,9 @@ class ActionModule(HostAction):
         member = self._task.args.get("member")
         raw = Inventory(task_vars, self._templar).of(str(member)) if member else self.raw_variables(task_vars)
         arguments = self.arguments(raw, APPLICATION_OPTIONS)
-        for option in ("reveal", "reveal_pad"):
+        for option in ("reveal", "reveal_pad", "crossing"):
             if option in arguments:
-                raise FleetError(f"{option} is for phased.keys.keyring alone, which adopts a key")
+                raise FleetError(f"{option} is for the collection's own actions alone")
         if self.nonce and arguments.get("known") is None:
             # What the gate of this run wants to be searched for.
             arguments["known"] = run_folder.current().get("known", [])
@@ -54,7 +54,7 @@ class ActionModule(HostAction):
         if arguments.get("workload"):
             run_folder.keep(self.nonce, kind, host, {"trouble": WORKLOAD})
             return self.ask("active_fingerprint", arguments, task_vars, self.limit(arguments))
-        arguments["cross"] = {part: ways[part], "tokens": tokens}
+        arguments["crossing"] = {part: ways[part], "tokens": tokens}
         said = self.ask("active_fingerprint", arguments, task_vars, 2 * self.limit(arguments))
         kept: Dict[str, Any] = {name: said.pop(name) for name in SAID if name in said}
         run_folder.keep(self.nonce, kind, host, {**kept, **({"asked": asked} if part == VERIFY else {})})

@@ -38,7 +38,8 @@ ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
     },
     "member": {"type": "str"},
     "app_check": {"type": "raw"},
-    "cross": {"type": "dict"},
+    "cross": {"type": "str", "choices": ["sign", "verify"]},
+    "crossing": {"type": "dict"},
     "reveal": {"type": "list", "elements": "str"},
     "reveal_pad": {"type": "str", "no_log": True},
 }

@@ -72,7 +72,8 @@ def from_command(
         try:
             people = run_as.persons(app, workers)
         except run_as.Refused as error:
-            return [f"the command was not run: {error}"]
+            # What would do instead of the application's check would not do here.
+            return [f"the command was not run: {str(error).replace(f', {run_as.INSTEAD}', '')}"]
         for person in people:
             said += app_check.lines(argv, person, min(seconds, app["timeout"]), word.LARGEST, sends)
         return said

@@ -18,7 +18,7 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     del check
     app = arguments.application(params)
     # A visit that is under way is waited for, then what is expected, then the application's own check, or its part of a cross-proof.
-    waits = 1 + bool(params["expect"]) + bool(params["app_check"]) + bool(params["cross"])
+    waits = 1 + bool(params["expect"]) + bool(params["app_check"]) + bool(params["crossing"])
     with limit.within(waits * (app["timeout"] + app["settle"]) + limit.MARGIN, "the look at this host"):
         return _look(app, params)
 
@@ -39,10 +39,10 @@ def _look(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
         from . import app_check
 
         result["app_check"] = app_check.run(app, params["app_check"], result["evidence"]["workers"])
-    if params["cross"]:
+    if params["crossing"]:
         from . import crossing
 
-        result.update(crossing.run(app, params["cross"], result["evidence"]["workers"]))
+        result.update(crossing.run(app, params["crossing"], result["evidence"]["workers"]))
     if params["reveal"]:
         from . import reveal
 

@@ -41,6 +41,7 @@ def whole() -> Any:
         skippable_since=1,
     )
     keyring["keys"][0]["marks"] = ["rolled_back"]
+    keyring["keys"][0]["probe"] = "a-token"
     keyring["journal"].append(
         {
             "at": "2026-01-01T00:00:00Z", "event": "x", "counter": 1, "key": "k", "lets_go": ["k"], "members": ["m"], "reason": "r",

@@ -245,7 +245,8 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "wait", "max_age", "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
+    "name", "hosts", "framework", "settings", "cross_proof", "soak", "wait", "max_age",
+    "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members",
     "strict", "status_json", "status_prometheus", "report", "new", "replace", "take_over", "allow_weak", "recover", "release", "waive",
     "waive_reason", "waive_for", "compromised", "confirm", "copy_to", "rekey_to",
 ]  # fmt: skip
@@ -253,6 +254,7 @@ ODD = {
     "keyring_kept": True,
     "min_members": 4,
     "settings": {"primary": "X"},
+    "cross_proof": {"sign": "a", "verify": "b"},
     "strict": True,
     "new": True,
     "allow_weak": True,
