@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -148,6 +149,27 @@ def test_rails_as_plain_rack(tmp_path: pathlib.Path) -> None:
     assert [code for code, _head, _body in answers] == [200, 404, 404, 404]
     told = json.loads(answers[0][2][0])
     assert (told["signs"], told["accepts"]) == (fingerprint(NEW), [fingerprint(NEW), fingerprint(OLD)])
+
+
+def test_djangos_part_of_a_cross_proof(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("django")
+    (tmp_path / "shop_settings.py").write_text(
+        "import os\nSECRET_KEY = os.environ['SECRET_KEY']\nSECRET_KEY_FALLBACKS = os.environ['SECRET_KEY_FALLBACKS'].split()\n"
+    )
+
+    def run(part: str, said: str = "", **keys: str) -> str:
+        given = environment(DJANGO_SETTINGS_MODULE="shop_settings", **keys)
+        given["PYTHONPATH"] += f"{os.pathsep}{tmp_path}"
+        argv = [sys.executable, str(PROOF / "django_cross.py"), part]
+        return subprocess.run(
+            argv, env=given, input=said, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+
+    token = run("sign", SECRET_KEY=OLD, SECRET_KEY_FALLBACKS="")
+    assert re.fullmatch(r"[!-~]{1,4096}\n", token)
+    assert run("verify", token, SECRET_KEY=NEW, SECRET_KEY_FALLBACKS=OLD) == "verified\n"
+    assert run("verify", token, SECRET_KEY=NEW, SECRET_KEY_FALLBACKS="") == "refused\n"
+    assert run("verify", "$(id)", SECRET_KEY=NEW, SECRET_KEY_FALLBACKS=OLD) == "refused\n"
 
 
 @pytest.mark.parametrize("path", sorted(PROOF.glob("*_proof.*")), ids=lambda path: path.name)
