@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import socket
 import sys
 import tempfile
@@ -119,6 +120,39 @@ class TestEveryWorkerIsHeard:
         begun = time.monotonic()
         text = pool.look()[pool.pids[0]]["problem"]["text"]
         assert why in text and "hunter2" not in text and time.monotonic() - begun < 20
+
+    @root
+    def test_in_another_pid_namespace_by_the_pids_of_that(self, shop: Any) -> None:
+        if not shutil.which("unshare"):
+            pytest.skip("there is no unshare")
+        shop.write(NEW, OLD)
+        port = free_port()
+        argv = [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            sys.executable,
+            "-I",
+            "-S",
+            str(HERE / "word_server.py"),
+            str(port),
+        ]
+        child = shop.begin([*argv, says(NEW, OLD), says(NEW, OLD)], {"OTHER": "x", "PATH": os.environ["PATH"]})
+        line = child.stdout.readline()
+        if not line:
+            pytest.skip("no namespace can be made here")
+        inside = json.loads(line)["pids"]
+        shop.pid_file.write_text(f"{child.pid}\n")
+        seen = shop.look(proof={"http": f"http://127.0.0.1:{port}/k"})["workers"]
+        assert len(seen) == 4 and {keys(worker) for worker in map(frozen, seen)} == {
+            (*TRUE[:2], tuple(TRUE[2]), "http")
+        }
+        assert {worker["inner"]["pid"] for worker in seen if "inner" in worker} == {1, *inside}
+
+
+def frozen(worker: Any) -> Dict[str, Any]:
+    return {**worker, "accepts": tuple(worker["accepts"])}
 
 
 class TestWhoLies:

@@ -217,6 +217,14 @@ def test_16_an_environment_counts_where_not_every_worker_gave_its_word() -> None
     assert "which only the application's own word by every worker overrules" in found.seen
 
 
+def test_a_refusal_names_the_kind_of_proof_by_which_a_worker_is_wrong() -> None:
+    keyring = at("prepare")
+    for kind, named in (("http", ", by the application's own word (http)"), ("environ", "")):
+        look = seen(keyring, OLD, NEW, proof=kind, workers=[{**worker(11, OLD), "by": kind}])
+        (found,) = proof.worker_findings(keyrings.order(keyring), look, "restart shop.service")
+        assert f"does not accept {NEW}{named}" in found.seen and ("own word" in found.seen) == bool(named)
+
+
 @pytest.mark.parametrize("kind", proof.UNHEARD)
 def test_a_host_whose_workers_are_not_heard_is_not_changed_but_where_a_key_is_taken_back(kind: str) -> None:
     keyring = at("promote")

@@ -203,6 +203,12 @@ def overruled(evidence: Evidence, worker: Worker) -> bool:
     return bool(worker.get("by", evidence["proof"]) != evidence["proof"])
 
 
+def _own_word(worker: Worker) -> str:
+    """Name the kind of proof where it is the application's own word that something is wrong."""
+    kind = proofs.PROOFS.get(worker.get("by", ""))
+    return f", by {kind.called} ({worker['by']})" if kind and kind.asks else ""
+
+
 def _overruled_text(evidence: Evidence) -> str:
     kind = proofs.PROOFS.get(evidence["proof"])
     return NOT_ALL_SAID if kind and kind.asks else OVERRULED.format(proof=evidence["proof"])
@@ -360,6 +366,7 @@ def _differing(asked: Order, evidence: Evidence, worker: Worker, restart: str, f
         if unknown_keys(asked, worker)
         else (differs(asked, worker), f"{restart}: {STALE}")
     )
+    seen += _own_word(worker)
     if worker.get("called"):
         return seen, todo if unknown_keys(asked, worker) else REPLACED.format(look=look_at(evidence["units"][0]))
     says = [_held(file) for file in evidence["files"] if not file["problem"]]
