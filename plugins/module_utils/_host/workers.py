@@ -22,9 +22,9 @@ from typing import (
     cast,
 )
 
-from . import given, helpers, own_word, processes, sight
+from . import given, helpers, processes, sight
 from .processes import EnvironmentUnknown, Process
-from .rules import process_sources, proof, proofs, word
+from .rules import process_sources, proof, proofs
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode
 
@@ -134,22 +134,26 @@ def read(
             found[pid]["keeper"] = named.holds[pid]
     found = {pid: found[pid] for pid in sorted(found) if _kind(found[pid]) != "gone"}
     if asks:
-        _told(name, asks(here, app["proof"]), named, found, given_ours, min(app["timeout"], own_word.WITHIN))
+        _told(name, asks(here, app["proof"]), named, found, given_ours, app["timeout"])
     idle = _helpers(named, found) | _guests(named, found)
     return [cast("Worker", entry) for pid, entry in found.items() if pid not in idle]
 
 
 def _told(
-    name: str, ask: proofs.Asking, named: Named, found: Dict[int, Entry], given_ours: Collection[int], within: float
+    name: str, ask: proofs.Asking, named: Named, found: Dict[int, Entry], given_ours: Collection[int], timeout: float
 ) -> None:
     """Put into `found` what the workers say of themselves; `given_ours` are those whose environment says what they were given."""
+    # Whoever asks no application pays nothing for it.
+    from . import own_word
+    from .rules import word
+
     no_workers = {pid for pid in found if helpers.runs_for_others(named.processes[pid])}
     no_workers |= {
         pid for pid in found if _kind(found[pid]) == "absent" and helpers.given_nothing(named.processes[pid])
     }
     parents = {pid: int(entry["parent"]) for pid, entry in found.items() if pid not in no_workers}
     asked = word.voices(parents)
-    told = own_word.heard(ask, {pid: named.processes[pid] for pid in parents}, asked, within)
+    told = own_word.heard(ask, {pid: named.processes[pid] for pid in parents}, asked, min(timeout, own_word.WITHIN))
     says = word.by_word(told, parents, asked)
     outside = own_word.strangers(told, named.processes)
     for pid in parents:

@@ -21,9 +21,9 @@ PROCESSES, PODS = "processes", "pods"
 Asking = Callable[[int, float], Sequence[Union[bytes, str]]]
 # Of this host alone: what a name stands for is asked once, on the host, and has to be such an address too.
 _LOOPBACK = r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]"
-_HTTP = re.compile(rf"\Ahttp://(?P<host>{_LOOPBACK})(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<page>/[!-\"$-~]*)?\Z")
-_PAGE = re.compile(r"\A/[!-\"$-~]*\Z")
-_HOST = re.compile(r"\A[A-Za-z0-9._:\[\]-]{1,255}\Z")
+_HTTP = rf"\Ahttp://(?P<host>{_LOOPBACK})(?::(?P<port>[1-9][0-9]{{0,4}}))?(?P<page>/[!-\"$-~]*)?\Z"
+_PAGE = r"\A/[!-\"$-~]*\Z"
+_HOST = r"\A[A-Za-z0-9._:\[\]-]{1,255}\Z"
 PAGE = "/phased-keys"
 
 
@@ -103,7 +103,7 @@ def forms() -> List[str]:
 
 def place(url: str) -> Tuple[str, int, str]:
     """Return the host, the port and the page of a URL that `read` let in."""
-    found = _HTTP.match(url)
+    found = re.match(_HTTP, url)
     if found is None:
         raise ProofError("its URL is none of a loopback address")
     return found["host"].strip("[]"), int(found["port"] or 80), found["page"] or "/"
@@ -111,7 +111,7 @@ def place(url: str) -> Tuple[str, int, str]:
 
 def _no_url(way: Mapping[str, Any]) -> Optional[str]:
     url = way["http"]
-    found = _HTTP.match(url) if isinstance(url, str) else None
+    found = re.match(_HTTP, url) if isinstance(url, str) else None
     if found is None or int(found["port"] or 80) > 65535:
         return (
             f"is {dict(way)!r}; the URL is one of this very host: http://127.0.0.1:PORT/PAGE, or localhost or [::1] in its place. Over a network "
@@ -129,14 +129,14 @@ def _no_socket(way: Mapping[str, Any]) -> Optional[str]:
         or len(path.encode("utf-8", "replace")) > 107
     ):
         return f"is {dict(way)!r}; the socket is an absolute path of at most 107 bytes"
-    if not isinstance(page, str) or not _PAGE.match(page):
+    if not isinstance(page, str) or not re.match(_PAGE, page):
         return f"is {dict(way)!r}; the page begins with / and has no blanks"
     return _no_host(way)
 
 
 def _no_host(way: Mapping[str, Any]) -> Optional[str]:
     host = way.get("host", "localhost")
-    if not isinstance(host, str) or not _HOST.match(host):
+    if not isinstance(host, str) or not re.match(_HOST, host):
         return f"is {dict(way)!r}; the host is a name as the header Host has it"
     return None
 
