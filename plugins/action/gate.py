@@ -24,6 +24,7 @@ from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._gate_action import ANSWER, Refused
 from ..plugin_utils._gate_at_rest import AtRestAction
 from ..plugin_utils._gate_batch import BatchAction
+from ..plugin_utils._gate_cross import CrossAction
 from ..plugin_utils._gate_operator import OperatorAction
 from ..plugin_utils._inventory import PREFIX, FleetError, Inventory
 from ..plugin_utils._new_key import new_key
@@ -31,7 +32,7 @@ from ..plugin_utils._new_key import new_key
 COUNTDOWN = 5.0
 
 
-class ActionModule(OperatorAction, BatchAction, AtRestAction):
+class ActionModule(OperatorAction, BatchAction, CrossAction, AtRestAction):
     """Decide for the whole fleet, once."""
 
     def answer(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
@@ -41,7 +42,9 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
         self.phase: str = self._task.args.get("step", "current")
         operation = getattr(self, f"do_{do}", None)
         if operation is None:
-            raise FleetError(f"do is {do!r}; it is one of fleet, open, batch, close, reencrypt, reencrypted and status")
+            raise FleetError(
+                f"do is {do!r}; it is one of fleet, open, batch, cross, close, reencrypt, reencrypted and status"
+            )
         if do != "status" and (do, self.goal) != ("fleet", "status"):
             self.see_whole(adopting=self.goal == "adopt" and not self.file.exists())
         if do != "fleet":
@@ -177,6 +180,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
             external=values["external"],
             keep_sealed=self.keep_sealed(),
             bring_back=values["bring_back"] if self.phase == "prepare" else None,
+            cross=self.crossing,
         )
 
     def opened(self, keyring: Keyring) -> Dict[str, Any]:
@@ -199,7 +203,10 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
         keyring = self.end_answered_waivers(keyring)
         proved = {member: visit["evidence"] for member, visit in self.visited(keyring).items() if visit.get("proven")}
         goes_on = next_step.goes_on(self.goal, self.phase)
-        answer = self.carry_out(keyring, gate.closing(self.survey(keyring), proved, goes_on))
+        said = self.crossed() if self.crossing and not self.checking else None
+        if said:
+            self.see_through(keyring, said)
+        answer = self.carry_out(keyring, gate.closing(self.survey(keyring), proved, goes_on, said))
         if not self.checking:
             self.tidy()
         return answer
@@ -241,6 +248,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
         """Write the keyring as the gate says, then tell."""
         if verdict.outcome == "refuse":
             raise Refused(verdict.text)
+        self.begin_cross(verdict)
         changed = verdict.keyring is not keyring and not self.checking
         self.written(keyring, verdict.keyring)
         # A rollout that finds the fleet as it should be says so once, in the phase that is next.

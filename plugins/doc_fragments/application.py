@@ -80,10 +80,12 @@ options:
         read their file themselves, when every worker, and whatever it was forked from, started after a visit saw the file as it is.
       - A container, and a process that was forked by one that is gone, is not proven by its age. An environment that can be read
         and holds one of the settings counts with V(process_age) too.
+      - C({http URL}) at a loopback address, C({unix SOCKET}) and C({command COMMAND}) are mappings, and stronger, the application's own
+        word, when each of its workers tells its pid and the fingerprints of its keys. C(host) beside the first two is what the header
+        C(Host) says, and C(page) beside a socket is the path of the page.
       - V(pod_spec) is for workloads alone, and what is used for them.
       - Default is the variable C(app_keys_proof), and else V(environ).
-    type: str
-    choices: [environ, process_age, pod_spec]
+    type: raw
   timeout:
     description:
       - How long one host may take from restart to proof, as a duration such as V(60s).

@@ -25,7 +25,8 @@ options:
         task's host is to look at before its batch begins; V(waiting) the hosts of this batch whose visits wait for something; V(reencrypts) the
         one host that the gate has named to encrypt anew what is at rest, or nobody.
       - V(open), V(status), V(close) and V(reencrypt) are the hosts for a play that asks the gate so. They are all members, and for V(close)
-        nobody where the gate said that nobody is to be visited, for V(reencrypt) nobody where nothing is to be encrypted anew.
+        nobody where the gate said that nobody is to be visited, for V(reencrypt) nobody where nothing is to be encrypted anew. V(cross) are all
+        members where the step closes with a cross-proof, and else nobody.
     type: list
     elements: str
     required: true
@@ -80,7 +81,8 @@ TERMS: Dict[str, Term] = {
     "members": Term(lambda task: task.run["members"], NO_HOST),
     "open": Term(lambda task: task.run["members"], NO_HOST),
     "status": Term(lambda task: task.run["members"], NO_HOST),
-    "close": Term(lambda task: task.run["members"] if task.run["visits"] else [], NO_HOST),
+    "close": Term(lambda task: task.run["members"] if task.run["visits"] or task.run.get("cross") else [], NO_HOST),
+    "cross": Term(lambda task: task.run["members"] if task.run.get("cross") else [], []),
     "reencrypt": Term(lambda task: task.run["members"] if task.run.get("at_rest") else [], NO_HOST),
     "reencrypts": Term(lambda task: [task.run["reencrypt"]["host"]] if task.run.get("reencrypt") else [], NO_HOST),
     "visits": Term(lambda task: task.run["visits"], NO_HOST),

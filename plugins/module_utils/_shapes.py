@@ -91,9 +91,11 @@ class _Worker(Holder):
 class Worker(_Worker, total=False):
     """A running process of the application. `ticks`: when it started, in clock ticks since boot; `uids`: its real, effective, saved and
     file system uid, each once; `by`: the kind of proof by which its keys are known; `idle`: whether it may run without a pool;
-    `keeper`: the name of what keeps its environment; `called`: what it is called where no pid names it, as the container of a pod."""
+    `keeper`: the name of what keeps its environment; `called`: what it is called where no pid names it, as the container of a pod;
+    `overrules`: its own word, by which its keys are known, says otherwise than its environment."""
 
     called: str
+    overrules: bool
     inner: Inner
     keeper: str
 
@@ -317,6 +319,9 @@ class LookAnswer(Answer, total=False):
     app_check: AppCheck
     packages: Packages
     revealed: str
+    token: str
+    trouble: str
+    verdicts: List[str]
 
 
 class VisitAnswer(Answer, total=False):
@@ -437,7 +442,8 @@ class Key(_Key, total=False):
     came to each of its states (and `created`, `spreading`, `soaking`, `ended`); `secret` is null once it is destroyed. `soak` has a key that was
     to be let go of once; `after` names the key that signed before it. `spread` has one whose coming, or going, some verifiers learn late.
     `reencrypted` has the one that signs, once nothing at rest needs another; `keep_sealed` (seconds) one whose secret is kept so long after
-    it has ended; `confirmed` names those who confirmed its coming, or going, as their phase is."""
+    it has ended; `confirmed` names those who confirmed its coming, or going, as their phase is. `probe` is a token that it signed (see
+    `cross_proof`), as secret as the key and kept as long."""
 
     soak: Soak
     after: str
@@ -445,6 +451,7 @@ class Key(_Key, total=False):
     reencrypted: Reencrypted
     keep_sealed: float
     confirmed: List[str]
+    probe: str
 
 
 class _Step(TypedDict):

@@ -47,6 +47,12 @@ options:
       - Their metadata is read as the application's user, and of an application of root's as nobody.
     type: bool
     default: false
+  cross:
+    description:
+      - The host's part of a cross-proof (C(app_keys_cross_proof)) in a run of the collection's own playbooks. With V(sign) the application makes a
+        token, with V(verify) it says which tokens of others it verifies. Neither is in the result.
+    type: str
+    choices: [sign, verify]
 requirements:
   - Python 3.8 or later on the host, of which the standard library alone is used
 seealso:

@@ -28,13 +28,14 @@ options:
       - V(fleet) begins a run and finds the fleet. It is the first task of a playbook, in a play on C(all).
       - V(open) opens the step, after waiting for a soak that is shorter than C(app_keys_wait), or goes on with one that is open.
       - V(batch) lets a batch of visits begin only if nothing was lost in those before it.
+      - V(cross) says to every member whose token it is to verify, where the step closes with a cross-proof.
       - V(close) counts the fleet and closes the step.
       - V(reencrypt) names the host that is to encrypt anew what is at rest, if every member signs with the new key, and V(reencrypted) takes in what
         P(phased.keys.reencrypt#module) has brought back from there.
       - V(status) shows who signs with what, who accepts what, and what is next.
     type: str
     required: true
-    choices: [fleet, open, batch, close, reencrypt, reencrypted, status]
+    choices: [fleet, open, batch, cross, close, reencrypt, reencrypted, status]
   step:
     description:
       - The phase that is meant by O(do=open). V(current) is the step that the keyring is at; V(retire) and V(rollback) may open a withdraw.

@@ -22,7 +22,7 @@ LARGEST = 4 * 1024 * 1024
 ENTRIES = 20_000
 TEXT = 2_000
 # Texts that may be longer; those for people are cut, since a failure has to be told even if it is told at length.
-LONGER = {"revealed": 64 * 1024, "before": 64 * 1024, "after": 64 * 1024}
+LONGER = {"token": 4096, "revealed": 64 * 1024, "before": 64 * 1024, "after": 64 * 1024}
 CUT = {"msg": 16 * 1024, "exception": 16 * 1024}
 WHOLE = 2**64
 # What has a date: the years 1 to 9999.

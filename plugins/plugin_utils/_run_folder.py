@@ -12,6 +12,7 @@ what is here was let in through `door` by an action of this very run. No secret 
     NONCE/look.HOST.json    what a host said in its last look; visit.HOST.json and reencrypt.HOST.json likewise. A call without a run
                             has the nonce `-`
     NONCE/wait.HOST.json    a visit that waits for something, until there is one that does not
+    NONCE/token.HOST.json   what a host made for a cross-proof; questions.HOST.json and verdicts.HOST.json what it is asked, and says
     store/PLACE          the sealed text of a keyring in a remote store, as this run read or wrote it last
     arrivals/            hosts that wait to be registered (`_arrivals`)
     *.lock               whom the processes of this run wait for
@@ -33,6 +34,7 @@ from ansible import constants as C
 from ..module_utils._host import files
 
 LOOK, VISIT, WAIT, REENCRYPT = "look", "visit", "wait", "reencrypt"
+TOKEN, QUESTIONS, VERDICTS = "token", "questions", "verdicts"
 NO_RUN = "-"
 WHOLE = ".json"  # what has been written to its end
 

@@ -34,6 +34,8 @@ SUFFIXES = {".cfg", ".j2", ".json", ".md", ".png", ".py", ".rst", ".svg", ".yaml
 HIDDEN = re.compile(r"(^|/)[.]|__pycache__|~$")
 
 
+# Of another kind, each by its name: what builders of execution environments read, and examples in the language of the application.
+OTHERS = {"meta/ee-requirements.txt", "docs/examples/proof/express_proof.js", "docs/examples/proof/rails_proof.rb"}
 # What Ansible puts into the tarball in place of galaxy.yml.
 MADE = {"FILES.json", "MANIFEST.json"}
 
@@ -57,7 +59,7 @@ def problems(names: list[str], belong: set[str]) -> list[str]:
             found.append(f"{name}: does not belong at the top")
         elif slash and top not in FOLDERS:
             found.append(f"{name}: {top}/ does not belong in the tarball")
-        elif slash and Path(name).suffix not in SUFFIXES and name != "meta/ee-requirements.txt":
+        elif slash and Path(name).suffix not in SUFFIXES and name not in OTHERS:
             found.append(f"{name}: a kind of file that does not belong in the tarball")
         elif HIDDEN.search(name):
             found.append(f"{name}: hidden or left over")

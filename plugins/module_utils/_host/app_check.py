@@ -9,12 +9,13 @@ that are thrown away, in a process of its own beside the running ones.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
 import subprocess
 import time
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import paths, run_as, units
 from .new_keys import new_key
@@ -127,23 +128,62 @@ def ask(
     return {"ok": code == 0, "text": text or f"exit status {code}"}
 
 
+def lines(
+    command: Sequence[str], person: Person, timeout: float, most: int, sends: bytes = b""
+) -> List[Union[bytes, str]]:
+    """Run a command of the application's as its user, and return the lines that it prints; or, as a text, why there are none.
+
+    On its stdin is what this `sends`: never in its arguments, which everybody on the host can read.
+
+    What it says of itself (stderr) goes nowhere, for it has the application's environment, with all of its passwords.
+    """
+    try:
+        code, said = _execute(
+            command,
+            person.environment,
+            _become(person, person.folder),
+            timeout,
+            kept=most,
+            errors=subprocess.DEVNULL,
+            sends=sends,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return [f"the command could not be started: {error}"]
+    if code is None:
+        return ["the command did not end in time"]
+    if code:
+        return [f"the command ended with exit status {code}"]
+    found = [line.encode() for line in said.split("\n") if line.strip()]
+    return list(found) or ["the command says nothing that can be read"]
+
+
 def _execute(
-    command: Sequence[str], environment: Mapping[str, str], become: Callable[[], None], timeout: float
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    become: Callable[[], None],
+    timeout: float,
+    kept: int = _KEPT,
+    errors: int = subprocess.STDOUT,
+    sends: bytes = b"",
 ) -> Tuple[Optional[int], str]:
     """Run a program in a session of its own, and return its exit status and the end of what it printed; None after `timeout` s.
 
-    However much it prints, little of it is ever held.
+    However much it prints, little of it is ever held: `kept` bytes.
     """
     end = time.monotonic() + timeout
     # Not run_command: there is no AnsibleModule here, and that one waits for whoever holds its pipes open.
     child = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, env=environment, stdin=subprocess.PIPE if sends else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         start_new_session=True, close_fds=True, preexec_fn=become,
     )  # fmt: skip
     if child.stdout is None:
         raise AssertionError("the child was started with a pipe")
     said, cut, ended = b"", False, False
     try:
+        if child.stdin:
+            # So little that the pipe takes it at once, whether it is read or not.
+            with contextlib.suppress(OSError), child.stdin:
+                child.stdin.write(sends)
         with child.stdout as pipe:
             while not ended:
                 # Read once more after the check has ended, but not until the pipe is closed: what it left behind may keep that open for ever.
@@ -155,7 +195,7 @@ def _execute(
                     part = os.read(pipe.fileno(), _MOST)
                 if not part and not ended:
                     time.sleep(_PAUSE)  # it prints nothing, or has closed its output and goes on
-                said, cut = (said + part)[-_KEPT:], cut or len(said + part) > _KEPT
+                said, cut = (said + part)[-kept:], cut or len(said + part) > kept
         text = said.decode("utf-8", "replace")
         # A password that is cut in half is not recognised, and so not masked.
         return child.returncode, text.partition("\n")[2] if cut else text

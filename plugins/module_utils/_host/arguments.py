@@ -9,7 +9,6 @@ from typing import Any, Dict, Mapping
 
 from .rules import variables
 from .rules.env_formats import FORMATS
-from .rules.proofs import PROOFS
 
 # Documented in the fragment `application`.
 APPLICATION: Dict[str, Dict[str, Any]] = {
@@ -23,7 +22,7 @@ APPLICATION: Dict[str, Dict[str, Any]] = {
     "restart_command": {"type": "raw"},
     "processes": {"type": "raw"},
     "workload": {"type": "dict"},
-    "proof": {"type": "str", "choices": list(PROOFS)},
+    "proof": {"type": "raw"},
     "timeout": {"type": "str"},
     "settle": {"type": "str"},
     "state_dir": {"type": "path"},
@@ -40,6 +39,8 @@ ACTIVE_FINGERPRINT: Dict[str, Dict[str, Any]] = {
     "member": {"type": "str"},
     "app_check": {"type": "raw"},
     "packages": {"type": "bool", "default": False},
+    "cross": {"type": "str", "choices": ["sign", "verify"]},
+    "crossing": {"type": "dict"},
     "reveal": {"type": "list", "elements": "str"},
     "reveal_pad": {"type": "str", "no_log": True},
 }

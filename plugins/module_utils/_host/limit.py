@@ -24,7 +24,7 @@ VISIT_PARTS = 3
 
 def look_parts(params: Mapping[str, Any]) -> int:
     """Return of how many such parts a look with these arguments is: a visit that is under way is waited for, then all that is asked for."""
-    return 1 + sum(bool(params.get(part)) for part in ("expect", "app_check", "packages"))
+    return 1 + sum(bool(params.get(part)) for part in ("expect", "app_check", "packages", "crossing"))
 
 
 class Over(BaseException):

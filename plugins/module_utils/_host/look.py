@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Sequence, Set, Tuple, cast
 
 from . import files, paths, processes, record, sight, sources, units, workers
-from .rules import env_text, pools, process_sources, proof, writable
+from .rules import env_text, pools, process_sources, proof, proofs, writable
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import SettingsError, decode, misfit
 from .workers import Application
@@ -30,11 +30,11 @@ def look(app: Application, known: Collection[str], nonce: str) -> Evidence:
     `app` holds the application's variables (see `rules.variables`), `known` the fingerprints that a
     process outside the named ones is searched for. Workers that are older than `settle` have
     already lasted; younger ones must be the same in two looks that far apart. A pool that is gone
-    may just be coming again, so that takes two looks as well.
+    may just be coming again, and a worker that was not heard may just have ended, so that takes two looks as well.
     """
     seen = look_once(app, known, nonce)
     young = any(seen["ticks"] - worker["ticks"] < app["settle"] * processes.HERTZ for worker in seen["workers"])
-    if young or proof.pool_findings(seen):
+    if young or proof.pool_findings(seen) or proof.unheard(seen):
         time.sleep(app["settle"])
         return compared(seen, look_once(app, known, nonce))
     return seen
@@ -61,7 +61,7 @@ def look_once(app: Application, known: Collection[str], nonce: str) -> Evidence:
         "now": time.time(),
         "ticks": processes.ticks_now(),
         "machine": processes.machine(),
-        "proof": app["proof"],
+        "proof": proofs.name_of(app["proof"]),
         "workers": looked,
         "files": entries,
         "others": workers.others(table, named.processes, app["profile"], held),

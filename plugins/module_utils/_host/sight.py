@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Union
 
 from . import helpers, processes, units
 from .age import Ages
 from .processes import Process
 from .rules.process_sources import Found
+from .rules.proofs import Asking
 
 if TYPE_CHECKING:
     from .._shapes import EnvFile
@@ -64,16 +65,48 @@ class Processes:
 
 
 class Keys:
-    """See `rules.proofs.Sight`; `stamps` are the record's, and `env_files` what the files say."""
+    """See `rules.proofs.Sight`; `app` holds the application's variables, `stamps` are the record's, `env_files` what the files say, and
+    `sends` is what goes along with a question to the application."""
 
-    def __init__(self, table: Table, named: Table, stamps: Mapping[str, Any], env_files: Sequence[EnvFile]) -> None:
-        self._table, self._named, self._stamps, self._env_files = table, named, stamps, env_files
+    def __init__(
+        self,
+        app: Mapping[str, Any],
+        table: Table,
+        named: Table,
+        stamps: Mapping[str, Any],
+        env_files: Sequence[EnvFile],
+        sends: Optional[bytes] = None,
+    ) -> None:
+        self._sends = sends
+        self._app, self._table, self._named, self._stamps, self._env_files = app, table, named, stamps, env_files
         self._ages: Optional[Ages] = None
 
     def by_age(self, pid: int) -> Dict[str, Any]:
         """Return what a worker must have read, by its age."""
         self._ages = self._ages or Ages(self._table, self._named, self._stamps)
         return self._ages.read(self._named[pid], self._env_files)
+
+    def by_http(self, url: str, host: Optional[str]) -> Asking:
+        """Return what asks at a URL of this host."""
+        from . import loopback
+
+        return loopback.http(url, host, self._uids(), self._sends)
+
+    def by_socket(self, path: str, page: str, host: Optional[str]) -> Asking:
+        """Return what asks at a unix socket."""
+        from . import loopback
+
+        return loopback.unix(path, page, host, self._uids(), self._sends)
+
+    def by_command(self, command: Union[str, List[str]]) -> Asking:
+        """Return what runs a command as the application's user."""
+        from . import own_word
+
+        workers = [{"pid": pid, "ticks": process.ticks} for pid, process in self._named.items()]
+        return own_word.from_command(self._app, command, workers, self._sends or b"")
+
+    def _uids(self) -> Set[int]:
+        return {uid for process in self._named.values() for uid in process.uids}
 
 
 def _found(members: Sequence[Process], doubt: Optional[str] = None) -> Found:

@@ -43,6 +43,10 @@ def _look(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
         from . import packages
 
         result["packages"] = packages.look(app, result["evidence"]["workers"])
+    if params["crossing"]:
+        from . import crossing
+
+        result.update(crossing.run(app, params["crossing"], result["evidence"]["workers"]))
     if params["reveal"]:
         from . import reveal
 

@@ -24,7 +24,7 @@ from typing import (
 
 from . import given, helpers, processes, sight
 from .processes import EnvironmentUnknown, Process
-from .rules import process_sources, proofs
+from .rules import process_sources, proof, proofs
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import MOST_KEYS, Profile, SettingsError, decode, possible_keys
 
@@ -36,6 +36,7 @@ Entry = Dict[str, Any]
 Table = Mapping[int, Process]
 MOST_ALIKE = 500  # others that hold the same keys under the same ids
 LONGEST = 128 * 1024  # of one variable, at execve (MAX_ARG_STRLEN)
+STRANGER = "it answers, and so does pid {pids}, which lives and is not among app_keys_processes"
 
 
 class Named(NamedTuple):
@@ -103,14 +104,16 @@ def read(
     """Return what each worker does; `env_files` are what they say with our settings in them, `stamps` the record's.
 
     Whatever kind of proof is asked for, a readable environment that holds one of our settings counts: it has to say what
-    the files say.
+    the files say. Only the application's own word by every worker overrules it.
     """
     profile: Profile = app["profile"]
     entries = [file for file, _values in env_files]
-    weaker = proofs.named(app["proof"]).read
-    here = sight.Keys(table, named.processes, stamps, entries)
+    name = proofs.name_of(app["proof"])
+    weaker, asks = proofs.named(name).read, proofs.named(name).asks
+    here = sight.Keys(app, table, named.processes, stamps, entries)
     by_files = env_files[0][1] if env_files else {}
-    found = {}
+    found: Dict[int, Entry] = {}
+    given_ours = set()
     for process, values in given.settings(named.processes.values(), profile.names):
         pid = process.pid
         ours = not isinstance(values, EnvironmentUnknown) and bool(values)
@@ -118,19 +121,49 @@ def read(
         if isinstance(values, EnvironmentUnknown):
             said = _unknown(values, process, named)
         else:
-            said = in_fingerprints(profile, {**by_files, **values} if weaker else values)
+            said = in_fingerprints(profile, {**by_files, **values} if weaker or (asks and ours) else values)
             if misread(profile, values, by_files):
                 said = blank("misread", "its key is a cut or quoted form of the one that its env file says")
         if weaker and _kind(said) != "gone" and (not ours or _agrees(said, entries)):
-            said, how = dict(weaker(here, pid)), app["proof"]
+            said, how = dict(weaker(here, pid)), name
         if pid in named.doubts and not ours:
             said = blank("doubtful", named.doubts[pid])
+        given_ours |= {pid} if ours else set()
         found[pid] = {**_identity(process), "parent": process.parent, "by": how, **said}
         if pid in named.holds:
             found[pid]["keeper"] = named.holds[pid]
     found = {pid: found[pid] for pid in sorted(found) if _kind(found[pid]) != "gone"}
+    if asks:
+        _told(name, asks(here, app["proof"]), named, found, given_ours, app["timeout"])
     idle = _helpers(named, found) | _guests(named, found)
     return [cast("Worker", entry) for pid, entry in found.items() if pid not in idle]
+
+
+def _told(
+    name: str, ask: proofs.Asking, named: Named, found: Dict[int, Entry], given_ours: Collection[int], timeout: float
+) -> None:
+    """Put into `found` what the workers say of themselves; `given_ours` are those whose environment says what they were given."""
+    # Whoever asks no application pays nothing for it.
+    from . import own_word
+    from .rules import word
+
+    no_workers = {pid for pid in found if helpers.runs_for_others(named.processes[pid])}
+    no_workers |= {
+        pid for pid in found if _kind(found[pid]) == "absent" and helpers.given_nothing(named.processes[pid])
+    }
+    parents = {pid: int(entry["parent"]) for pid, entry in found.items() if pid not in no_workers}
+    asked = word.voices(parents)
+    told = own_word.heard(ask, {pid: named.processes[pid] for pid in parents}, asked, min(timeout, own_word.WITHIN))
+    says = word.by_word(told, parents, asked)
+    outside = own_word.strangers(told, named.processes)
+    for pid in parents:
+        differs = pid in given_ours and (pid not in says or not _same(says[pid], found[pid]))
+        if pid in says and not (differs and len(says) < len(parents)):
+            found[pid].update(says[pid], by=name, **({"overrules": True} if differs else {}))
+            if outside:
+                found[pid].update(blank("stranger", STRANGER.format(pids=proof.listed([str(one) for one in outside]))))
+        elif pid not in given_ours and _kind(found[pid]) != "doubtful":
+            found[pid].update(blank("untold", told.silence(pid, asked)), by=name)
 
 
 def others(table: Table, named: Table, profile: Profile, held: Collection[str]) -> List[Outsider]:
@@ -206,6 +239,10 @@ def _identity(process: Process) -> Entry:
         "command": called(process),
         "uids": sorted(set(process.uids)),
     }
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return not other["problem"] and (one["signs"], set(one["accepts"])) == (other["signs"], set(other["accepts"]))
 
 
 def _kind(said: Mapping[str, Any]) -> Optional[str]:

@@ -10,7 +10,7 @@ it has to be done once more. A leaked key waits for it too: its soak is waived, 
 from __future__ import annotations
 
 import copy
-from typing import List, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from .._host.rules import frameworks
 from .._host.rules.durations import epoch, in_words, stamp

@@ -13,13 +13,14 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence
 from .._host.rules.durations import in_words
 from .._host.rules.proof import listed
 from .._shapes import Evidence, Keyring, Soak, Spread
-from . import at_rest, membership, next_step, soak, steady, steps, wording
+from . import at_rest, cross_proof, membership, next_step, soak, steady, steps, wording
 from . import evidence as proofs
 from . import keyring as keyrings
 from .next_step import Decision
 from .survey import Survey
 
 NOTHING_CHANGED = "Nothing was changed: no step was opened, and every host keeps the keys that it has."
+CROSS_FIRST = "{phase} is not safe yet: {step} is open, and closes with its cross-proof: run phased.keys.rollout, or phased.keys.{step}. {nothing}"
 STOPPED = "No further host is visited. Every host that was proven stays as it is; run phased.keys.{playbook} again when this is fixed."
 
 
@@ -36,6 +37,7 @@ class PhaseRequest(NamedTuple):
     external      who has to confirm promote and retire
     bring_back    the key that has ended and is to be accepted once more, in the place of a new one
     keep_sealed   for how long the secret of a key that is let go of is kept, in seconds
+    cross         whether steps close with a cross-proof
     """
 
     phase: str
@@ -50,11 +52,12 @@ class PhaseRequest(NamedTuple):
     external: Sequence[str] = ()
     keep_sealed: float = 0.0
     bring_back: Optional[str] = None
+    cross: bool = False
 
 
 class Verdict(NamedTuple):
-    """What the gate says: `outcome` is refuse, stay or visit; `keyring` the keyring to write (the same object: nothing to write);
-    `text` what a person is told; `visit` the members to visit, in their order."""
+    """What the gate says: `outcome` is refuse, stay, visit, or cross (nobody has to be visited, and a cross-proof closes the step);
+    `keyring` the keyring to write (the same object: nothing to write); `text` what a person is told; `visit` the members to visit, in their order."""
 
     outcome: str
     keyring: Keyring
@@ -85,6 +88,9 @@ def opening(survey: Survey, request: PhaseRequest) -> Verdict:
         begins = request.phase == "prepare"
         text = wording.refusal(survey, f"{request.phase} is not safe yet", count.findings, NOTHING_CHANGED, begins)
         return Verdict("refuse", keyring, text)
+    if request.cross and cross_proof.needed(keyring):
+        name = keyring["step"]["name"]
+        return Verdict("refuse", keyring, CROSS_FIRST.format(phase=request.phase, step=name, nothing=NOTHING_CHANGED))
     closed = closed_keyring(survey)
     decision = ask(closed, request, now)
     if decision.action == "open" and request.phase == "retire":
@@ -102,14 +108,28 @@ def opening(survey: Survey, request: PhaseRequest) -> Verdict:
     return Verdict("refuse" if decision.action == "refuse" else "stay", closed, f"{request.phase}: {decision.text}")
 
 
-def closing(survey: Survey, proved: Optional[Mapping[str, Evidence]] = None, goes_on: bool = False) -> Verdict:
+def closing(
+    survey: Survey,
+    proved: Optional[Mapping[str, Evidence]] = None,
+    goes_on: bool = False,
+    cross: Optional[cross_proof.Said] = None,
+) -> Verdict:
     """Count the fleet after the last batch, and close the step if every member is proven.
 
-    `proved` is the evidence of this run's visits: what was restarted since is said. `goes_on` says that the run has phases left.
+    `proved` is the evidence of this run's visits: what was restarted since is said. `goes_on` says that the run has phases left. `cross` is
+    what came of a cross-proof, where steps close with one.
     """
     keyring, count = survey.keyring, survey.count
     if count.complete:
-        verdict = _finished(survey, goes_on)
+        crossed = cross if cross is not None and cross_proof.needed(keyring) else None
+        if crossed:
+            found = cross_proof.findings(survey, crossed)
+            if found:
+                head = f"{keyring['step']['name']} is not complete by its cross-proof"
+                return Verdict("refuse", keyring, wording.refusal(survey, head, found, stopped(keyring)))
+            members = cross_proof.taking_part(survey)
+            survey = survey.with_keyring(cross_proof.with_probe(keyring, members, crossed.tokens))
+        verdict = _finished(survey, goes_on, cross_proof.shown(survey) if crossed else "")
         since = [
             f"  {member}: {what}" for member, what in steady.restarted_since(proved or {}, survey.evidence).items()
         ]
@@ -253,6 +273,9 @@ def _open(survey: Survey, step: str, request: PhaseRequest, go: Optional[Sequenc
 def _go_on(survey: Survey, request: PhaseRequest) -> Verdict:
     """Go on with the open step, or bring members back to a closed one: only visits are needed for that."""
     keyring, count = survey.keyring, survey.count
+    if count.complete and request.cross and cross_proof.needed(keyring) and not request.checking:
+        text = f"{wording.titled(keyring)}: {wording.counted(survey)}; its cross-proof is to be taken"
+        return Verdict("cross", membership.register(keyring, survey.fleet, survey.conditions.clock), text)
     if count.complete:
         return _finished(survey, next_step.goes_on(request.goal, request.phase))
     name = keyring["step"]["name"]
@@ -295,10 +318,10 @@ def _then(keyring: Keyring, step: str) -> List[str]:
     return [f"{promote}the soak of {signs['fingerprint']} begins; retire lets go of it when that is over"]
 
 
-def _finished(survey: Survey, goes_on: bool) -> Verdict:
+def _finished(survey: Survey, goes_on: bool, crossed: str = "") -> Verdict:
     now = survey.conditions.clock
     closed = closed_keyring(survey)
-    text = f"{survey.keyring['step']['name']}: {wording.counted(survey)}; {next_step.next_text(closed, now, goes_on=goes_on)}"
+    text = f"{survey.keyring['step']['name']}: {wording.counted(survey)}{crossed}; {next_step.next_text(closed, now, goes_on=goes_on)}"
     return Verdict("stay", closed, "\n".join([text, *wording.beside(survey.evidence)]))
 
 

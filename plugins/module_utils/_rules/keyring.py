@@ -156,7 +156,10 @@ def secrets(keyring: KeyringCore, fingerprints: Sequence[str]) -> Dict[str, str]
 
 def public(keyring: Keyring) -> Dict[str, object]:
     """Return the keyring without a secret: what may be shown."""
-    return {**keyring, "keys": [{k: v for k, v in key.items() if k != "secret"} for key in keyring["keys"]]}
+    return {
+        **keyring,
+        "keys": [{k: v for k, v in key.items() if k not in ("secret", "probe")} for key in keyring["keys"]],
+    }
 
 
 def weakness(secret: str) -> Optional[str]:

@@ -221,6 +221,7 @@ def close_step(keyring: Keyring, now: float) -> Keyring:
         # The record stays, so that the key is known should it turn up again. A host that is waived may need the secret.
         for key in keyrings.over(keyring, now):
             key["secret"] = None
+            key.pop("probe", None)
     proven = len(keyring["members"]) - len(waived)
     about = _named(keyring)
     if waived:

@@ -12,6 +12,7 @@ from .._host.rules.durations import in_words, stamp
 from .._host.rules.history import clock
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
+from .._host.rules.proofs import PROOFS
 from .._shapes import DatedEvidence, EnvFile, Evidence, Key, KeyringCore, Worker
 from . import at_rest, folders, membership, soak, spread
 from . import evidence as proofs
@@ -22,6 +23,7 @@ from .survey import Survey
 SEEN_WIDTH = 52
 DO_WIDTH = 52
 NOTED = 3  # so much is said in a sentence
+OVERRULES = "see that the endpoint tells what the application really uses; take our settings out of what starts it, so that the two agree"
 
 DOES = {
     "adopt": "have their record and hold the keys of the keyring",
@@ -52,11 +54,34 @@ def _proven(survey: Survey) -> str:
     if step["name"] == "adopt" and keyrings.let_go(keyring):
         does += f", and have let go of {', '.join(keyrings.let_go(keyring))}"
     idle = f" ({len(count.idle)} of them on disk alone: nothing runs there)" if count.idle else ""
-    text = f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}"
+    text = f"{len(count.proven)} of {total} {'host' if total == 1 else 'hosts'} {does}{idle}{_by(survey)}"
     waivers = {waiver["member"]: waiver for waiver in keyring["waivers"]}
     for member in count.waived:
         text += f"; {member} is set aside until {waivers[member]['until']}, asserted to serve no traffic ({waivers[member]['reason']})"
     return text
+
+
+def _by(survey: Survey) -> str:
+    """Say by which kinds of proof, where it is another than what the workers were given."""
+    kinds: Dict[str, int] = {}
+    for member in survey.count.proven:
+        workers = survey.evidence[member]["workers"] if member in survey.evidence else []
+        for kind in {worker.get("by", "") for worker in workers}:
+            kinds[kind] = kinds.get(kind, 0) + 1
+    unusual = {kind: number for kind, number in sorted(kinds.items()) if kind in PROOFS and PROOFS[kind].called}
+    parts = [f"{number} by {PROOFS[kind].called} ({kind})" for kind, number in unusual.items()]
+    return f"; proven {', '.join(parts)}" if parts else ""
+
+
+def overruling(evidence: Mapping[str, DatedEvidence]) -> Dict[str, List[Finding]]:
+    """Say of which workers the own word overrules what their environment says; see rule 16."""
+    found: Dict[str, List[Finding]] = {}
+    for member, seen in sorted(evidence.items()):
+        pids = [str(worker["pid"]) for worker in seen["workers"] if worker.get("overrules")]
+        if pids:
+            what = f"{'pid' if len(pids) == 1 else 'pids'} {listed(pids)}: the environment says otherwise than its own word, which overrules it"
+            found[member] = [Finding(what, OVERRULES)]
+    return found
 
 
 def _noted(survey: Survey) -> str:
@@ -147,7 +172,11 @@ def beside(evidence: Mapping[str, DatedEvidence]) -> List[str]:
     """Say as lines what keeps nobody from being proven, and has to be cleared away; nothing where there is nothing."""
     found = {member: folders.second_names(seen) for member, seen in sorted(evidence.items())}
     lines = table({member: findings for member, findings in found.items() if findings})
-    return ["to be removed, for old keys are still in it", *lines] if lines else []
+    overruled = table(overruling(evidence))
+    return [
+        *(["to be removed, for old keys are still in it", *lines] if lines else []),
+        *(["proven by the application's own word alone", *overruled] if overruled else []),
+    ]
 
 
 def plan(survey: Survey, hosts: Sequence[str], names: Optional[Mapping[str, str]] = None) -> List[str]:

@@ -23,7 +23,7 @@ ON_HOSTS = {
 # What our own actions tell each other and the program on the host, and no person sets.
 INTERNAL = {
     "env_keys": {"host", "order", "token", "step", "secrets", "vouched"},
-    "active_fingerprint": {"host", "known", "reveal", "reveal_pad"},
+    "active_fingerprint": {"host", "known", "reveal", "reveal_pad", "crossing"},
     "reencrypt": {"host", "key", "command", "shows", "within"},
 }
 

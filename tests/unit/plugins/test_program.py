@@ -142,7 +142,7 @@ def test_a_text_that_was_cut_off_does_nothing(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ({"surprise": 1}, "active_fingerprint: Unsupported parameters"),
-        ({"proof": "hope"}, "value of proof must be one of"),
+        ({"env_format": "hope"}, "value of env_format must be one of"),
         ({"reveal": ["0" * 16]}, "reveal, reveal_pad"),
     ],
 )

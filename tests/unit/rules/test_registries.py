@@ -35,7 +35,10 @@ HOW_IT_WORKS = (CHECKOUT / "docs" / "how-it-works.md").read_text()
 ROLE = yaml.safe_load((CHECKOUT / "roles" / "app_keys" / "meta" / "argument_specs.yml").read_text())
 ROLE_OPTIONS = ROLE["argument_specs"]["main"]["options"]
 MODULE_OPTIONS = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-CHOICES = {"env_format": FORMATS, "proof": PROOFS}
+CHOICES = {"env_format": FORMATS}
+# Those of one name alone, and those that are a mapping: {http: URL}.
+PLAIN_PROOFS = {name for name, kind in PROOFS.items() if not kind.argument}
+PROOF_FORMS = {form for form in proofs.forms() if form.startswith("{")}
 URLS = {name for name in stores.STORES if name != stores.PATH}
 
 
@@ -58,7 +61,7 @@ def test_the_choices_of_the_role_are_the_registrys(name: str) -> None:
     assert sorted(ROLE_OPTIONS[f"app_keys_{name}"]["choices"]) == sorted(CHOICES[name])
 
 
-@pytest.mark.parametrize("name", ["env_format", "proof"])
+@pytest.mark.parametrize("name", ["env_format"])
 def test_the_choices_of_the_modules_are_the_registrys(name: str) -> None:
     assert (
         sorted(MODULE_OPTIONS[name]["choices"])
@@ -82,9 +85,12 @@ def test_the_docs_show_every_process_source_and_no_other() -> None:
 
 def test_the_docs_explain_every_proof_and_no_other() -> None:
     proven = HOW_IT_WORKS.split("\n## What is proven, and how\n")[1].split("\n## ")[0]
-    assert re.findall(r"^- \*\*`(\w+)`\*\*", proven, re.MULTILINE) == list(PROOFS)
+    assert re.findall(r"\*\*`(\w+)`\*\*", proven) == list(PROOFS)
     for text in (said(ROLE_OPTIONS, "app_keys_proof"), said(MODULE_OPTIONS, "proof")):
-        assert set(re.findall(r"V\((\w+)\)", text)) == set(PROOFS)
+        assert set(re.findall(r"V\((\w+)\)", text)) == PLAIN_PROOFS
+        assert {f"{{{name}: {what}}}" for name, what in re.findall(r"C\(\{(\w+) ([A-Z]+)\}\)", text)} == PROOF_FORMS
+    assert set(re.findall(r"`(\w+)`", row("proof"))) == PLAIN_PROOFS
+    assert set(re.findall(r"`(\{\w+: [A-Z]+\})", row("proof"))) == PROOF_FORMS
 
 
 def test_the_page_of_the_frameworks_has_a_row_for_each_and_names_every_form_of_a_key() -> None:
@@ -139,12 +145,12 @@ def test_an_env_format_that_is_not_known_is_read_and_written_as_no_other(name: s
         assert str(error.value) == f"app_keys_env_format is {name!r}; it is one of {', '.join(FORMATS)}"
 
 
-@pytest.mark.parametrize("value", ["hope", "", ["environ"], {"http": "http://localhost"}, None, 5])
+@pytest.mark.parametrize("value", ["hope", "", ["environ"], {"hope": "http://localhost"}, None, 5])
 def test_a_proof_that_is_not_known_is_refused_with_those_that_are(value: Any) -> None:
     with pytest.raises(variables.VariableError) as error:
         variables.read({"app_keys_proof": value})
     assert "app_keys_proof is" in str(error.value) and (
-        value in ("", None) or str(error.value).endswith(", ".join(PROOFS))
+        value in ("", None) or str(error.value).endswith(", ".join(proofs.forms()))
     )
 
 
@@ -243,12 +249,16 @@ def test_one_entry_is_a_process_source(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_entry_is_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROOFS, "word", proofs.Proof())
     assert variables.read({"app_keys_proof": "word"})["proof"] == "word"
+    monkeypatch.setitem(PROOFS, "letter", proofs.Proof(argument="ADDRESS", fields=("stamp",)))
+    way = {"letter": "here", "stamp": "x"}
+    assert variables.read({"app_keys_proof": way})["proof"] == way and proofs.name_of(way) == "letter"
 
 
 # --- and nothing else knows a name ---------------------------------------------------
 
 REGISTRIES = {"env_formats.py", "process_sources.py", "proofs.py", "shipped.py", "stores.py"}
-NAMES = {*FORMATS, *SOURCES, *PROOFS, *PROFILES, *URLS}
+# What a process is called is its command, everywhere.
+NAMES = {*FORMATS, *SOURCES, *PROOFS, *PROFILES, *URLS} - {"command"}
 # The name of systemd's program, and the format of a file that a unit itself names.
 OTHERWISE = {("helpers.py", "systemd")}
 

@@ -49,6 +49,7 @@ def whole() -> Any:
         reencrypted={"began": "2026-01-01T00:00:00Z", "at": "2026-01-01T00:00:00Z", "by": "web-1"},
         spread={"seconds": 60.0, "source": "app_keys_spread"},
     )
+    keyring["keys"][0]["probe"] = "a-token"
     keyring["journal"].append(
         {
             "at": "2026-01-01T00:00:00Z", "event": "x", "counter": 1, "key": "k", "lets_go": ["k"], "members": ["m"], "reason": "r",

@@ -249,15 +249,16 @@ def test_how_the_application_is_restarted_is_said(raw, said):
 # --- the fleet ---------------------------------------------------------------
 
 FLEET_WIDE = [
-    "name", "hosts", "framework", "settings", "soak", "spread", "external", "reencrypt", "keep_sealed", "wait", "max_age", "evidence_max_age",
-    "bake", "serial", "keyring", "keyring_kept", "min_members", "strict", "status_json", "status_prometheus", "report", "new", "replace",
-    "take_over", "allow_weak", "allow_packages", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
+    "name", "hosts", "framework", "settings", "cross_proof", "soak", "spread", "external", "reencrypt", "keep_sealed", "wait", "max_age",
+    "evidence_max_age", "bake", "serial", "keyring", "keyring_kept", "min_members", "strict", "status_json", "status_prometheus", "report", "new",
+    "replace", "take_over", "allow_weak", "allow_packages", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
     "reencrypted", "bring_back", "confirmed", "copy_to", "rekey_to",
 ]  # fmt: skip
 ODD = {
     "keyring_kept": True,
     "min_members": 4,
     "settings": {"primary": "X"},
+    "cross_proof": {"sign": "a", "verify": "b"},
     "strict": True,
     "new": True,
     "allow_weak": True,

@@ -20,7 +20,7 @@ from typing import (
     Union,
 )
 
-from . import keepers, pools, process_sources
+from . import keepers, pools, process_sources, proofs
 from .durations import stamp
 from .order import Order
 
@@ -187,7 +187,7 @@ def worker_findings(
             continue
         elif overruled(evidence, worker) and not unknown_keys(asked, worker):
             key = (
-                f"{differs(asked, worker)}: {OVERRULED.format(proof=evidence['proof'])}",
+                f"{differs(asked, worker)}: {_overruled_text(evidence)}",
                 f"{restart}; {SET_ELSEWHERE}",
             )
         else:
@@ -201,6 +201,17 @@ def worker_findings(
 def overruled(evidence: Evidence, worker: Worker) -> bool:
     """Whether a weaker kind of proof was asked for than the one by which a worker's keys are known: that counts."""
     return bool(worker.get("by", evidence["proof"]) != evidence["proof"])
+
+
+def _own_word(worker: Worker) -> str:
+    """Name the kind of proof where it is the application's own word that something is wrong."""
+    kind = proofs.PROOFS.get(worker.get("by", ""))
+    return f", by {kind.called} ({worker['by']})" if kind and kind.asks else ""
+
+
+def _overruled_text(evidence: Evidence) -> str:
+    kind = proofs.PROOFS.get(evidence["proof"])
+    return NOT_ALL_SAID if kind and kind.asks else OVERRULED.format(proof=evidence["proof"])
 
 
 def source_findings(evidence: Evidence) -> List[Finding]:
@@ -262,6 +273,12 @@ def pool_findings(evidence: Evidence, otherwise: Sequence[int] = ()) -> List[Fin
     return [
         Finding(f"no worker runs below {', '.join(bare)} in two looks, and at the last proof there were some", EMPTIED)
     ]
+
+
+def unheard(evidence: Evidence) -> bool:
+    """Whether workers that should have told their keys did not, or others did: those of a moment ago may be gone by the next look."""
+    problems = [worker.get("problem") for worker in evidence["workers"]]
+    return any(problem["kind"] in UNHEARD for problem in problems if problem)
 
 
 def on_demand(evidence: Evidence) -> bool:
@@ -349,6 +366,7 @@ def _differing(asked: Order, evidence: Evidence, worker: Worker, restart: str, f
         if unknown_keys(asked, worker)
         else (differs(asked, worker), f"{restart}: {STALE}")
     )
+    seen += _own_word(worker)
     if worker.get("called"):
         return seen, todo if unknown_keys(asked, worker) else REPLACED.format(look=look_at(evidence["units"][0]))
     says = [_held(file) for file in evidence["files"] if not file["problem"]]
@@ -420,6 +438,7 @@ OVERRIDDEN = (
 )
 UNKNOWN = "find out whose {key} is, for this may be the only copy of it; put the keyring's key back there, or give {key} up with -e app_keys_replace={key}"
 OVERRULED = "so its environment says, and app_keys_proof {proof} overrules no environment that can be read"
+NOT_ALL_SAID = "so its environment says, which only the application's own word by every worker overrules"
 SET_ELSEWHERE = (
     "if it stays so, take our settings out of what starts it (environment= of supervisord, Environment= of the unit), so that it has them "
     "from the env file alone"
@@ -429,7 +448,15 @@ NOT_GIVEN = (
     "app_keys_proof: process_age; a helper that needs no key is kept out by naming the workers in app_keys_processes with a pid_file or a "
     "pattern instead of their unit, or runs in a unit of its own"
 )
+UNHEARD = ("untold", "stranger")
 PROBLEMS = {
+    "untold": (
+        "see that every worker gives that answer, with the pid that it knows itself and in its own words (docs/proof.md has endpoints), and that nobody "
+        "else answers there; a helper is kept out by naming the workers in app_keys_processes with a pid_file or a pattern"
+    ),
+    "stranger": (
+        "name it in app_keys_processes (and what restarts it in app_keys_service) if it is part of the application; if it is one of before, end it"
+    ),
     "unreadable": "run with become (-b), so that the environment of the workers may be read",
     "mapped": (
         "run with become as root (-b), and name the owner of the container beside it (user: NAME in app_keys_processes): whoever owns a "
@@ -438,7 +465,8 @@ PROBLEMS = {
     "overwritten": (
         "keep its environment readable: with setproctitle (gunicorn uses it where it is installed) set SPT_NOENV=1 in what starts the "
         "application, and restart it; a helper is kept out by naming the workers in app_keys_processes with a pid_file or a pattern; "
-        "as a last resort, which proves less, set app_keys_proof: process_age"
+        "or have the application tell its keys itself (app_keys_proof: {http: URL}); as a last resort, which proves less, set app_keys_proof: "
+        "process_age"
     ),
     "absent": NOT_GIVEN,
     "empty": "see that the application gets its keys from app_keys_env_file, then restart it",

@@ -28,6 +28,7 @@ NEEDED = {
     "run": "give the command that encrypts anew all that is at rest; it may be run twice",
     "proof": "give a command that reads all that is at rest, and fails where it cannot: it is run with the new key alone",
 }
+THROUGH = re.compile(r"\Ahttps?://[A-Za-z0-9._\[\]:-]{1,255}(/[!-\"$-~]*)?\Z")
 EMPTY = (
     "{name} is empty, and hides what the inventory says elsewhere: give it a value, or take it away (the line in the inventory, the -e, or the "
     "question of the survey)"
@@ -92,9 +93,10 @@ def empty(value: Any) -> bool:
 
 def application(values: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the values with what follows from them, for a host whose application is to be looked at or visited."""
-    if proofs.named(values["proof"]).reads != proofs.PROCESSES:
+    proof = proofs.name_of(values["proof"])
+    if proofs.named(proof).reads != proofs.PROCESSES:
         raise VariableError(
-            f"app_keys_proof is {values['proof']}, which is for a member that is a workload of a cluster (app_keys_workload)"
+            f"app_keys_proof is {proof}, which is for a member that is a workload of a cluster (app_keys_workload)"
         )
     if not values["env_file"]:
         raise VariableError("app_keys_env_file is not set: it names the file that the application reads its keys from")
@@ -229,6 +231,31 @@ def _processes(value: Any, name: str) -> List[Dict[str, Any]]:
     return places
 
 
+def _proof(value: Any, name: str) -> Any:
+    try:
+        return proofs.read(value)
+    except proofs.ProofError as error:
+        raise VariableError(f"{name} {error}") from None
+
+
+def _cross_proof(value: Any, name: str) -> Dict[str, Any]:
+    fields = _mapping(value, name)
+    if not {"sign", "verify"} <= set(fields) <= {"sign", "verify", "through"}:
+        raise VariableError(f"{name} is {value!r}; it has sign and verify, and may have through")
+    read_fields: Dict[str, Any] = {}
+    for field in ("sign", "verify"):
+        way = fields[field] if isinstance(fields[field], Mapping) else {"command": fields[field]}
+        read_fields[field] = _proof(way, f"{name}.{field}")
+    if "through" in fields:
+        url = _text(fields["through"], f"{name}.through")
+        if not THROUGH.match(url):
+            raise VariableError(
+                f"{name}.through is {url!r}; it is a URL, http:// or https://, without a user or blanks in it"
+            )
+        read_fields["through"] = url
+    return read_fields
+
+
 def _workload(value: Any, name: str) -> Dict[str, Any]:
     fields = _mapping(value, name)
     for field in fields:
@@ -316,7 +343,8 @@ VARIABLES: Dict[str, Variable] = {
     "restart_command": Variable(None, _command),
     "processes": Variable([], _processes),
     "workload": Variable(None, _workload),
-    "proof": Variable(proofs.ENVIRONMENT, _one_of(proofs.PROOFS)),
+    "proof": Variable(proofs.ENVIRONMENT, _proof),
+    "cross_proof": Variable(None, _cross_proof, fleet=True),
     "app_check": Variable(None, _app_check),
     "timeout": Variable(60.0, _duration),
     "settle": Variable(2.0, _duration),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..._shapes import EnvFile, Evidence, Record, Remembered, Unit, Worker
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
-BLIND = ("unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful")
+BLIND = ("unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful", *proof.UNHEARD)
 # These a restart cures.
 CURED = ("stale", "undated", "mutable", "literal", "deleted", "recreated")
 NO_RESTART = (
@@ -92,7 +92,7 @@ def plan(order: Order, look: Evidence, converge: bool, replace: Collection[str] 
     (a deploy) it is changed only if what it does now is not admissible. `replace` names unknown
     keys that the operator gives up.
     """
-    refuse = _unknown_keys(order, look, replace) or _blind(look)
+    refuse = _unknown_keys(order, look, replace) or _blind(order, look)
     if refuse:
         return Plan(False, False, refuse)
     good = order.wants if converge else order.admits
@@ -261,9 +261,11 @@ def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Opt
     return None
 
 
-def _blind(look: Evidence) -> Optional[str]:
+def _blind(order: Order, look: Evidence) -> Optional[str]:
+    # The key that is taken back may be what keeps the application from answering: a restart with the one before may cure that.
+    cured = proof.UNHEARD if order.incident else ()
     for worker in look["workers"]:
-        if worker["problem"] and worker["problem"]["kind"] in BLIND:
+        if worker["problem"] and worker["problem"]["kind"] in BLIND and worker["problem"]["kind"] not in cured:
             advice = proof.PROBLEMS[worker["problem"]["kind"]]
             return f"{proof.place(worker)}: {worker['problem']['text']}. Nothing was changed. What to do: {advice}"
     return None
