@@ -61,7 +61,8 @@ class ActionModule(FleetAction, AskingAction):
             return {"failed": True, "msg": "\n".join([head, *wording.table(findings), UNWRITTEN])}
         length = self.soak()
         if state == "planned":
-            for warning in judged.warnings:
+            framework = self.fleet.values["framework"]
+            for warning in [*packages.told(framework, PROFILES[framework]), *judged.warnings]:
                 self.say(f"adopt: {warning}")
             return {"adoptable": True, "source": plan.source or here}
         return self.begin(plan, judged.allowed, length, task_vars)

@@ -21,8 +21,8 @@ options:
     type: str
   settings:
     description:
-      - What differs from the profile, with the fields C(primary), C(fallbacks), C(separator), C(signs), C(key), C(decode) and
-        C(soak).
+      - What differs from the profile, with the fields C(primary), C(fallbacks), C(separator), C(signs), C(key), C(decode),
+        C(soak) and C(at_rest).
       - Default is the variable C(app_keys_settings).
     type: dict
   env_file:

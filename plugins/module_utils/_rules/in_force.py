@@ -19,9 +19,7 @@ CHANGED = (
     "do not read, or let go of keys at another time. {cure}, or use the release that wrote the keyring"
 )
 SAY_IT = "To keep what is in force give app_keys_settings: {settings}"
-ANEW = (
-    "If the applications read it so by now, begin a new keyring with phased.keys.adopt, when the old one is moved away"
-)
+ANEW = "If the applications read it so by now, move the keyring away and begin another with phased.keys.adopt"
 
 
 def recorded(profile: frameworks.Profile) -> RecordedProfile:

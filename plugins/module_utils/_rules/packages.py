@@ -61,6 +61,14 @@ def judge(
     return Judgement(findings, [f"{listed(hosts)} {text}" for text, hosts in warned.items()], list(allowed))
 
 
+def told(framework: str, profile: Mapping[str, Any]) -> List[str]:
+    """Return what is to be known of a framework before its key is rolled: what phases do not cure."""
+    partly = (
+        [f"{framework} can be rolled in phases in part: {profile['reason']}"] if profile["status"] == "partly" else []
+    )
+    return [*partly, *(f"{framework}: not cured by phases: {what}" for what in profile["not_cured"])]
+
+
 def _said(profile: Mapping[str, Any], packages: Packages) -> List[Tuple[str, str, Mapping[str, Any]]]:
     """Return which packages the profile has something to say of, each with its version and that."""
     found = []

@@ -117,7 +117,7 @@ def test_what_no_setting_can_keep_wants_the_release_or_a_new_keyring(
     keyring = begun(framework)
     later(monkeypatch, framework, **changes)
     why = str(in_force.why_another(keyring, framework, {}))
-    assert said in why and "begin a new keyring with phased.keys.adopt" in why
+    assert said in why and "move the keyring away and begin another with phased.keys.adopt" in why
 
 
 @pytest.mark.parametrize("changes", [{"ends": "nothing"}, {"notes": ["new"]}, {"tested": "more"}, {"not_cured": ["x"]}])

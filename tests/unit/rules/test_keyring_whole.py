@@ -9,9 +9,10 @@ import math
 from typing import Any, Dict, List
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order
+from ansible_collections.phased.keys.plugins.module_utils._rules import in_force, membership, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
-from ansible_collections.phased.keys.plugins.module_utils._rules import membership, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
 from ansible_collections.phased.keys.plugins.module_utils._rules.membership import Voucher
 from builders import CLOSED, DAY, FLEET, FP, HOUR, NEW, NEXT, OLD, SECRETS, SOAK, T0, adopt, at, opened, record, rolled
@@ -42,6 +43,7 @@ def test_a_first_keyring_as_it_is_written() -> None:
     assert keyring == {
         "kind": "phased.keys/keyring", "schema": 2, "name": "shop", "id": "ring-1", "revision": 0, "framework": "django",
         "settings": {"separator": ";"}, "app_check": {"how": "trust"},
+        "profile": in_force.recorded(frameworks.profile("django", {"separator": ";"})),
         # The newest last: the one that signs.
         "keys": [key(3, "dropping", ["compromised"]), key(2, "retiring", ["compromised"], soak=SOAK), key(1, "primary", [])],
         "step": {

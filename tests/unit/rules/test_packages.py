@@ -118,6 +118,17 @@ def test_hosts_that_say_the_same_are_told_of_together_and_one_that_was_not_looke
     assert judgement.warnings[1].startswith("web-3 shows no version of Django (it was not looked for)")
 
 
+def test_what_phases_do_not_cure_is_told_of_a_framework() -> None:
+    assert packages.told("django", PROFILES["django"]) == []
+    assert [line.partition(":")[0] for line in packages.told("authjs", PROFILES["authjs"])] == [
+        "authjs can be rolled in phases in part",
+        "authjs",
+    ]
+    assert all(
+        line.startswith("laravel: not cured by phases: ") for line in packages.told("laravel", PROFILES["laravel"])
+    )
+
+
 @pytest.mark.parametrize("version", ["", "x", "dev-main", "." * 50, "v", "9" * 5000, "1." * 5000, "\ufffd1"])
 def test_hostile_versions_are_none(version: str) -> None:
     assert not packages.within(version, "<4")
