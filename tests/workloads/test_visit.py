@@ -365,13 +365,47 @@ def test_a_job_that_runs_keeps_what_it_was_given_and_is_named(cluster, tmp_path)
     assert (
         answer["failed"]
         and "what was changed stays" in answer["msg"]
-        and "pod web-" in answer["msg"]
+        and f"of job/{job.rpartition('/')[2]}" in answer["msg"]
         and "started 20" in answer["msg"]
     )
     cluster.finish_job(job)
     assert shop.visit("prepare")["proven"]
     cluster.run_job(shop.path)
     cluster.wait(lambda: shop.given() == [(OLD, NEW)])
+
+
+def test_a_job_that_runs_is_waited_for_without_the_lock(cluster, tmp_path):
+    shop = Shop(cluster, tmp_path, "CronJob")
+    shop.adopted()
+    job = cluster.run_job(shop.path)
+    cluster.wait(lambda: shop.given() == [(OLD, "")])
+    first: List[Any] = []
+    thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
+    thread.start()
+    cluster.wait(lambda: shop.record()["step"] == "prepare" and shop.record()["state"] == "unproven")
+    looked = shop.look(known=ALL)["evidence"]
+    assert looked["visit"] is None and not first
+    assert f"of job/{job.rpartition('/')[2]}" in looked["workers"][0]["called"]
+    cluster.finish_job(job)
+    thread.join()
+    assert first[0]["proven"] and shop.record()["state"] == "proven"
+
+
+def test_who_waits_for_a_job_goes_no_further_once_another_visit_has_begun(cluster, tmp_path):
+    shop = Shop(cluster, tmp_path, "CronJob")
+    shop.adopted()
+    job = cluster.run_job(shop.path)
+    cluster.wait(lambda: shop.given() == [(OLD, "")])
+    first: List[Any] = []
+    thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
+    thread.start()
+    cluster.wait(lambda: shop.record()["step"] == "prepare" and shop.record()["state"] == "unproven")
+    shop.more = {"timeout": "2s"}
+    second = shop.visit("prepare", counter=9)
+    assert second["failed"] and not second["did"]["restored"]
+    cluster.finish_job(job)
+    thread.join()
+    assert first[0]["failed"] and "this one came late" in first[0]["msg"] and shop.record()["counter"] == 9
 
 
 @pytest.mark.parametrize(

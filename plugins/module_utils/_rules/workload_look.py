@@ -160,7 +160,9 @@ def _made(pod: Object) -> float:
 
 def _called(pod: Object, container: Object) -> str:
     ending = ", terminating" if workload.ends(pod) is not None else ""
-    return f"pod {pod['metadata']['name']} ({container['name']}{ending})"
+    above = workload.owner(pod)
+    job = f" of job/{above['name']}" if above.get("kind") == "Job" else ""
+    return f"pod {pod['metadata']['name']} ({container['name']}{ending}){job}"
 
 
 def _pid(pod: Object, container: Object) -> int:

@@ -215,12 +215,15 @@ def _after_restart(order: Order, look: Evidence, bad: Sequence[Worker], before: 
 
 
 def _ended(before: Evidence, look: Evidence) -> List[Unit]:
-    """The units that are not active, and were not stopped before, on a host on which something ran."""
+    """The units that are not active, and were not stopped before, on a host on which something ran; one that rests until it is wanted is none."""
     stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
     return [
         unit
         for unit in look["units"]
-        if before["workers"] and unit["name"] not in stopped and unit["active"] != "active"
+        if before["workers"]
+        and unit["name"] not in stopped
+        and unit["active"] != "active"
+        and not (unit["on_demand"] and unit["active"] == "inactive")
     ]
 
 
