@@ -165,6 +165,11 @@ slow: $(VENV)/.test ## Whole playbooks that take long: rollouts that are killed 
 workloads: $(VENV)/.test ## Workloads of clusters that are an API server in memory: visits, and whole rollouts
 	$(PYTEST) $(call WHICH,tests/workloads)
 
+# On the cluster of PHASED_TEST_KUBECONFIG, else on one of our own, which takes root; how, tests/kubernetes/with_cluster.py says.
+.PHONY: kubernetes
+kubernetes: $(VENV)/.test ## The shop under load in a real Kubernetes: PHASED_TEST_KUBECONFIG, or one that is brought up (needs root)
+	$(BIN)/python tests/kubernetes/with_cluster.py run -- $(BIN)/python -m pytest $(call WHICH,tests/kubernetes)
+
 .PHONY: model
 model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
 	$(BIN)/python -m ansible_collections.phased.keys.tests.model $(ARGS)
