@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
+import guide_role
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils._workload import call
@@ -427,6 +428,62 @@ def test_what_would_never_end_is_refused_before_anything_is_written(kind, change
         and "Nothing was changed" in answer["msg"]
         and len(shop.secrets()) == 1
     )
+
+
+def test_a_visit_of_each_kind_needs_no_more_than_the_guide_permits(new_cluster, tmp_path):
+    for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob"):
+        cluster = new_cluster()
+        shop = Shop(cluster, tmp_path, kind)
+        cluster.rules = guide_role.role()["rules"]
+        shop.adopted()
+        assert shop.visit("prepare")["proven"], kind
+        assert call.tidy(shop.arguments(), [FOLD]) is None
+
+
+@pytest.mark.parametrize("number", range(len(guide_role.role()["rules"])))
+def test_what_the_guide_permits_is_all_needed(number, cluster, tmp_path):
+    rules = guide_role.role()["rules"]
+    kind = "CronJob" if "batch" in rules[number]["apiGroups"] else "Deployment"
+    shop = Shop(cluster, tmp_path, kind)
+    cluster.rules = [rule for rule in rules if rule is not rules[number]]
+    shop.more = {"timeout": "1s"}
+    answer = shop.visit("adopt", take_over=KUBECTL)
+    assert answer["failed"] and "the permissions that the guide lists" in answer["msg"]
+
+
+EXEC = {"proof": "pod_exec"}
+
+
+def test_the_processes_of_pods_are_asked_and_the_keys_stay_in_there(shop):
+    shop.cluster.rules = guide_role.role(exec_too=True)["rules"]
+    shop.more = EXEC
+    shop.adopted()
+    assert shop.visit("prepare")["proven"] and shop.given() == [(OLD, NEW)]
+    looked = shop.look(known=ALL)["evidence"]
+    assert looked["proof"] == "pod_exec" and {one["by"] for one in looked["workers"]} == {"pod_exec"}
+    assert any(one.startswith("EXEC") for one in shop.cluster.asked)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "says"),
+    [
+        ({"entrypoint": lambda env: {**env, "SECRET_KEY": ALIEN}}, "replaced", "another SECRET_KEY than its spec"),
+        ({"entrypoint": lambda env: {"HOME": "/"}}, "unasked", "no process in its container has SECRET_KEY"),
+        ({"entrypoint": lambda env: {**env, "SECRET_KEY_FALLBACKS": ALIEN}}, "replaced", "SECRET_KEY_FALLBACKS"),
+        ({"python": False}, "unasked", "executable file not found"),
+        ({"rules": guide_role.role()["rules"]}, "unasked", "nothing can be run in it"),
+    ],
+)
+def test_what_the_spec_gives_and_the_processes_have_not_is_no_proof(how, kind, says, shop):
+    shop.adopted()
+    for name, value in how.items():
+        setattr(shop.cluster, name, value)
+    shop.more = EXEC
+    problems = [one["problem"] for one in shop.look(known=ALL)["evidence"]["workers"]]
+    assert problems and all(one["kind"] == kind and says in one["text"] for one in problems), problems
+    answer = shop.visit("prepare")
+    assert answer["failed"] and says in answer["msg"] and ALIEN not in json.dumps(answer)
+    assert shop.given() == [(OLD, "")]
 
 
 def test_pods_that_nobody_answers_for_and_that_hold_a_key_are_named(shop):

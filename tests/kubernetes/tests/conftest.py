@@ -7,10 +7,31 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
+import light_fleet
+import load
 import pytest
 from real_cluster import Namespace
+from rolled_shop import SELDOM, STEADY, Shop
+
+
+@pytest.fixture(autouse=True)
+def measures(monkeypatch: Any) -> None:
+    """Only clients that need no database, and time enough."""
+    monkeypatch.setattr(load, "STEADY", STEADY)
+    monkeypatch.setattr(load, "SELDOM", SELDOM)
+    monkeypatch.setattr(load, "BROWSERS", 0)
+    # Every step waits for pods that start and end one after the other.
+    monkeypatch.setattr(light_fleet, "RUN_LIMIT", 400.0)
+
+
+@pytest.fixture
+def fleet(namespace: Namespace, tmp_path: Path) -> Iterator[Shop]:
+    """The shop in three pods, applied as text by kubectl."""
+    made = Shop(namespace, tmp_path / "fleet")
+    yield made
+    made.end()
 
 
 @pytest.fixture

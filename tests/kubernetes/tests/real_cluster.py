@@ -6,29 +6,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-import yaml
+import guide_role
 from ansible_collections.phased.keys.plugins.plugin_utils._workload import client
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-GUIDE = CHECKOUT / "docs" / "docsite" / "rst" / "workloads.rst"
 IMAGE = os.environ.get("PHASED_TEST_IMAGE", "localhost/phased-shop:1")
 LIFE = 8  # seconds that a session of the shop lives
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 MARK = "phased-keys-test"
-
-
-def documented_role() -> Dict[str, Any]:
-    """Return the Role that the guide says is enough, word for word."""
-    found = re.search(r"^    apiVersion: rbac.*?(?=\n\n\S)", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
-    assert found, "the guide says no Role"
-    return dict(yaml.safe_load(found[0]))
 
 
 class Namespace:
@@ -85,6 +75,16 @@ class Namespace:
             if status.get("podIP") and (ready or pod["metadata"].get("deletionTimestamp")):
                 yield status["podIP"]
 
+    def told(self) -> str:
+        """Say what pods and Secrets there are, for a person who looks at a test that failed."""
+        found = [f"secret {one['metadata']['name']}" for one in self.api.items(self.path("secrets"))]
+        for pod in self.pods():
+            states = [one.get("state") for one in pod["status"].get("containerStatuses") or []]
+            env = pod["spec"]["containers"][0]["env"]
+            refs = {one["valueFrom"]["secretKeyRef"]["name"] for one in env if "valueFrom" in one}
+            found.append(f"{pod['metadata']['name']} {pod['metadata'].get('deletionTimestamp')} {refs} {states}")
+        return "\n".join(found)
+
     def settled(self, name: str = "web") -> bool:
         """Whether a Deployment has all the pods that it wants, and no other is there."""
         found = self.api.get(self.path("deployments", name, "/apis/apps/v1"))
@@ -96,9 +96,9 @@ class Namespace:
         mine = [pod for pod in self.pods() if pod["metadata"]["labels"].get("app") == name]
         return observed and all_there and len(mine) == wanted
 
-    def least(self) -> Path:
+    def least(self, exec_too: bool = False) -> Path:
         """Make a service account with exactly the permissions of the guide, and return how it logs in."""
-        role = documented_role()
+        role = guide_role.role(exec_too)
         role["metadata"]["namespace"] = self.name
         name = role["metadata"]["name"]
         self.call("POST", self.path("roles", group=RBAC), role)
@@ -150,10 +150,10 @@ def shop(key: str, name: str = "web", replicas: int = 3, drain: int = 2, **env: 
     }  # fmt: skip
 
 
-def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait until something holds, and return it."""
+def until(holds: Callable[[], Any], seconds: float = 60.0, otherwise: Callable[[], str] = str) -> Any:
+    """Wait until something holds, and return it; where it does not in time, say what there is `otherwise`."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come to hold in time"
+        assert time.monotonic() < deadline, f"it did not come to hold in time {otherwise()}"
         time.sleep(0.2)
     return found

@@ -459,6 +459,14 @@ PROBLEMS = {
     "deleted": "run phased.keys.rollout: a visit gives it another Secret",
     "recreated": "find out who makes that Secret, for a name that comes again may give a pod another key than it shows; then run phased.keys.rollout",
     "elsewhere": "let it take the setting from a Secret, so that it can be told what it is",
+    "replaced": (
+        "let what starts the application there leave its settings as the spec gives them (an entrypoint that exports them anew, a wrapper that "
+        "reads them from a file), and roll that out"
+    ),
+    "unasked": (
+        "see that its image has python3, that it runs as the user whose processes are looked at, and that whoever logs in there may exec "
+        "(pods/exec, as the guide lists); or set app_keys_proof: pod_spec, which reads what it was given and no more"
+    ),
     "doubtful": (
         "if it is the application (the clock may have been set since), restart it, so that it writes its pid file anew; if it is another "
         "process, remove the pid file and see why the application does not run"

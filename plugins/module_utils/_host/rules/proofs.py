@@ -52,4 +52,5 @@ PROOFS: Dict[str, Proof] = {
     ENVIRONMENT: Proof(),
     "process_age": Proof(read=lambda host, pid: host.by_age(pid), renewed=True),
     "pod_spec": Proof(reads=PODS),
+    "pod_exec": Proof(reads=PODS),
 }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..._shapes import EnvFile, Evidence, Record, Remembered, Unit, Worker
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
-BLIND = ("unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful")
+BLIND = ("unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful", "replaced", "unasked")
 # These a restart cures.
 CURED = ("stale", "undated", "mutable", "literal", "deleted", "recreated")
 NO_RESTART = (
