@@ -80,8 +80,8 @@ PROFILES = [
     Profile("takeover", {"hand": 1, "recover": 1, "crash": 1}, adopted=False),
     Profile("recovery", {"lose keyring": 1, "recover": 2}),
     Profile("found again", {"mark": 1, "lose keyring": 1, "recover": 1}),
-    Profile("pods", {"crash": 1}, pods=("b", "c")),
-    Profile("pods and hosts", {"rollback": 1}, pods=("b",)),
+    Profile("pods", {}, pods=("b", "c")),
+    Profile("pods and hosts", {"crash": 1}, pods=("b",)),
 ]
 
 

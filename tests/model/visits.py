@@ -147,7 +147,9 @@ def restarted(state: State, host: Host, how: str) -> Host:
         "stale": (*host.workers[:1], new),
     }  # fmt: skip
     health = {"down": "down", "flapping": "flapping", "old stay": host.health}.get(how, "ok")
-    ending = tuple(dict.fromkeys((*host.ending, *host.workers))) if host.workload else ()
+    # Of those that hold the same keys one stands for all.
+    old = {worker[:2]: worker for worker in (*host.ending, *host.workers) if host.workload}
+    ending = tuple(worker for keys, worker in sorted(old.items()) if keys != new[:2])
     return host._replace(workers=workers[how], health=health, ending=ending)
 
 
