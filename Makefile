@@ -247,6 +247,11 @@ MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' IN
 molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 	$(call MOLECULE,default)
 
+# On a cluster, as `make kubernetes`: the scenario that users copy.
+.PHONY: molecule-kubernetes
+molecule-kubernetes: $(VENV)/.test
+	$(BIN)/python tests/kubernetes/with_cluster.py run -- $(BIN)/molecule test -s kubernetes
+
 # One scenario on real hosts: molecule-systemd, molecule-resume and so on.
 molecule-%: $(VENV)/.test
 	$(call MOLECULE,$*)

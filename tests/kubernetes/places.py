@@ -44,12 +44,18 @@ def provide() -> None:
         raise MissingError(f"there is no {', '.join(missing)} here")
     if os.uname().machine != "x86_64":
         raise MissingError(f"the images are made for x86_64, and this machine is {os.uname().machine}")
+    if not any(line.split()[2] == "cgroup" and "pids" in line.split()[3] for line in _mounts()):
+        raise MissingError("control groups of version 2 alone: with those it was not tried")
     done = subprocess.run(
         ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise MissingError(f"no namespaces can be made here: {done.stderr.strip()}")
+
+
+def _mounts() -> list[str]:
+    return Path("/proc/self/mounts").read_text().splitlines()
 
 
 def run(*command: str | Path, cwd: Path = CHECKOUT, **settings: str) -> None:

@@ -198,6 +198,8 @@ def questions(target: Target, profile: Profile, seen: Seen) -> List[Question]:
 def _worker(pod: Object, container: _Container, known: Collection[str], seen: Seen) -> Worker:
     told = (seen.told or {}).get(pod_exec.answers_for(pod, container.spec))
     holder = _holder(container.given, known)
+    if holder["problem"] and holder["problem"]["kind"] in ("absent", "empty"):
+        holder["problem"]["kind"] = "lacking"  # what is to be done is not what it is on a host
     if told is not None and holder["problem"] is None:
         holder = {"signs": None, "accepts": [], "problem": {"kind": told[0], "text": told[1]}}
     entry = {

@@ -171,7 +171,7 @@ class _Visit:
 
     def fenced(self) -> Optional[str]:
         """Why this visit may change nothing at all."""
-        late = rules.fence(self.request.token, self.before["record"])
+        late = rules.fence(self.request.token, self.before["record"], self.member.target.called)
         return f"{late}. Nothing was changed" if late else None
 
     def joins(self) -> bool:

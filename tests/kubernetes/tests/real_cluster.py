@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import guide_role
 from ansible_collections.phased.keys.plugins.plugin_utils._workload import client
+from ansible_collections.phased.keys.plugins.plugin_utils._workload.api import ApiTrouble
 
 IMAGE = os.environ.get("PHASED_TEST_IMAGE", "localhost/phased-shop:1")
 LIFE = 8  # seconds that a session of the shop lives
@@ -35,12 +37,18 @@ class Namespace:
     def remove(self) -> None:
         """Delete it with all that is in it, and wait until its pods are gone."""
         path = f"/api/v1/namespaces/{self.name}"
-        for pod in self.pods():
-            self.call("DELETE", self.path("pods", pod["metadata"]["name"]), {"gracePeriodSeconds": 1})
         found = self.api.get(path)
         if found:
             self.api.delete(path, found["metadata"]["uid"])
-        until(lambda: not self.api.get(path), 90)
+
+        def gone() -> bool:
+            for pod in self.pods():
+                # Nobody waits for what it serves any more; it may be gone by now.
+                with contextlib.suppress(ApiTrouble):
+                    self.call("DELETE", self.path("pods", pod["metadata"]["name"]), {"gracePeriodSeconds": 1})
+            return not self.api.get(path)
+
+        until(gone, 180, self.told)
 
     def path(self, plural: str, name: str = "", group: str = "/api/v1") -> str:
         """Return where something of the namespace is."""

@@ -64,23 +64,23 @@ class ApplicationState(NamedTuple):
     text: str
 
 
-def fence(token: Token, record: Optional[Record]) -> Optional[str]:
-    """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None."""
+def fence(token: Token, record: Optional[Record], who: str = "this host") -> Optional[str]:
+    """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None. `who` is what is visited."""
     if record is None:
         return None
     if record["keyring"] != token.keyring:
         return (
-            f"this host was rolled with another keyring ({record['keyring']}, last visit {stamp(record['at'])}), and this is {token.keyring}. "
+            f"{who} was rolled with another keyring ({record['keyring']}, last visit {stamp(record['at'])}), and this is {token.keyring}. "
             "Use the keyring that the fleet was rolled with"
         )
     if record["counter"] > token.counter:
         return (
-            f"this host has seen step {record['counter']} ({record['step']}, {stamp(record['at'])}), and this keyring is only at step "
+            f"{who} has seen step {record['counter']} ({record['step']}, {stamp(record['at'])}), and this keyring is only at step "
             f"{token.counter}: it is a copy or a backup, or this visit is late. Use the keyring that the fleet was last rolled with"
         )
     if record["counter"] == token.counter and record["nonce"] != token.nonce:
         return (
-            f"step {token.counter} was opened twice, from two copies of the keyring, and this host was visited from the other one at "
+            f"step {token.counter} was opened twice, from two copies of the keyring, and {who} was visited from the other one at "
             f"{stamp(record['at'])}. Use the copy that the fleet was last rolled with"
         )
     return None
