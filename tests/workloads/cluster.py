@@ -41,8 +41,9 @@ class Process(NamedTuple):
 class Cluster:
     """A cluster with one namespace."""
 
-    def __init__(self, namespace: str = "shop", grace: float = 1.0, start: float = 0.2) -> None:
-        self.namespace, self.grace, self.start = namespace, grace, start
+    def __init__(self, namespace: str = "shop", grace: float = 1.0, start: float = 0.2, linger: float = 0.0) -> None:
+        # `linger`: for how long the object of a pod is there after what ran in it has ended.
+        self.namespace, self.grace, self.start, self.linger = namespace, grace, start, linger
         self.store = Store()
         self.store.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": namespace}})
         self.processes: Dict[str, Dict[str, Process]] = {}  # by the uid of the pod, and container
@@ -315,8 +316,14 @@ class Cluster:
     def _kubelet(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         if pod["metadata"].get("deletionTimestamp"):
-            if time.monotonic() > self.born.get(f"end-{uid}", 0.0):
-                self.processes.pop(uid, None)
+            ended = self.born.get(f"end-{uid}", 0.0)
+            if time.monotonic() > ended and self.processes.pop(uid, None):
+                over = {"terminated": {"exitCode": 0}}
+                self.store.edit(
+                    self._place(pod),
+                    lambda one: [each.update(state=over) for each in one["status"]["containerStatuses"]],
+                )
+            if time.monotonic() > ended + self.linger:
                 self.store.delete(self._place(pod))
             return
         if pod["status"].get("phase") != "Pending" or time.monotonic() < self.born.get(uid, 0.0):

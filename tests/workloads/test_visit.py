@@ -252,6 +252,16 @@ def test_a_pod_of_before_that_still_runs_keeps_the_next_step_waiting(new_cluster
     assert answer["failed"] and "terminating) started" in answer["msg"].replace(",", ""), answer["msg"]
 
 
+def test_secrets_of_ended_keys_go_as_soon_as_the_objects_of_their_pods_have_gone(new_cluster, tmp_path):
+    shop = Shop(new_cluster(linger=3.0), tmp_path)
+    shop.adopted()
+    assert all(shop.visit(step)["proven"] for step in ("prepare", "promote", "retire"))
+    assert any(pod["metadata"].get("deletionTimestamp") for pod in shop.cluster.pods())
+    assert call.tidy(shop.arguments(), [FOLD]) is None
+    (kept,) = shop.secrets()
+    assert "-keys-4-" in kept
+
+
 def test_scaling_in_the_middle_is_seen_through(shop):
     shop.adopted()
     threading.Timer(0.7, lambda: shop.cluster.scale(shop.path, 5)).start()

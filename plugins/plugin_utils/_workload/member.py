@@ -27,6 +27,8 @@ from .api import Api, ApiTrouble
 PLURAL = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 # How long a roll may take where neither app_keys_timeout nor the workload says it, in seconds.
 PROGRESS, GRACE = 600.0, 30.0
+# How long the object of a pod that has ended may be waited for, and how far apart two looks for it are, in seconds.
+LINGER, PAUSE = 60.0, 1.0
 # How many containers are asked at once, and how long one may take to answer, in seconds.
 AT_ONCE, ANSWER = 8, 30.0
 
@@ -148,14 +150,26 @@ class Member:
         return [decoded(one) for one in found]
 
     def tidy(self, ended: Collection[str]) -> List[str]:
-        """Delete those of them that hold keys that have ended, as soon as nothing refers to one; return their names."""
-        secrets = self.own_secrets()
-        # Looked at after them: what is named later is none of these.
-        names = workload_change.removable(self.profile, self.target, self.see(), secrets, ended)
-        for one in secrets:
-            if one["metadata"]["name"] in names:
-                self.api.delete(self.core("secrets", one["metadata"]["name"]), str(one["metadata"]["uid"]))
-        return names
+        """Delete those of them that hold keys that have ended, as soon as nothing refers to one; return their names.
+
+        An object of a pod is there for some seconds longer than what runs in it: that is waited for.
+        """
+        removed: List[str] = []
+        deadline = time.monotonic() + LINGER
+        while True:
+            made = self.own_secrets()
+            # Looked at after them: what is named later is none of these.
+            seen = self.see()
+            names = workload_change.removable(self.profile, self.target, seen, made, ended)
+            for one in made:
+                if one["metadata"]["name"] in names:
+                    self.api.delete(self.core("secrets", one["metadata"]["name"]), str(one["metadata"]["uid"]))
+            removed += names
+            stays = [pod for pod in seen.pods if workload.ends(pod) is None]
+            later = workload_change.removable(self.profile, self.target, seen._replace(pods=stays), made, ended)
+            if set(later) <= set(names) or time.monotonic() >= deadline:
+                return removed
+            time.sleep(PAUSE)
 
     # --- what is kept of visits ---
 
