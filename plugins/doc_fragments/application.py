@@ -79,7 +79,7 @@ options:
         read their file themselves, when every worker, and whatever it was forked from, started after a visit saw the file as it is.
       - A container, and a process that was forked by one that is gone, is not proven by its age. An environment that can be read
         and holds one of the settings counts with V(process_age) too.
-      - V(pod_spec) is for workloads alone, and what is used for them: what the specs of its pods give. V(pod_exec) asks each container besides,
+      - V(pod_spec) is for workloads alone, and what is used for them (what the specs of its pods give). V(pod_exec) asks each container besides,
         by exec and its C(python3), whether its processes have that.
       - Default is the variable C(app_keys_proof), and else V(environ).
     type: str
