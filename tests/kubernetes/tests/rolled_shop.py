@@ -26,11 +26,16 @@ RATE = 40.0  # requests a second
 class Shop(Fleet):
     """The shop as a fleet of one workload, with clients before it."""
 
-    def __init__(self, namespace: Namespace, folder: Path, **how: Any) -> None:
+    def __init__(self, namespace: Namespace, folder: Path, exec_too: bool = False, **how: Any) -> None:
         super().__init__(folder, ())
         self.namespace = namespace
         namespace.kubectl("apply", "-f", "-", given=shop(self.secret, **how))
-        where = {"kind": "Deployment", "name": "web", "namespace": namespace.name, "kubeconfig": str(namespace.least())}
+        where = {
+            "kind": "Deployment",
+            "name": "web",
+            "namespace": namespace.name,
+            "kubeconfig": str(namespace.least(exec_too)),
+        }
         self.host_vars["web"] = {"app_keys_workload": where}
         self.vars.update(
             app_keys_soak=f"{LIFE + 2}s", app_keys_wait="60s", app_keys_timeout="120s", app_keys_settle="1s"
