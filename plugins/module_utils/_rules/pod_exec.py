@@ -51,9 +51,9 @@ REPLACED, UNASKED = "replaced", "unasked"
 
 
 class Question(NamedTuple):
-    """A container that is asked: its pod, by uid and name, its own name, and the values that its spec gives (these are keys)."""
+    """A container that is asked: its place among what was told, its pod's name and its own, and the values that its spec gives (these are keys)."""
 
-    uid: str
+    place: Tuple[str, str]
     pod: str
     container: str
     values: Mapping[str, str]
@@ -61,6 +61,11 @@ class Question(NamedTuple):
 
 # By pod (uid) and container what keeps its keys from being proven, kind and text; null where nothing does.
 Told = Mapping[Tuple[str, str], Optional[Tuple[str, str]]]
+
+
+def place(pod: Object, container: Object) -> Tuple[str, str]:
+    """Return by what a container of a pod is found among what was told."""
+    return str(pod["metadata"]["uid"]), str(container["name"])
 
 
 def command(nonce: str, names: Sequence[str], proc: str = "/proc") -> List[str]:
@@ -118,8 +123,3 @@ def _settings(what: Any, names: Sequence[str]) -> Any:
 
 def _plain(comm: Any) -> str:
     return "".join(one if one.isprintable() else "?" for one in str(comm))[:32]
-
-
-def answers_for(pod: Object, container: Object) -> Tuple[str, str]:
-    """Return by what a container of a pod is found among what was told."""
-    return str(pod["metadata"]["uid"]), str(container["name"])

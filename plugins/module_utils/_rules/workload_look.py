@@ -185,18 +185,19 @@ def questions(target: Target, profile: Profile, seen: Seen) -> List[Question]:
     """Return the containers of the workload that can be asked: those that come or go are known by their specs alone."""
     mine = workload.owned(seen)
     ours = {str(one["name"]) for one in workload.targets(target, seen, lambda one: holds(profile, seen, one))}
-    return [
-        Question(*pod_exec.answers_for(pod, one.spec)[:1], pod["metadata"]["name"], one.spec["name"],
-                 pod_spec.values(one.spec, profile.names, seen.stock))
-        for pod in filter(workload.living, seen.pods)
-        if workload.owner(pod).get("uid") in mine
-        for one in _containers(pod, profile, seen, ours)
-        if one.runs
-    ]  # fmt: skip
+    found = []
+    for pod in filter(workload.living, seen.pods):
+        if workload.owner(pod).get("uid") in mine:
+            for container in _containers(pod, profile, seen, ours):
+                if container.runs:
+                    values = pod_spec.values(container.spec, profile.names, seen.stock)
+                    where = pod_exec.place(pod, container.spec)
+                    found.append(Question(where, str(pod["metadata"]["name"]), str(container.spec["name"]), values))
+    return found
 
 
 def _worker(pod: Object, container: _Container, known: Collection[str], seen: Seen) -> Worker:
-    told = (seen.told or {}).get(pod_exec.answers_for(pod, container.spec))
+    told = (seen.told or {}).get(pod_exec.place(pod, container.spec))
     holder = _holder(container.given, known)
     if holder["problem"] and holder["problem"]["kind"] in ("absent", "empty"):
         holder["problem"]["kind"] = "lacking"  # what is to be done is not what it is on a host

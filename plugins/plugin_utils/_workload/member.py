@@ -99,7 +99,7 @@ class Member:
         every = workload_look.questions(self.target, self.profile, seen)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             told = list(pool.map(self._ask, every))
-        return {(one.uid, one.container): said for one, said in zip(every, told)}
+        return {one.place: said for one, said in zip(every, told)}
 
     def _ask(self, one: Question) -> Optional[Tuple[str, str]]:
         nonce, names = secrets.token_hex(16), self.profile.names

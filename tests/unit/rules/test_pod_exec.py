@@ -19,7 +19,7 @@ from ansible_collections.phased.keys.plugins.module_utils._rules.pod_exec import
 
 NAMES = ("SECRET_KEY", "SECRET_KEY_FALLBACKS")
 NONCE = "n1"
-ASKED = Question("uid", "web-1", "app", {"SECRET_KEY": "one", "SECRET_KEY_FALLBACKS": "two"})
+ASKED = Question(("uid", "app"), "web-1", "app", {"SECRET_KEY": "one", "SECRET_KEY_FALLBACKS": "two"})
 
 
 def digest(value: str, nonce: str = NONCE) -> str:
