@@ -165,6 +165,11 @@ slow: $(VENV)/.test ## Whole playbooks that take long: rollouts that are killed 
 workloads: $(VENV)/.test ## Workloads of clusters that are an API server in memory: visits, and whole rollouts
 	$(PYTEST) $(call WHICH,tests/workloads)
 
+# On the cluster of PHASED_TEST_KUBECONFIG, else on one of our own, which takes root; how, tests/kubernetes/with_cluster.py says.
+.PHONY: kubernetes
+kubernetes: $(VENV)/.test ## The shop under load in a real Kubernetes: PHASED_TEST_KUBECONFIG, or one that is brought up (needs root)
+	$(BIN)/python tests/kubernetes/with_cluster.py run -- $(BIN)/python -m pytest $(call WHICH,tests/kubernetes)
+
 .PHONY: model
 model: $(VENV)/.test ## Explore the rules, and see that each guard of theirs is missed when it is taken away
 	$(BIN)/python -m ansible_collections.phased.keys.tests.model $(ARGS)
@@ -241,6 +246,11 @@ MOLECULE = trap 'trap "" INT TERM; $(BIN)/molecule destroy -s $(1); exit 130' IN
 .PHONY: molecule
 molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 	$(call MOLECULE,default)
+
+# On a cluster, as `make kubernetes`: the scenario that users copy.
+.PHONY: molecule-kubernetes
+molecule-kubernetes: $(VENV)/.test
+	$(BIN)/python tests/kubernetes/with_cluster.py run -- $(BIN)/molecule test -s kubernetes
 
 # One scenario on real hosts: molecule-systemd, molecule-resume and so on.
 molecule-%: $(VENV)/.test

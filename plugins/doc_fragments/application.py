@@ -83,7 +83,8 @@ options:
       - C({http URL}) at a loopback address, C({unix SOCKET}) and C({command COMMAND}) are mappings, and stronger, the application's own
         word, when each of its workers tells its pid and the fingerprints of its keys. C(host) beside the first two is what the header
         C(Host) says, and C(page) beside a socket is the path of the page.
-      - V(pod_spec) is for workloads alone, and what is used for them.
+      - V(pod_spec) is for workloads alone, and what is used for them (what the specs of its pods give). V(pod_exec) asks each container besides,
+        by exec and its C(python3), whether its processes have that.
       - Default is the variable C(app_keys_proof), and else V(environ).
     type: raw
   timeout:

@@ -30,7 +30,7 @@ exec "$@"
 def damaged_record(field: Field) -> str:
     host, before = field.web2, field.keyring()["step"]["counter"]
     host.sh(f"truncate --size=200 {RECORD}")
-    field.run().refuses("web2", f"{RECORD}, this host's record of its visits, is damaged", f"rm {RECORD}")
+    field.run().refuses("web2", f"{RECORD}, the record of its visits, is damaged", f"rm {RECORD}")
     assert not host.record() and field.keyring()["step"]["counter"] == before
     field.struck("the record was cut off after 200 bytes, before and after")
     # As the message says.

@@ -27,6 +27,8 @@ def events(state: State) -> Iterator[Event]:
         yield from _operator(state, who)
     for host in state.hosts:
         yield from _visits(host, state)
+        if host.ending:
+            yield f"the pods of {host.name} that end are gone", partial(_gone, name=host.name)
         yield from _deploys(state, host)
         yield from faults(state, host)
     yield from told(state)
@@ -98,6 +100,10 @@ def _visits(host: Host, state: State) -> Iterator[Event]:
             words = "" if how == "ok" else f", and the restart ends: {how}"
             label = f"{host.name}: visit {number} of step {visit.token.counter} goes on from {visit.stage}{words}"
             yield label, partial(_go_on, name=host.name, number=number, how=how)
+
+
+def _gone(state: State, name: str) -> State:
+    return put(state, host_at(state, name)._replace(ending=()))
 
 
 def _mishap(state: State, how: str) -> str:

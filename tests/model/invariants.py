@@ -17,7 +17,7 @@ def serving(state: State) -> List[Tuple[str, Worker]]:
     found = []
     for host in state.hosts:
         if host.serves:
-            found += [(host.name, worker) for worker in host.workers]
+            found += [(host.name, worker) for worker in (*host.workers, *host.ending)]
             found += [(host.name, host.outsider)] if host.outsider else []
     return found
 
@@ -107,7 +107,7 @@ def _closes(state: State, book: Book) -> None:
         if host.name not in keyring["members"] or host.name in aside or _elsewhere(host, book):
             continue
         what = f"{keyring['step']['name']} closes, and {host.name}"
-        for holder in [host.file, *host.workers]:
+        for holder in [host.file, *host.workers, *host.ending]:
             wants = {signs} | names["staged"] | names["retiring"]
             if holder.signs != signs or not wants <= set(holder.accepts) or set(holder.accepts) & names["dropping"]:
                 raise Violation(f"{what} does not do what it asks")

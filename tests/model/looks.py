@@ -7,8 +7,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple
 
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import pools as pool_rules
 
+from . import pods
 from .world import PATH, T0, TICK, File, Host, Record, Seen, State, Worker
 
 
@@ -22,6 +23,8 @@ def look(state: State, host: Host, nonce: str) -> Seen:
 def evidence(seen: Seen) -> Dict[str, Any]:
     """Return the evidence of a look; nobody changes what is returned."""
     host = seen.host
+    if host.workload:
+        return pods.evidence(seen, record(host.record))
     clock = T0 + (seen.at + host.skew) * TICK
     active = {"ok": "active", "down": "failed", "flapping": "activating"}[host.health]
     # A unit that crashes and is restarted shows as active most of the time: only two looks tell.
@@ -29,7 +32,7 @@ def evidence(seen: Seen) -> Dict[str, Any]:
     workers = [_worker(number, worker, host) for number, worker in enumerate(host.workers, 101)]
     return {
         "nonce": seen.nonce, "asked": seen.at * TICK, "now": clock, "machine": host.name, "proof": "environ",
-        "workers": workers, "pools": pools.pools(workers),
+        "workers": workers, "pools": pool_rules.pools(workers),
         "files": [_file(host.file)],
         "others": [_outsider(host.outsider)] if host.outsider else [],
         "units": [

@@ -90,7 +90,7 @@ def calm(state: State) -> State:
         while any(visit.stage != "sent" for visit in host_at(state, name).visits):
             number, _visit = visits.pieces(host_at(state, name))[0]
             state = settle(visits.go_on(state, name, number).state)
-        host = host_at(state, name)._replace(visits=(), outsider=None, reached=True)
+        host = host_at(state, name)._replace(visits=(), outsider=None, reached=True, ending=())
         keyrings_here = {book.keyring["id"] for book in state.books if book}
         stranger = host.record is not None and bool(keyrings_here) and host.record.keyring not in keyrings_here
         gone = stranger or (host.health == "down" and not host.listed)
@@ -99,7 +99,7 @@ def calm(state: State) -> State:
             kept = tuple(key for key in host.file.accepts if key != ALIEN)
             host = host._replace(file=host.file._replace(accepts=kept, ident=host.file.ident + 1))
         well = len(host.workers) == 2 and host.health == "ok" and all(ALIEN not in w.accepts for w in host.workers)
-        state = settle(put(state, host if gone or well else visits.restarted(state, host, "ok")))
+        state = settle(put(state, host if gone or well else visits.restarted(state, host, "ok")._replace(ending=())))
     return state
 
 
@@ -117,7 +117,7 @@ def rolled(state: State, who: int) -> State:
         if run and run.stage == "wait":
             for name in run.waiting:
                 while any(visit.owner == who for visit in host_at(state, name).visits):
-                    outcome = visits.go_on(state, name, 0)
+                    outcome = visits.go_on(put(state, host_at(state, name)._replace(ending=())), name, 0)
                     state = outcome.state
                     if outcome.ended:
                         state = runs.deliver(state, name, outcome.ended, outcome.proven)

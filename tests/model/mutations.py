@@ -33,7 +33,7 @@ EVIDENCE, PROOF, VISIT, ORDER, KEYRING, STEPS = (
     "keyring.py",
     "steps.py",
 )
-SURVEY, AT_REST, SPREAD = "survey.py", "at_rest.py", "spread.py"
+SURVEY, WORKLOAD, AT_REST, SPREAD = "survey.py", "workload.py", "at_rest.py", "spread.py"
 NEXT, GATE, SOAK, HISTORY, ADOPTION, MEMBERS = (
     "next_step.py",
     "gate.py",
@@ -89,6 +89,9 @@ MUTATIONS = [
        (MEMBERS, 'ended = [waiver["member"] for waiver in keyring["waivers"] if waiver["member"] in answering]', "ended = []")),
     _m("a waiver goes on when the host answers again", "waived twice",
        (MEMBERS, 'ended = [waiver["member"] for waiver in keyring["waivers"] if waiver["member"] in answering]', "ended = []")),
+    _m("pods that are being deleted are no matter", "pods",
+       (WORKLOAD, 'return (pod.get("status") or {}).get("phase") not in FINISHED',
+        'return (pod.get("status") or {}).get("phase") not in FINISHED and not pod["metadata"].get("deletionTimestamp")')),
     # --- visits ---
     _m("the fence lets a lower counter pass", "late", (VISIT, 'if record["counter"] > token.counter:', "if False:")),
     _m("the fence lets another nonce pass", "race",

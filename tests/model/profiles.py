@@ -20,6 +20,7 @@ class Profile(NamedTuple):
 
     joiners   hosts that are not in the inventory at first, and have keys of an image
     image     the numbers of those keys
+    pods      which hosts are workloads of a cluster
     stranger  whether a joiner has the record of another keyring
     adopted   whether there is a keyring already
     soak      how long what is signed lives, in ticks
@@ -39,6 +40,7 @@ class Profile(NamedTuple):
     soak: int = SOAK_TICKS
     at_rest: bool = False
     spread: int = 0
+    pods: Tuple[str, ...] = ()
 
 
 PROFILES = [
@@ -90,6 +92,8 @@ PROFILES = [
     Profile("takeover", {"hand": 1, "recover": 1, "crash": 1}, adopted=False),
     Profile("recovery", {"lose keyring": 1, "recover": 2}),
     Profile("found again", {"mark": 1, "lose keyring": 1, "recover": 1}),
+    Profile("pods", {}, pods=("b", "c")),
+    Profile("pods and hosts", {"crash": 1}, pods=("b",)),
 ]
 
 
@@ -128,7 +132,10 @@ def start(profile: Profile) -> State:
     file, worker = File(FIRST, (FIRST,), 1, -100), Worker(FIRST, (FIRST,), -100)
     token = keyrings.token(keyring)
     record = Record(token.keyring, token.counter, token.nonce, "adopt", "proven", -100, FIRST, 2, (), (1, -100))
-    fleet = [Host(name, True, True, True, file, (worker, worker), record) for name in profile.hosts]
+    fleet = [
+        Host(name, True, True, True, file, (worker, worker), record, workload=name in profile.pods)
+        for name in profile.hosts
+    ]
     keys = tuple(fingerprint(secret(0, number)) for number in profile.image)
     other = record._replace(keyring="another ring", file=(1, -100)) if profile.stranger else None
     image = Host("", False, True, False, File(keys[0], keys, 1, -100), (Worker(keys[0], keys, -100),) * 2, other)

@@ -111,7 +111,7 @@ def _release(state: State, name: str) -> State:
     book = state.books[0]
     assert book is not None
     host, before = host_at(state, name), spend(state, "release")
-    state = put(before, host._replace(workers=(), serves=False, visits=(), outsider=None, health="down"))
+    state = put(before, host._replace(workers=(), serves=False, visits=(), outsider=None, health="down", ending=()))
     fleet = [other.name for other in before.hosts if other.listed]
     if host.listed:
         try:

@@ -81,6 +81,8 @@ def go_on(state: State, name: str, number: int, how: str = "ok", fused: bool = F
     if not fused or outcome.ended:
         return outcome
     stage = host_at(outcome.state, name).visits[number].stage
+    if host_at(outcome.state, name).ending:
+        return outcome  # pods may be gone at any time, and that shows
     if stage == "noted" or (stage == "restarted" and how == "ok"):
         return go_on(outcome.state, name, number, "ok", fused)
     return outcome
@@ -99,6 +101,9 @@ def _begin(state: State, host: Host, number: int, visit: Visit, how: str) -> Out
     before = look(state, host, "")._replace(visiting=False)
     seen = evidence(before)
     plan = rules.plan(visit.order, seen, visit.converge, REPLACED)
+    if host.workload:
+        # A new template is rolled by the cluster; without one there is nothing that would start anything anew.
+        plan = plan._replace(restart=plan.write)
     if rules.fence(visit.token, seen["record"]) or plan.refuse:
         return _end(state, host, number, False)
     visit = visit._replace(before=before, write=plan.write, restart=plan.restart)
@@ -142,7 +147,10 @@ def restarted(state: State, host: Host, how: str) -> Host:
         "stale": (*host.workers[:1], new),
     }  # fmt: skip
     health = {"down": "down", "flapping": "flapping", "old stay": host.health}.get(how, "ok")
-    return host._replace(workers=workers[how], health=health)
+    # Of those that hold the same keys one stands for all.
+    old = {worker[:2]: worker for worker in (*host.ending, *host.workers) if host.workload}
+    ending = tuple(worker for keys, worker in sorted(old.items()) if keys != new[:2])
+    return host._replace(workers=workers[how], health=health, ending=ending)
 
 
 def _restart(state: State, host: Host, number: int, visit: Visit, how: str) -> Outcome:

@@ -87,6 +87,8 @@ class Host(NamedTuple):
     health   ok, down (its unit failed) or flapping (its workers come and go)
     outsider a process that is not among the application's named ones and serves too
     skew     of its clock, in ticks
+    workload whether it is no host but a workload of a cluster: looks show what its API says, a new template is rolled
+    ending   pods of a workload that are being deleted: they serve until they are gone
     """
 
     name: str
@@ -100,6 +102,8 @@ class Host(NamedTuple):
     health: str = "ok"
     outsider: Optional[Worker] = None
     skew: int = 0
+    workload: bool = False
+    ending: Tuple[Worker, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -302,7 +306,8 @@ def _host(host: Host, now: int, base: int) -> Tuple[Any, ...]:
     started = [worker.started == now if same else age(worker.started, now) for worker in host.workers]
     workers = tuple((worker.signs, worker.accepts, since) for worker, since in zip(host.workers, started))
     outside = host.outsider and host.outsider[:2]
-    state = (host.name, host.listed, host.reached, host.serves, host.health, outside)
+    ending = tuple(worker[:2] for worker in host.ending)
+    state = (host.name, host.listed, host.reached, host.serves, host.health, outside, ending)
     return state + (host.file.signs, host.file.accepts, workers, kept, tuple(_visit(v, now, base) for v in host.visits))
 
 
@@ -395,6 +400,8 @@ def _host_text(host: Host, state: State) -> str:
     text += "".join(f"; {words}" for words, is_so in odd.items() if is_so)
     if host.outsider:
         text += f"; outside {_holds(host.outsider)}"
+    if host.ending:
+        text += f"; ending {' '.join(map(_holds, host.ending))}"
     for visit in host.visits:
         who = "nobody" if visit.owner is None else "AB"[visit.owner]
         text += f"; visit of {visit.token.counter} {visit.step} for {who}: {visit.stage}"

@@ -20,8 +20,10 @@ import time
 import urllib.parse
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
+import cluster_exec
+import guide_role
 from cluster_store import Object, Refused, Store, stamp
 
 CORE, APPS, BATCH = "/api/v1", "/apis/apps/v1", "/apis/batch/v1"
@@ -39,8 +41,9 @@ class Process(NamedTuple):
 class Cluster:
     """A cluster with one namespace."""
 
-    def __init__(self, namespace: str = "shop", grace: float = 1.0, start: float = 0.2) -> None:
-        self.namespace, self.grace, self.start = namespace, grace, start
+    def __init__(self, namespace: str = "shop", grace: float = 1.0, start: float = 0.2, linger: float = 0.0) -> None:
+        # `linger`: for how long the object of a pod is there after what ran in it has ended.
+        self.namespace, self.grace, self.start, self.linger = namespace, grace, start, linger
         self.store = Store()
         self.store.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": namespace}})
         self.processes: Dict[str, Dict[str, Process]] = {}  # by the uid of the pod, and container
@@ -49,6 +52,10 @@ class Cluster:
         self.crashing = False  # whether new pods crash
         self.frozen = False  # whether the controllers and the kubelet stand still
         self.asked: List[str] = []
+        self.rules: Optional[List[Object]] = None  # of a Role, which are enforced where there are some
+        # What an entrypoint makes of the environment that it was given, and whether the image has Python.
+        self.entrypoint: Callable[[Dict[str, str]], Dict[str, str]] = dict
+        self.python = True
         # What each version of any group has: an old cluster has CronJobs in v1beta1 alone.
         self.kinds = ["deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs", "leases"]
         self.old_kinds = ["cronjobs"]
@@ -309,8 +316,14 @@ class Cluster:
     def _kubelet(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         if pod["metadata"].get("deletionTimestamp"):
-            if time.monotonic() > self.born.get(f"end-{uid}", 0.0):
-                self.processes.pop(uid, None)
+            ended = self.born.get(f"end-{uid}", 0.0)
+            if time.monotonic() > ended and self.processes.pop(uid, None):
+                over = {"terminated": {"exitCode": 0}}
+                self.store.edit(
+                    self._place(pod),
+                    lambda one: [each.update(state=over) for each in one["status"]["containerStatuses"]],
+                )
+            if time.monotonic() > ended + self.linger:
                 self.store.delete(self._place(pod))
             return
         if pod["status"].get("phase") != "Pending" or time.monotonic() < self.born.get(uid, 0.0):
@@ -396,6 +409,8 @@ class Cluster:
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 text = self.rfile.read(length) if length else b"{}"
+                if self.headers.get("Upgrade") == "websocket":
+                    return cluster.execute(self)
                 try:
                     status, said = 200, cluster.call(self.command, self.path, json.loads(text or b"{}") or {})
                 except Refused as error:
@@ -409,11 +424,25 @@ class Cluster:
 
         return Handler
 
+    def execute(self, handler: Any) -> None:
+        """Answer an exec."""
+        parts = urllib.parse.urlsplit(handler.path)
+        query = urllib.parse.parse_qs(parts.query)
+        self.asked.append(f"EXEC {parts.path}")
+        if self.rules is not None and not guide_role.allows(self.rules, self.namespace, "GET", parts.path):
+            handler.send_error(403)
+            return
+        name, container = parts.path.split("/")[-2], query["container"][0]
+        given = [one.env for one in self.living() if (one.pod, one.container) == (name, container)]
+        cluster_exec.serve(handler, query["command"], [self.entrypoint(env) for env in given], self.python)
+
     def call(self, verb: str, target: str, body: Object) -> Any:
         """Answer one request."""
         parts = urllib.parse.urlsplit(target)
         path, query = urllib.parse.unquote(parts.path), dict(urllib.parse.parse_qsl(parts.query))
         self.asked.append(f"{verb} {path}")
+        if self.rules is not None and not guide_role.allows(self.rules, self.namespace, verb, path):
+            raise Refused(403, "Forbidden", f"{verb} {path} is forbidden")
         group = re.fullmatch(r"/apis/([a-z0-9.]+)", path)
         if group:
             versions = [{"groupVersion": f"{group[1]}/{version}"} for version in ("v1", "v1beta1")]

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
+import guide_role
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils._workload import call
@@ -172,7 +173,7 @@ def test_a_late_visit_or_one_of_another_keyring_changes_nothing(more, says, shop
     assert shop.visit("prepare")["proven"]
     shop.cluster.asked.clear()
     answer = shop.visit("promote", **more)
-    assert answer["failed"] and says in answer["msg"]
+    assert answer["failed"] and says in answer["msg"] and "host" not in answer["msg"]
     assert not [one for one in shop.cluster.asked if not one.startswith("GET") and "/leases" not in one]
 
 
@@ -251,6 +252,16 @@ def test_a_pod_of_before_that_still_runs_keeps_the_next_step_waiting(new_cluster
     assert answer["failed"] and "terminating) started" in answer["msg"].replace(",", ""), answer["msg"]
 
 
+def test_secrets_of_ended_keys_go_as_soon_as_the_objects_of_their_pods_have_gone(new_cluster, tmp_path):
+    shop = Shop(new_cluster(linger=3.0), tmp_path)
+    shop.adopted()
+    assert all(shop.visit(step)["proven"] for step in ("prepare", "promote", "retire"))
+    assert any(pod["metadata"].get("deletionTimestamp") for pod in shop.cluster.pods())
+    assert call.tidy(shop.arguments(), [FOLD]) is None
+    (kept,) = shop.secrets()
+    assert "-keys-4-" in kept
+
+
 def test_scaling_in_the_middle_is_seen_through(shop):
     shop.adopted()
     threading.Timer(0.7, lambda: shop.cluster.scale(shop.path, 5)).start()
@@ -278,7 +289,7 @@ def test_a_lock_of_a_visit_that_is_gone_ends_by_itself(shop):
     shop.cluster.store.edit(place, lambda one: one["spec"].update(held))
     shop.more = {"timeout": "1s"}
     answer = shop.visit("prepare")
-    assert answer["failed"] and "another visit of this host is still running" in answer["msg"]
+    assert answer["failed"] and "another visit is still running" in answer["msg"]
     assert shop.look()["evidence"]["visit"] == 77
     shop.cluster.store.edit(place, lambda one: one["spec"].update(renewTime=_ago(700)))
     shop.more = {"timeout": "15s"}
@@ -365,13 +376,47 @@ def test_a_job_that_runs_keeps_what_it_was_given_and_is_named(cluster, tmp_path)
     assert (
         answer["failed"]
         and "what was changed stays" in answer["msg"]
-        and "pod web-" in answer["msg"]
+        and f"of job/{job.rpartition('/')[2]}" in answer["msg"]
         and "started 20" in answer["msg"]
     )
     cluster.finish_job(job)
     assert shop.visit("prepare")["proven"]
     cluster.run_job(shop.path)
     cluster.wait(lambda: shop.given() == [(OLD, NEW)])
+
+
+def test_a_job_that_runs_is_waited_for_without_the_lock(cluster, tmp_path):
+    shop = Shop(cluster, tmp_path, "CronJob")
+    shop.adopted()
+    job = cluster.run_job(shop.path)
+    cluster.wait(lambda: shop.given() == [(OLD, "")])
+    first: List[Any] = []
+    thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
+    thread.start()
+    cluster.wait(lambda: shop.record()["step"] == "prepare" and shop.record()["state"] == "unproven")
+    looked = shop.look(known=ALL)["evidence"]
+    assert looked["visit"] is None and not first
+    assert f"of job/{job.rpartition('/')[2]}" in looked["workers"][0]["called"]
+    cluster.finish_job(job)
+    thread.join()
+    assert first[0]["proven"] and shop.record()["state"] == "proven"
+
+
+def test_who_waits_for_a_job_goes_no_further_once_another_visit_has_begun(cluster, tmp_path):
+    shop = Shop(cluster, tmp_path, "CronJob")
+    shop.adopted()
+    job = cluster.run_job(shop.path)
+    cluster.wait(lambda: shop.given() == [(OLD, "")])
+    first: List[Any] = []
+    thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
+    thread.start()
+    cluster.wait(lambda: shop.record()["step"] == "prepare" and shop.record()["state"] == "unproven")
+    shop.more = {"timeout": "2s"}
+    second = shop.visit("prepare", counter=9)
+    assert second["failed"] and not second["did"]["restored"]
+    cluster.finish_job(job)
+    thread.join()
+    assert first[0]["failed"] and "this one came late" in first[0]["msg"] and shop.record()["counter"] == 9
 
 
 @pytest.mark.parametrize(
@@ -393,6 +438,62 @@ def test_what_would_never_end_is_refused_before_anything_is_written(kind, change
         and "Nothing was changed" in answer["msg"]
         and len(shop.secrets()) == 1
     )
+
+
+def test_a_visit_of_each_kind_needs_no_more_than_the_guide_permits(new_cluster, tmp_path):
+    for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob"):
+        cluster = new_cluster()
+        shop = Shop(cluster, tmp_path, kind)
+        cluster.rules = guide_role.role()["rules"]
+        shop.adopted()
+        assert shop.visit("prepare")["proven"], kind
+        assert call.tidy(shop.arguments(), [FOLD]) is None
+
+
+@pytest.mark.parametrize("number", range(len(guide_role.role()["rules"])))
+def test_what_the_guide_permits_is_all_needed(number, cluster, tmp_path):
+    rules = guide_role.role()["rules"]
+    kind = "CronJob" if "batch" in rules[number]["apiGroups"] else "Deployment"
+    shop = Shop(cluster, tmp_path, kind)
+    cluster.rules = [rule for rule in rules if rule is not rules[number]]
+    shop.more = {"timeout": "1s"}
+    answer = shop.visit("adopt", take_over=KUBECTL)
+    assert answer["failed"] and "the permissions that the guide lists" in answer["msg"]
+
+
+EXEC = {"proof": "pod_exec"}
+
+
+def test_the_processes_of_pods_are_asked_and_the_keys_stay_in_there(shop):
+    shop.cluster.rules = guide_role.role(exec_too=True)["rules"]
+    shop.more = EXEC
+    shop.adopted()
+    assert shop.visit("prepare")["proven"] and shop.given() == [(OLD, NEW)]
+    looked = shop.look(known=ALL)["evidence"]
+    assert looked["proof"] == "pod_exec" and {one["by"] for one in looked["workers"]} == {"pod_exec"}
+    assert any(one.startswith("EXEC") for one in shop.cluster.asked)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "says"),
+    [
+        ({"entrypoint": lambda env: {**env, "SECRET_KEY": ALIEN}}, "replaced", "another SECRET_KEY than its spec"),
+        ({"entrypoint": lambda env: {"HOME": "/"}}, "unasked", "no process in its container has SECRET_KEY"),
+        ({"entrypoint": lambda env: {**env, "SECRET_KEY_FALLBACKS": ALIEN}}, "replaced", "SECRET_KEY_FALLBACKS"),
+        ({"python": False}, "unasked", "executable file not found"),
+        ({"rules": guide_role.role()["rules"]}, "unasked", "nothing can be run in it"),
+    ],
+)
+def test_what_the_spec_gives_and_the_processes_have_not_is_no_proof(how, kind, says, shop):
+    shop.adopted()
+    for name, value in how.items():
+        setattr(shop.cluster, name, value)
+    shop.more = EXEC
+    problems = [one["problem"] for one in shop.look(known=ALL)["evidence"]["workers"]]
+    assert problems and all(one["kind"] == kind and says in one["text"] for one in problems), problems
+    answer = shop.visit("prepare")
+    assert answer["failed"] and says in answer["msg"] and ALIEN not in json.dumps(answer)
+    assert shop.given() == [(OLD, "")]
 
 
 def test_pods_that_nobody_answers_for_and_that_hold_a_key_are_named(shop):

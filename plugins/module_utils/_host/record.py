@@ -81,8 +81,8 @@ def read(text: str, where: str, remove: str) -> Record:
 
 def _damaged(where: str, what: str, remove: str) -> RecordError:
     return RecordError(
-        f"{where}, this host's record of its visits, is damaged ({what}). It tells late visits and copies of the keyring from the right "
-        f"ones: if no other keyring than this one is in use, remove it ({remove}) and run again, and the host joins like a new one"
+        f"{where}, the record of its visits, is damaged ({what}). It tells late visits and copies of the keyring from the right "
+        f"ones: if no other keyring than this one is in use, remove it ({remove}) and run again, and it joins like a new one"
     )
 
 

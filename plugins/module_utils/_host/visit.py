@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 PAUSE = 0.1
 AGAIN = "fix what is named here, and run again: the next visit goes on from there"
-IN_FLIGHT = "another visit of this host is still running, perhaps of a run that was killed. Nothing was changed: run again when it has ended"
+IN_FLIGHT = (
+    "another visit is still running, perhaps of a run that was killed. Nothing was changed: run again when it has ended"
+)
 # What may go wrong once something was written. After any of it the visit falls back, and after a bug of ours too.
 ANYTHING = (Exception, limit.Over)
 

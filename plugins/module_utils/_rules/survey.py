@@ -206,7 +206,7 @@ def unusable(member: str, evidence: Optional[DatedEvidence], conditions: Conditi
     if evidence["visit"] is not None:
         return [
             Finding(
-                f"a visit of this host is still running (pid {evidence['visit']})",
+                f"a visit of it is still running (pid {evidence['visit']})",
                 "wait until it has ended, and run again",
             )
         ]

@@ -11,6 +11,7 @@ import hashlib
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .._host.rules.durations import stamp
+from .pod_exec import Told
 from .pod_spec import Object, moment
 
 # So long after a pod should have ended it still counts as ending, in seconds: deleted objects outlive their processes a little.
@@ -74,6 +75,7 @@ class Seen(NamedTuple):
     stock       what their containers take settings from
     namespace   the namespace's own id, which no other cluster has
     now         by the API's clock, epoch seconds
+    told        what containers say of themselves, where they are asked; null where they are not
     """
 
     workload: Optional[Object]
@@ -82,6 +84,7 @@ class Seen(NamedTuple):
     stock: Mapping[Tuple[str, str], Optional[Object]]
     namespace: str
     now: float
+    told: Optional[Told] = None
 
 
 def number(text: str) -> int:

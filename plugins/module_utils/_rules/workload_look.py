@@ -9,11 +9,12 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, S
 
 from .._host.rules.frameworks import Profile
 from .._shapes import EnvFile, Evidence, Identity, Outsider, Record, Unit, Worker
-from . import pod_spec, workload
+from . import pod_exec, pod_spec, workload
+from .pod_exec import Question
 from .pod_spec import SECRET, Given, Object
 from .workload import KINDS, Seen, Target
 
-PROOF = "pod_spec"
+PROOF, ASKED = "pod_spec", "pod_exec"
 # The Secrets that we make; see `workload_change.secret_name`.
 OURS = re.compile(r"-keys-[0-9]+-[0-9a-f]{8}\Z")
 # What keeps a container from starting at all, as the kubelet says it: it waits for something that is not there.
@@ -36,11 +37,15 @@ class Kept(NamedTuple):
 
 
 class _Container(NamedTuple):
-    """A container of a pod that may hold our settings: its spec, since when it runs (None: it does not yet), and what it was given."""
+    """A container of a pod that may hold our settings: its spec, since when it runs (None: it does not yet), and what it was given.
+
+    `runs`: whether the API says that it does, and not that it comes or goes.
+    """
 
     spec: Object
     started: Optional[float]
     given: Given
+    runs: bool
 
 
 def evidence(target: Target, profile: Profile, seen: Seen, kept: Kept, known: Collection[str], nonce: str) -> Evidence:
@@ -55,7 +60,7 @@ def evidence(target: Target, profile: Profile, seen: Seen, kept: Kept, known: Co
     others: List[Outsider] = []
     for pod in filter(workload.living, seen.pods):
         if workload.owner(pod).get("uid") in mine:
-            workers += [_worker(pod, container, known) for container in _containers(pod, profile, seen, ours)]
+            workers += [_worker(pod, container, known, seen) for container in _containers(pod, profile, seen, ours)]
         else:
             for container in _containers(pod, profile, seen):
                 others += _outsider(pod, container, known)
@@ -65,7 +70,7 @@ def evidence(target: Target, profile: Profile, seen: Seen, kept: Kept, known: Co
         "now": seen.now,
         "ticks": int(seen.now * 100),
         "machine": f"kubernetes/{seen.namespace}",
-        "proof": PROOF,
+        "proof": PROOF if seen.told is None else ASKED,
         "workers": workers,
         "files": _files(target, profile, seen, known),
         "others": others,
@@ -124,7 +129,8 @@ def _containers(pod: Object, profile: Profile, seen: Seen, ours: Collection[str]
         given = pod_spec.given(profile, container, seen.stock, started)
         if started is None and given.problem and given.problem[0] == "absent":
             continue  # it cannot start: nothing runs, and nothing of it can sign or refuse
-        found.append(_Container(container, started, given))
+        runs = "running" in (state.get("state") or {}) and workload.ends(pod) is None
+        found.append(_Container(container, started, given, runs))
     return found
 
 
@@ -160,7 +166,9 @@ def _made(pod: Object) -> float:
 
 def _called(pod: Object, container: Object) -> str:
     ending = ", terminating" if workload.ends(pod) is not None else ""
-    return f"pod {pod['metadata']['name']} ({container['name']}{ending})"
+    above = workload.owner(pod)
+    job = f" of job/{above['name']}" if above.get("kind") == "Job" else ""
+    return f"pod {pod['metadata']['name']} ({container['name']}{ending}){job}"
 
 
 def _pid(pod: Object, container: Object) -> int:
@@ -173,7 +181,28 @@ def _restarts(pod: Object, name: str) -> int:
     return next((int(one.get("restartCount", 0)) for one in every if one["name"] == name), 0)
 
 
-def _worker(pod: Object, container: _Container, known: Collection[str]) -> Worker:
+def questions(target: Target, profile: Profile, seen: Seen) -> List[Question]:
+    """Return the containers of the workload that can be asked: those that come or go are known by their specs alone."""
+    mine = workload.owned(seen)
+    ours = {str(one["name"]) for one in workload.targets(target, seen, lambda one: holds(profile, seen, one))}
+    found = []
+    for pod in filter(workload.living, seen.pods):
+        if workload.owner(pod).get("uid") in mine:
+            for container in _containers(pod, profile, seen, ours):
+                if container.runs:
+                    values = pod_spec.values(container.spec, profile.names, seen.stock)
+                    where = pod_exec.place(pod, container.spec)
+                    found.append(Question(where, str(pod["metadata"]["name"]), str(container.spec["name"]), values))
+    return found
+
+
+def _worker(pod: Object, container: _Container, known: Collection[str], seen: Seen) -> Worker:
+    told = (seen.told or {}).get(pod_exec.place(pod, container.spec))
+    holder = _holder(container.given, known)
+    if holder["problem"] and holder["problem"]["kind"] in ("absent", "empty"):
+        holder["problem"]["kind"] = "lacking"  # what is to be done is not what it is on a host
+    if told is not None and holder["problem"] is None:
+        holder = {"signs": None, "accepts": [], "problem": {"kind": told[0], "text": told[1]}}
     entry = {
         "pid": _pid(pod, container.spec),
         "parent": 0,
@@ -182,9 +211,9 @@ def _worker(pod: Object, container: _Container, known: Collection[str]) -> Worke
         "command": str(container.spec["name"]),
         "called": _called(pod, container.spec),
         "uids": [],
-        "by": PROOF,
+        "by": ASKED if seen.told is not None and container.runs else PROOF,
         "idle": False,
-        **_holder(container.given, known),
+        **holder,
     }
     return cast("Worker", entry)
 

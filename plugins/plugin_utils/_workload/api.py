@@ -50,5 +50,8 @@ class Api(Protocol):
     def apply(self, path: str, body: Mapping[str, Any], manager: str, force: bool = False) -> Object:
         """Apply fields as this manager; OwnedByOthers without `force`, Changed where the resourceVersion is not the newest."""
 
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], seconds: float) -> str:
+        """Run a command in a container, and return what it prints; ApiTrouble where it cannot be run, or does not end well in time."""
+
     def delete(self, path: str, uid: str) -> None:
         """Delete the object with this uid, if it is there."""

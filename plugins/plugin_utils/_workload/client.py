@@ -13,9 +13,10 @@ import json
 import logging
 import os
 import time
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
 
+from ...module_utils._rules import pod_exec
 from ...module_utils._rules.pod_spec import Object
 from .api import ApiTrouble, Changed, OwnedByOthers
 
@@ -25,6 +26,7 @@ MISSING = (
 )
 CONNECT, READ = 10, 30  # seconds
 PAGE = 500
+ERROR_CHANNEL = 3  # on which a command that was run tells how it ended
 JSON, APPLY = "application/json", "application/apply-patch+yaml"
 
 
@@ -107,6 +109,38 @@ class Cluster:
         """Apply fields as this manager."""
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         return self._call("PATCH", path, body, query, APPLY)
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str], seconds: float) -> str:
+        """Run a command in a container over the official client's stream; that is no request like the others, but a websocket."""
+        from kubernetes import client, stream
+
+        deadline = time.monotonic() + seconds
+        said = ""
+        try:
+            # Of its own: for the time of the call the client is another one.
+            with client.ApiClient(self._settings) as own:
+                ask = client.CoreV1Api(own).connect_get_namespaced_pod_exec
+                line = stream.stream(
+                    ask, pod, namespace, container=container, command=list(command), stdin=False, stdout=True, stderr=True, tty=False,
+                    _preload_content=False,
+                )  # fmt: skip
+            try:
+                while line.is_open() and time.monotonic() < deadline and len(said) < pod_exec.LIMIT:
+                    line.update(timeout=1)
+                    said += line.read_stdout(timeout=0) if line.peek_stdout(timeout=0) else ""
+                said += line.read_stdout(timeout=0) if line.peek_stdout(timeout=0) else ""
+                ended = not line.is_open()
+                status = json.loads(line.read_channel(ERROR_CHANNEL) or "{}") if ended else {}
+            finally:
+                line.close()
+        except Exception as error:
+            raise ApiTrouble(
+                f"nothing can be run in it: {_line(str(getattr(error, 'reason', None) or error))}"
+            ) from None
+        if status.get("status") != "Success":
+            why = status.get("message") or ("it did not end in time" if not ended else "it did not say how it ended")
+            raise ApiTrouble(f"nothing can be run in it: {_line(str(why))}")
+        return said
 
     def delete(self, path: str, uid: str) -> None:
         """Delete the object with this uid, if it is there."""

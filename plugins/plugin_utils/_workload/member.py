@@ -8,13 +8,16 @@ import base64
 import binascii
 import datetime
 import json
+import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 from ...module_utils._host import record as records
 from ...module_utils._host.rules import variables
 from ...module_utils._host.rules.frameworks import Profile
-from ...module_utils._rules import pod_spec, workload, workload_change, workload_look
+from ...module_utils._rules import pod_exec, pod_spec, workload, workload_change, workload_look
+from ...module_utils._rules.pod_exec import Question, Told
 from ...module_utils._rules.pod_spec import CONFIG_MAP, SECRET, Object
 from ...module_utils._rules.workload import KINDS, Seen, Target
 from ...module_utils._rules.workload_look import Kept
@@ -24,6 +27,10 @@ from .api import Api, ApiTrouble
 PLURAL = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 # How long a roll may take where neither app_keys_timeout nor the workload says it, in seconds.
 PROGRESS, GRACE = 600.0, 30.0
+# How long the object of a pod that has ended may be waited for, and how far apart two looks for it are, in seconds.
+LINGER, PAUSE = 60.0, 1.0
+# How many containers are asked at once, and how long one may take to answer, in seconds.
+AT_ONCE, ANSWER = 8, 30.0
 
 
 class Member:
@@ -84,7 +91,25 @@ class Member:
         namespace = self.api.get(f"/api/v1/namespaces/{self.target.namespace}")
         if namespace is None:
             raise ApiTrouble(f"there is no namespace {self.target.namespace}: correct app_keys_workload")
-        return Seen(found, between, pods, stock, str(namespace["metadata"]["uid"]), self.api.now())
+        seen = Seen(found, between, pods, stock, str(namespace["metadata"]["uid"]), self.api.now())
+        return seen._replace(told=self.ask(seen)) if self.values["proof"] == workload_look.ASKED else seen
+
+    def ask(self, seen: Seen) -> Told:
+        """Return what the containers say of themselves, several asked at once: each answer takes as long as Python does to start."""
+        every = workload_look.questions(self.target, self.profile, seen)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            told = list(pool.map(self._ask, every))
+        return {one.place: said for one, said in zip(every, told)}
+
+    def _ask(self, one: Question) -> Optional[Tuple[str, str]]:
+        nonce, names = secrets.token_hex(16), self.profile.names
+        try:
+            said = self.api.execute(
+                self.target.namespace, one.pod, one.container, pod_exec.command(nonce, names), ANSWER
+            )
+        except ApiTrouble as error:
+            return pod_exec.UNASKED, str(error)
+        return pod_exec.judged(one, names, nonce, said)
 
     def _taken(self, kind: str, name: str) -> Optional[Object]:
         found = self.api.get(self.core(PLURAL[kind], name))
@@ -125,14 +150,26 @@ class Member:
         return [decoded(one) for one in found]
 
     def tidy(self, ended: Collection[str]) -> List[str]:
-        """Delete those of them that hold keys that have ended, as soon as nothing refers to one; return their names."""
-        secrets = self.own_secrets()
-        # Looked at after them: what is named later is none of these.
-        names = workload_change.removable(self.profile, self.target, self.see(), secrets, ended)
-        for one in secrets:
-            if one["metadata"]["name"] in names:
-                self.api.delete(self.core("secrets", one["metadata"]["name"]), str(one["metadata"]["uid"]))
-        return names
+        """Delete those of them that hold keys that have ended, as soon as nothing refers to one; return their names.
+
+        An object of a pod is there for some seconds longer than what runs in it: that is waited for.
+        """
+        removed: List[str] = []
+        deadline = time.monotonic() + LINGER
+        while True:
+            made = self.own_secrets()
+            # Looked at after them: what is named later is none of these.
+            seen = self.see()
+            names = workload_change.removable(self.profile, self.target, seen, made, ended)
+            for one in made:
+                if one["metadata"]["name"] in names:
+                    self.api.delete(self.core("secrets", one["metadata"]["name"]), str(one["metadata"]["uid"]))
+            removed += names
+            stays = [pod for pod in seen.pods if workload.ends(pod) is None]
+            later = workload_change.removable(self.profile, self.target, seen._replace(pods=stays), made, ended)
+            if set(later) <= set(names) or time.monotonic() >= deadline:
+                return removed
+            time.sleep(PAUSE)
 
     # --- what is kept of visits ---
 

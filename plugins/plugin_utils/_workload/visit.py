@@ -52,7 +52,9 @@ def visit(member: Member, request: Request, take_over: Sequence[str], check: boo
         settle = member.values["settle"]
         # The change with its proof, and the way back with its own.
         with Lock(member, 2 * (timeout + settle + MARGIN), wait=timeout):
-            return _Visit(member, request, take_over).make()
+            made = _Visit(member, request, take_over)
+            answer = made.make()
+        return answer if answer is not None else made.outlast()
 
 
 @contextlib.contextmanager
@@ -86,6 +88,8 @@ class _Visit:
         self.before = self.evidence(self.seen)
         self.changed: List[Entries] = []
         self.bugs: List[str] = []
+        self.deadline = 0.0
+        self.outlasting = False  # whether what is wanting yet is only that what runs ends
         self.did: Dict[str, Any] = {"written": [], "restarted": False, "restored": False, "down": False, "took": 0.0}
 
     # --- looks ---
@@ -121,6 +125,11 @@ class _Visit:
     def lacking(self, seen: Evidence, converge: bool) -> List[Finding]:
         """What keeps the workload from being proven."""
         return rules.unproven(self.request.order, seen, converge, self.before)
+
+    def only_running(self, seen: Evidence) -> bool:
+        """Whether nothing keeps the workload from being proven but what runs, and comes to its end by itself."""
+        rest: Evidence = {**seen, "workers": [], "lasting": 0}
+        return self.member.kind.on_demand and not self.lacking(rest, self.request.converge)
 
     # --- what is to be done ---
 
@@ -162,7 +171,7 @@ class _Visit:
 
     def fenced(self) -> Optional[str]:
         """Why this visit may change nothing at all."""
-        late = rules.fence(self.request.token, self.before["record"])
+        late = rules.fence(self.request.token, self.before["record"], self.member.target.called)
         return f"{late}. Nothing was changed" if late else None
 
     def joins(self) -> bool:
@@ -193,8 +202,8 @@ class _Visit:
 
     # --- doing it ---
 
-    def make(self) -> Dict[str, Any]:
-        """Bring the workload to where it should be, and prove it."""
+    def make(self) -> Optional[Dict[str, Any]]:
+        """Bring the workload to where it should be, and prove it; None where `outlast` has to wait first for what runs to end."""
         plan = self.plan()
         stopped = self.stopped(plan)
         if stopped:
@@ -203,9 +212,26 @@ class _Visit:
             return self.confirm()
         before = self.seen
         found, after = self.change(plan)
+        if self.outlasting:
+            return None
         if found:
             return self.fall_back(found, before)
         return self.result(self.proven(after), [])
+
+    def outlast(self) -> Dict[str, Any]:
+        """Wait until what runs has ended, for hours perhaps: without the lock, so that looks and other visits do not wait too."""
+        try:
+            seen, lacking = self.look_until(self.deadline, self.request.converge)
+            if not lacking:
+                with Lock(self.member, self.timeout + self.member.values["settle"] + MARGIN, wait=self.timeout):
+                    self.see_own_record()
+                    seen = self.look()
+                    lacking = self.lacking(seen, self.request.converge)
+                    if not lacking:
+                        return self.result(self.proven(seen), [])
+            return self.result(seen, [*rules.said(lacking), ROLLING, AGAIN])
+        except Exception as error:
+            return self.result(self.before, [self.why(error), REPORT if self.bugs else AGAIN])
 
     def confirm(self) -> Dict[str, Any]:
         """Record a workload that needs no change; a deploy leaves not even that, unless there is no record."""
@@ -217,7 +243,9 @@ class _Visit:
 
     def change(self, plan: rules.Plan) -> Tuple[List[str], Evidence]:
         """Write as planned and wait for the roll; return what keeps the workload from being proven then, with the last look."""
-        deadline = time.monotonic() + self.timeout
+        self.deadline = time.monotonic() + self.timeout
+        # Of what comes and goes by itself nothing is started anew by a roll.
+        until = 0.0 if self.member.kind.on_demand else self.deadline
         try:
             # The record first: an earlier visit that comes late is refused by it.
             self.note("visiting", self.before["record"] or {})
@@ -226,9 +254,12 @@ class _Visit:
                 self.apply(self.new_entries(self.secret()), force=True)
                 self.did.update(written=[file["path"] for file in self.before["files"]])
                 self.did["restarted"] = bool(self.before["workers"])
-            after, lacking = self.look_until(deadline, self.request.converge)
+            after, lacking = self.look_until(until, self.request.converge)
             if plan.write and not lacking:
                 self.did["took"] = round(time.monotonic() - begun, 1)
+            if lacking and self.only_running(after):
+                self.note("unproven", self.before["record"] or {})
+                self.outlasting = True
             return rules.said(lacking), after
         except Exception as error:
             return [self.why(error)], self.before

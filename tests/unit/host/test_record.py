@@ -115,7 +115,7 @@ def damaged(folder: Path, what: str) -> None:
     path = folder / "shop.json"
     with pytest.raises(record.RecordError) as caught:
         record.load(str(folder), "shop")
-    assert str(caught.value).startswith(f"{path}, this host's record of its visits, is damaged (")
+    assert str(caught.value).startswith(f"{path}, the record of its visits, is damaged (")
     assert what in str(caught.value).partition(")")[0]
     assert f"remove it (rm {path}) and run again" in str(caught.value)
 

@@ -104,7 +104,7 @@ def test_1_a_fleet_of_no_hosts_is_an_error():
         (None, "was not looked at"),
         (host(nonce="survey-0"), "what was seen of it is from another run"),
         (host(asked=1.0), "the evidence is 16m 49s old, and 5m is the limit"),
-        (host(visit=77), "a visit of this host is still running (pid 77)"),
+        (host(visit=77), "a visit of it is still running (pid 77)"),
     ],
 )
 def test_1_unknown_is_unsafe_at_adopt_too(entry, said):

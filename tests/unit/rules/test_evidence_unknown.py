@@ -53,7 +53,7 @@ UNUSABLE = [
         {"asked": 1011.0},
         "the evidence is 0s old, and 5m is the limit",
     ),
-    ("taken while a visit is in progress", {"visit": 4711}, "a visit of this host is still running (pid 4711)"),
+    ("taken while a visit is in progress", {"visit": 4711}, "a visit of it is still running (pid 4711)"),
 ]
 unusable = pytest.mark.parametrize("changes, said", [row[1:] for row in UNUSABLE], ids=[row[0] for row in UNUSABLE])
 

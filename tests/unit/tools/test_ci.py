@@ -42,7 +42,7 @@ class Place:
             shutil.copy2(ROOT / name, folder / name)
         self.command("bin/make", f'echo "$@" >>"{folder}/made"; [[ "$*" != "${{FAILS:-}}" ]]')
         self.command("bin/unshare", "exit ${NO_NAMESPACES:-0}")
-        self.command(".venv/bin/python", "exit ${READY:-0}")
+        self.command(".venv/bin/python", "[[ $1 != *with_cluster* ]] || exit ${CLUSTER:-0}; exit ${READY:-0}")
         (folder / "tests/tools/debian.py").write_text("import os, sys\nsys.exit(int(os.environ.get(sys.argv[1], 0)))\n")
         for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
             subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", *arguments], cwd=folder, check=True)
@@ -86,6 +86,7 @@ def test_a_share_of_what_takes_longest_and_all_of_the_rest(place: Place, which: 
         *[f"make {stage}: in another share" for stage in SHARED if stage != bench],
         "make mutants: takes 20 minutes",
         "make stores: keyrings on real servers",
+        "make kubernetes: a real cluster",
         f"make faults, make molecule-hosts: all but share {share}",
     ]
 
@@ -103,7 +104,17 @@ def test_the_commit_chooses_the_share_and_it_is_said(place: Place) -> None:
 def test_everything_leaves_nothing_out(place: Place) -> None:
     ran = place.run("everything", SHARE="2/8")
     assert (ran.code, ran.left_out) == (0, [])
-    assert ran.made == [*ALWAYS, "matrix", "sanity-newest", "mutants", *SHARED, "stores", *real("1/1")]
+    assert ran.made == [
+        *ALWAYS,
+        "matrix",
+        "sanity-newest",
+        "mutants",
+        *SHARED,
+        "stores",
+        "kubernetes",
+        "molecule-kubernetes",
+        *real("1/1"),
+    ]
 
 
 @pytest.mark.parametrize("failing", [*FIRST, *real("1/8")])
@@ -126,6 +137,12 @@ def test_a_machine_that_cannot_have_real_hosts_is_told_and_is_not_everything(pla
     assert place.run("everything", READY="3").code != 0
     # Anything else is a fault, and none of the machine's.
     assert place.run(SHARE="1/8", READY="1").code == 1
+
+
+def test_a_machine_that_cannot_have_a_cluster_is_not_everything(place: Place) -> None:
+    ran = place.run("everything", CLUSTER="3")
+    assert ran.code != 0 and "kubernetes" not in ran.made
+    assert "CANNOT RUN HERE: make kubernetes: this machine cannot have a cluster" in ran.said
 
 
 def test_a_machine_without_the_newest_python_is_told_and_is_not_everything(place: Place) -> None:

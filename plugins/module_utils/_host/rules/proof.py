@@ -154,7 +154,11 @@ def file_findings(asked: Order, file: EnvFile) -> List[Finding]:
     path = file["path"]
     if file["problem"]:
         # What is not there a visit writes.
-        todo = VISIT if file["problem"]["kind"] == "absent" else "fix the file, and run again"
+        todo = (
+            VISIT
+            if file["problem"]["kind"] == "absent"
+            else TEMPLATES.get(file["problem"]["kind"], "fix the file, and run again")
+        )
         return [Finding(f"{path}: {file['problem']['text']}", todo)]
     if unknown_keys(asked, file):
         seen, todo = _unknown_keys_finding(asked, file)
@@ -200,7 +204,7 @@ def worker_findings(
 
 def overruled(evidence: Evidence, worker: Worker) -> bool:
     """Whether a weaker kind of proof was asked for than the one by which a worker's keys are known: that counts."""
-    return bool(worker.get("by", evidence["proof"]) != evidence["proof"])
+    return bool(worker.get("by", evidence["proof"]) == proofs.ENVIRONMENT != evidence["proof"])
 
 
 def _own_word(worker: Worker) -> str:
@@ -425,7 +429,7 @@ EMPTIED = (
     "see in its log why it starts none; if it may run without any, say so in app_keys_processes: idle: true beside its "
     f"{process_sources.one_of(list(process_sources.SOURCES))}"
 )
-FIX_FIRST = "fix this host first: run the role app_keys on it (a deploy with --limit to this host), then run again"
+FIX_FIRST = "fix it first: run the role app_keys on it (a deploy with --limit to it), then run again"
 OUTSIDE = "name {them} in app_keys_processes and app_keys_service if part of the application, or end {them}; {restart} does not reach {them}"
 REPLACED = "wait until it has been replaced, and run again; if that takes long, {look}"
 STALE = "it reloaded without a new environment, or was not restarted"
@@ -448,8 +452,26 @@ NOT_GIVEN = (
     "app_keys_proof: process_age; a helper that needs no key is kept out by naming the workers in app_keys_processes with a pid_file or a "
     "pattern instead of their unit, or runs in a unit of its own"
 )
+# What is wrong with a pod or a template, and with no host.
+TEMPLATES = {
+    "mutable": "run phased.keys.rollout: a visit lets it refer to a Secret that nobody can change",
+    "literal": "run phased.keys.rollout: a visit lets it refer to a Secret that nobody can change",
+    "deleted": "run phased.keys.rollout: a visit gives it another Secret",
+    "recreated": "find out who makes that Secret, for a name that comes again may give a pod another key than it shows; then run phased.keys.rollout",
+    "elsewhere": "let it take the setting from a Secret, so that it can be told what it is",
+    "lacking": "let its container take the setting from a Secret that is there, or run phased.keys.rollout, which does that",
+    "replaced": (
+        "let what starts the application there leave its settings as the spec gives them (an entrypoint that exports them anew, a wrapper that "
+        "reads them from a file), and roll that out"
+    ),
+    "unasked": (
+        "see that its image has python3, that it runs as the user whose processes are looked at, and that whoever logs in there may exec "
+        "(pods/exec, as the guide lists); or set app_keys_proof: pod_spec, which reads what it was given and no more"
+    ),
+}
 UNHEARD = ("untold", "stranger")
 PROBLEMS = {
+    **TEMPLATES,
     "untold": (
         "see that every worker gives that answer, with the pid that it knows itself and in its own words (docs/proof.md has endpoints), and that nobody "
         "else answers there; a helper is kept out by naming the workers in app_keys_processes with a pid_file or a pattern"
@@ -485,11 +507,6 @@ PROBLEMS = {
         "set app_keys_proof: environ, which reads a container's processes from the host, and let app_keys_restart_command create the "
         "container anew: a restart keeps what it was created with"
     ),
-    "mutable": "run phased.keys.rollout: a visit lets it refer to a Secret that nobody can change",
-    "literal": "run phased.keys.rollout: a visit lets it refer to a Secret that nobody can change",
-    "deleted": "run phased.keys.rollout: a visit gives it another Secret",
-    "recreated": "find out who makes that Secret, for a name that comes again may give a pod another key than it shows; then run phased.keys.rollout",
-    "elsewhere": "let it take the setting from a Secret, so that it can be told what it is",
     "doubtful": (
         "if it is the application (the clock may have been set since), restart it, so that it writes its pid file anew; if it is another "
         "process, remove the pid file and see why the application does not run"

@@ -155,6 +155,7 @@ PROOFS: Dict[str, Proof] = {
     ENVIRONMENT: Proof(),
     "process_age": Proof(read=lambda host, pid: host.by_age(pid), renewed=True, called="age alone"),
     "pod_spec": Proof(reads=PODS),
+    "pod_exec": Proof(reads=PODS),
     "http": Proof(
         asks=lambda host, way: host.by_http(way["http"], way.get("host")), argument="URL", problem=_no_url, fields=("host",),
         called=OWN_WORD,

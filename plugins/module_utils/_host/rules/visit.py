@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from ..._shapes import EnvFile, Evidence, Record, Remembered, Unit, Worker
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
-BLIND = ("unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful", *proof.UNHEARD)
+BLIND = (
+    "unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful", "replaced", "unasked", *proof.UNHEARD
+)  # fmt: skip
 # These a restart cures.
 CURED = ("stale", "undated", "mutable", "literal", "deleted", "recreated")
 NO_RESTART = (
@@ -63,23 +65,23 @@ class ApplicationState(NamedTuple):
     text: str
 
 
-def fence(token: Token, record: Optional[Record]) -> Optional[str]:
-    """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None."""
+def fence(token: Token, record: Optional[Record], who: str = "this host") -> Optional[str]:
+    """Say why a visit of the step with this token comes too late, or from the wrong keyring; else None. `who` is what is visited."""
     if record is None:
         return None
     if record["keyring"] != token.keyring:
         return (
-            f"this host was rolled with another keyring ({record['keyring']}, last visit {stamp(record['at'])}), and this is {token.keyring}. "
+            f"{who} was rolled with another keyring ({record['keyring']}, last visit {stamp(record['at'])}), and this is {token.keyring}. "
             "Use the keyring that the fleet was rolled with"
         )
     if record["counter"] > token.counter:
         return (
-            f"this host has seen step {record['counter']} ({record['step']}, {stamp(record['at'])}), and this keyring is only at step "
+            f"{who} has seen step {record['counter']} ({record['step']}, {stamp(record['at'])}), and this keyring is only at step "
             f"{token.counter}: it is a copy or a backup, or this visit is late. Use the keyring that the fleet was last rolled with"
         )
     if record["counter"] == token.counter and record["nonce"] != token.nonce:
         return (
-            f"step {token.counter} was opened twice, from two copies of the keyring, and this host was visited from the other one at "
+            f"step {token.counter} was opened twice, from two copies of the keyring, and {who} was visited from the other one at "
             f"{stamp(record['at'])}. Use the copy that the fleet was last rolled with"
         )
     return None
@@ -222,12 +224,15 @@ def _after_restart(order: Order, look: Evidence, bad: Sequence[Worker], before: 
 
 
 def _ended(before: Evidence, look: Evidence) -> List[Unit]:
-    """The units that are not active, and were not stopped before, on a host on which something ran."""
+    """The units that are not active, and were not stopped before, on a host on which something ran; one that rests until it is wanted is none."""
     stopped = [unit["name"] for unit in before["units"] if unit["active"] == "inactive"]
     return [
         unit
         for unit in look["units"]
-        if before["workers"] and unit["name"] not in stopped and unit["active"] != "active"
+        if before["workers"]
+        and unit["name"] not in stopped
+        and unit["active"] != "active"
+        and not (unit["on_demand"] and unit["active"] == "inactive")
     ]
 
 
