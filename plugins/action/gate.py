@@ -176,6 +176,7 @@ class ActionModule(OperatorAction, BatchAction, AtRestAction):
             spread=spread.length(values["spread"], values["framework"], profile.spread),
             external=values["external"],
             keep_sealed=self.keep_sealed(),
+            bring_back=values["bring_back"] if self.phase == "prepare" else None,
         )
 
     def opened(self, keyring: Keyring) -> Dict[str, Any]:

@@ -23,7 +23,8 @@ State = Literal["staged", "primary", "retiring", "dropping", "retired", "withdra
 # weak          too short or too plain, and adopted all the same because that was asked for
 # rolled_back   taken back before it had signed, or by a rollback: it never signs again
 # compromised   it has leaked: it never signs again, and its soak is waived
-Mark = Literal["weak", "rolled_back", "compromised"]
+# brought_back  it had ended, and is accepted once more for what it encrypted: it never signs again
+Mark = Literal["weak", "rolled_back", "compromised", "brought_back"]
 
 # How a host's last visit ended, if it has.
 Ended = Literal["visiting", "proven", "unproven"]

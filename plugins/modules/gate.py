@@ -151,7 +151,7 @@ progress:
   description:
     - How far the rollout is. C(phase) is the O(step) that was asked for, C(step) the one that the keyring is at, and C(open) whether it is open.
     - C(proven) and C(total) count the members at that step; both are null where the fleet was not looked at.
-    - C(due_at) is when the next soak is over, in seconds since 1970, null where nothing soaks. C(next) says what comes next.
+    - C(due_at) is when the next spread or soak is over, in seconds since 1970, null where there is neither. C(next) says what comes next.
   returned: where the keyring was read, and the gate does not refuse
   type: dict
   sample: {phase: promote, step: promote, open: true, proven: 118, total: 120, due_at: null, next: "promote is open since 2026-11-23T10:02:11Z"}

@@ -10,7 +10,7 @@ from typing import Any, Dict, Optional, Sequence
 
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._rules import gate, soak
+from ..module_utils._rules import gate
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.survey import LEAST_AGE, Survey, evidence_age
 from ..module_utils._shapes import Keyring
@@ -83,8 +83,8 @@ class GateAction(FleetAction):
     def look_if_needed(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey unless fresh evidence proves already all that the step needs."""
         survey = self.survey(keyring)
-        soaked = self.phase != "retire" or len(gate.soaked(survey)) == len(soak.due(keyring, survey.conditions.clock))
-        return self.asking_for_a_look(keyring) if not survey.count.complete or not soaked else ANSWER
+        waited = gate.waited(survey, self.phase)
+        return self.asking_for_a_look(keyring) if not survey.count.complete or not waited else ANSWER
 
     def asking_for_a_look(self, keyring: Keyring) -> Dict[str, Any]:
         """Ask for a survey, and say to it which keys it is to search for."""

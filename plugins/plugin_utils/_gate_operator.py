@@ -43,6 +43,7 @@ class OperatorAction(GateAction):
         if not self.first_phase and not self.checking:
             return keyring
         values, now = self.fleet.values, time.time()
+        keyring = at_rest.said(keyring, values["settings"], now)
         keyring = membership.release(keyring, values["release"], self.fleet.members, now)
         if values["waive"]:
             if values["waive_reason"] is None or values["waive_for"] is None:
@@ -67,7 +68,9 @@ class OperatorAction(GateAction):
 
     def see_that_the_word_can_be_taken(self, keyring: Keyring) -> None:
         """Refuse app_keys_reencrypted where it says of another key, or too early, what it says; it is taken once the fleet was counted."""
-        said = self.fleet.values["reencrypted"]
+        said, back = self.fleet.values["reencrypted"], self.fleet.values["bring_back"]
+        if back is not None and self.goal != "prepare":
+            raise FleetError("app_keys_bring_back is for phased.keys.prepare. Nothing was changed")
         if said is None or not self.first_phase:
             return
         if self.goal not in ("rollout", "retire"):

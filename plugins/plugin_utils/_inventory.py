@@ -223,10 +223,13 @@ def _see_where(host: str, by_host: Mapping[str, Mapping[str, Any]]) -> None:
     if host not in by_host:
         known = ", ".join(list(by_host)[:5])
         raise FleetError(f"app_keys_reencrypt.host is {host}, which is no member of the fleet; members are {known}")
-    if by_host[host]["workload"]:
+    inside = "a workload of a cluster" if by_host[host]["workload"] else None
+    if any({"container", "compose"} & set(place) for place in by_host[host]["processes"]):
+        inside = "where the application runs in a container"
+    if inside:
         raise FleetError(
-            f"app_keys_reencrypt.host is {host}, a workload of a cluster: run the commands there by hand when promote has closed, and say so with "
-            "app_keys_reencrypted"
+            f"app_keys_reencrypt.host is {host}, {inside}, and the commands are not on a host then: take it away, run them by hand inside when promote "
+            "has closed, and say so with app_keys_reencrypted"
         )
 
 

@@ -105,6 +105,7 @@ FULL = [
     Profile("three hosts, race", {"copy": 1, "runs of B": 1}, hosts=THREE, operators=2, copies=2),
     Profile("three hosts, emergency", {"mark": 1, "crash": 1}, hosts=THREE),
     Profile("two hosts and a joiner", {"join": 1, "deploy": 1, "crash": 1}, joiners=("d",)),
+    Profile("three hosts, at rest", {"rollback": 1, "crash": 1}, hosts=THREE, soak=0, at_rest=True),
     Profile("many crashes", {"crash": 3, "reboot": 1}),
     Profile("many restarts", {"restart": 3, "crash": 1}),
     Profile("many rollbacks", {"rollback": 2, "new": 1, "crash": 1}),

@@ -38,6 +38,7 @@ ALONE = {
 }
 AWAY = {"new": 1, "crash": 2, "cut": 1, "waive": 1, "rollback": 1, "restart": 1, "deploy": 2, "mark": 1, "alien": 1}
 TWO = {"new": 2, "crash": 2, "restart": 1, "copy": 1, "runs of B": 4, "deploy": 2, "slow": 1, "reboot": 1}
+STORED = {"new": 2, "crash": 3, "lose": 1, "restart": 1, "rollback": 2, "mark": 1, "reboot": 1}
 LOST = {"new": 1, "crash": 2, "lose keyring": 1, "recover": 2, "restart": 1, "reboot": 1, "deploy": 1}
 
 
@@ -50,17 +51,18 @@ def walk_profile(kind: int, size: int) -> Profile:
         Profile("away", AWAY, hosts=fleet),
         Profile("two keyrings", TWO, hosts=fleet, operators=2, copies=2),
         Profile("lost keyring", LOST, hosts=fleet),
+        Profile("at rest", STORED, hosts=fleet, at_rest=True, spread=1),
     ][kind]
 
 
 def walks(number: int) -> Dict[str, Any]:
     """Take some walks, and return how many steps they had; AssertionError tells of a walk that ended badly."""
     seen = {"walks": 0, "steps": 0}
-    menders = [Mender() for _kind in range(5)]
+    menders = [Mender() for _kind in range(6)]
 
     @settings(max_examples=number, derandomize=True, database=None, deadline=None, phases=[Phase.generate, Phase.shrink],
               suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(st.integers(0, 4), st.integers(2, 5), st.lists(st.integers(0, 2**20), min_size=120, max_size=400))
+    @given(st.integers(0, 5), st.integers(2, 5), st.lists(st.integers(0, 2**20), min_size=120, max_size=400))
     def walk(kind: int, size: int, choices: List[int]) -> None:
         seen["walks"] += 1
         profile = walk_profile(kind, size)

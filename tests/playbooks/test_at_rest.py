@@ -96,6 +96,12 @@ def test_19_a_whole_rollout_with_a_re_encryption_that_is_cut_off_in_the_middle(s
     before = shop.unchanged()
     shop.run("rollout").ended(0).says("prepare: nothing to do")
     assert shop.unchanged() == before
+    # Something was forgotten: the key is accepted once more, and never signs.
+    shop.run("prepare", "-e", f"app_keys_bring_back={shop.old}").ended(0)
+    assert all(host.has(new, [shop.old]) for host in shop.hosts)
+    shop.run("rollout", "-e", "app_keys_new=true").ended(0)
+    shop.run("rollback").ended(0)
+    assert shop.states() == {shop.old: "withdrawn", new: "primary"} and not shop.destroyed(shop.old)
     shop.edit(lambda keyring: keyrings.find(keyring, shop.old).update(keep_sealed=0.001))
     shop.run("rollout").ended(0)
     assert shop.destroyed(shop.old)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Sequence
 from . import files, paths, processes, record, sight, sources, units, workers
 from .rules import env_text, pools, process_sources, proof, writable
 from .rules.fingerprint import fingerprint
-from .rules.frameworks import SettingsError, decode
+from .rules.frameworks import SettingsError, decode, misfit
 from .workers import Application
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ def _unusable(app: Application, values: Mapping[str, str]) -> Dict[str, str]:
         keys = decode(app["profile"], values).accepts
     except SettingsError:
         return {}
-    why = {key: writable.why_not(app["profile"], app["env_format"], key) for key in keys}
+    profile = app["profile"]
+    why = {key: writable.why_not(profile, app["env_format"], key) or misfit(profile, key) for key in keys}
     return {fingerprint(key): reason for key, reason in why.items() if reason}
 
 

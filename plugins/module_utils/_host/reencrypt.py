@@ -46,28 +46,20 @@ def _run(app: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
     try:
         person = run_as.persons(app, look_once(app, [], "")["workers"])[0]
     except run_as.Refused as error:
-        return {
-            "changed": False,
-            "failed": True,
-            "msg": f"it was not run: {str(error).replace(f', {run_as.INSTEAD}', BY_HAND)}",
-        }
+        why = str(error).replace(f", {run_as.INSTEAD}", BY_HAND)
+        return {"changed": False, "failed": True, "msg": f"it was not run: {why}"}
     hidden = [part for key in keys.accepts for part in (key, key.partition(":")[2]) if len(part) >= LEAST]
     # As the environment of the workers is after retire, which lets go of all other keys.
     alone = Keys(keys.signs, [keys.signs])
-    changed = False
     for what, command, held in (("run", params["command"], keys), ("proof", params["shows"], alone)):
         environment = {**person.environment, **encode(app["profile"], held)}
         said = app_check.ask(
             person, command, environment, person.folder, seconds(params["within"], "within"), hidden, "it"
         )
-        changed = True
         if not said["ok"]:
-            return {
-                "changed": changed,
-                "failed": True,
-                "msg": f"app_keys_reencrypt.{what}, as {person.why}: {said['text']}",
-            }
-    return {"changed": changed, "shown": True, "user": person.why}
+            text = f"app_keys_reencrypt.{what}, as {person.why}: {said['text']}"
+            return {"changed": True, "failed": True, "msg": text}
+    return {"changed": True, "shown": True, "user": person.why}
 
 
 def _keys(app: Mapping[str, Any], expected: str) -> Keys:

@@ -161,7 +161,7 @@ def _trouble(evidence: Evidence, claimed: Set[Tuple[str, int, int]]) -> List[Fin
             )
     found += folders.adoptable(evidence)
     found += [
-        Finding(f"{file['path']}: the key {key} {why}", UNWRITABLE)
+        Finding(f"{file['path']}: the key {key} {why.partition(' -> ')[0]}", why.partition(" -> ")[2] or UNWRITABLE)
         for file in evidence["files"]
         for key, why in (file.get("unusable") or {}).items()
     ]

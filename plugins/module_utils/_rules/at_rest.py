@@ -15,7 +15,7 @@ from typing import List, Optional, Sequence
 from .._host.rules import frameworks
 from .._host.rules.durations import epoch, in_words, stamp
 from .._host.rules.history import stopped
-from .._shapes import Evidence, Key, Keyring, KeyringCore, Reencrypted
+from .._shapes import Evidence, Key, Keyring, KeyringCore, Reencrypted, Settings
 from . import keyring as keyrings
 from .keyring import KeyringError, note
 
@@ -44,7 +44,7 @@ def waiting(keyring: KeyringCore) -> List[Key]:
 def due(keyring: KeyringCore) -> bool:
     """Whether it is time to encrypt anew: keys wait for it, and by the closing count every host signs with the new one."""
     waits = waiting(keyring)
-    return bool(waits) and not keyrings.is_open(keyring) and all("soaking" in key["times"] for key in waits)
+    return bool(waits) and all("soaking" in key["times"] for key in waits)
 
 
 def why(keyring: KeyringCore) -> str:
@@ -56,6 +56,61 @@ def why(keyring: KeyringCore) -> str:
 def how(keyring: KeyringCore) -> str:
     """Say what to do about it."""
     return HOW.format(key=keyrings.primary(keyring)["fingerprint"])
+
+
+def why_not_back(keyring: KeyringCore, fingerprint: str) -> Optional[str]:
+    """Say why a key that has ended cannot be accepted once more, for what it encrypted; None where it can."""
+    key = keyrings.find(keyring, fingerprint)
+    if key is None:
+        return f"app_keys_bring_back names {fingerprint}, which this keyring never held"
+    if key["state"] not in keyrings.ENDED:
+        return f"app_keys_bring_back names {fingerprint}, which is {key['state']} and has not ended"
+    if key["secret"] is None:
+        return f"app_keys_bring_back names {fingerprint}, whose secret is destroyed: app_keys_keep_sealed is over, or there was none"
+    if "compromised" in key["marks"]:
+        return f"app_keys_bring_back names {fingerprint}, which has leaked: whoever has it would be let in. Decrypt by hand what needs it"
+    return None
+
+
+def brought_back(keyring: KeyringCore) -> List[Key]:
+    """Return the staged key if it is one that had ended: it is accepted, and never signs."""
+    return [key for key in keyrings.in_state(keyring, "staged") if "brought_back" in key["marks"]]
+
+
+def unlike(keyring: KeyringCore, framework: str, settings: Settings) -> bool:
+    """Whether an inventory says another form of keys than the keyring was adopted for.
+
+    What is at rest is not their form, and may be said anew; only a word that is taken away altogether says nothing, and is missed.
+    """
+    said = [
+        {name: value for name, value in each.items() if name != "at_rest"} for each in (keyring["settings"], settings)
+    ]
+    missed = "at_rest" in keyring["settings"] and "at_rest" not in settings
+    return keyring["framework"] != framework or said[0] != said[1] or missed
+
+
+def said(keyring: Keyring, settings: Settings, now: float) -> Keyring:
+    """Return the keyring with what the inventory says is at rest; the same object where it says nothing else."""
+    if settings.get("at_rest") == keyring["settings"].get("at_rest"):
+        return keyring
+    before = "; ".join(stored(keyring)) or "nothing"
+    keyring = copy.deepcopy(keyring)
+    keyring["settings"]["at_rest"] = settings["at_rest"]
+    after = "; ".join(stored(keyring)) or "nothing"
+    note(keyring, now, f"at rest is {after} by app_keys_settings, and not {before}")
+    return keyring
+
+
+def told(keyring: KeyringCore, key: Key, now: float) -> str:
+    """Say of a key what it has to do with what is at rest: who waits, what was done, until when a secret is kept; empty for nothing."""
+    if key["fingerprint"] in [one["fingerprint"] for one in waiting(keyring)]:
+        return "needed by what is at rest"
+    entry = key.get("reencrypted")
+    if entry and key["state"] == "primary":
+        return f"all that is at rest is encrypted with it since {entry['at']}, by {entry['by']}"
+    if key["state"] in keyrings.ENDED and key["secret"] is not None and keyrings.sealed_until(key) > now:
+        return f"its secret stays sealed until {stamp(keyrings.sealed_until(key))}"
+    return ""
 
 
 def promised(keyring: KeyringCore) -> str:

@@ -34,6 +34,7 @@ class PhaseRequest(NamedTuple):
     checking      check mode: say what would happen
     spread        of a key that comes or goes: seconds and source; None: there is none
     external      who has to confirm promote and retire
+    bring_back    the key that has ended and is to be accepted once more, in the place of a new one
     keep_sealed   for how long the secret of a key that is let go of is kept, in seconds
     """
 
@@ -48,6 +49,7 @@ class PhaseRequest(NamedTuple):
     spread: Optional[Spread] = None
     external: Sequence[str] = ()
     keep_sealed: float = 0.0
+    bring_back: Optional[str] = None
 
 
 class Verdict(NamedTuple):
@@ -164,6 +166,13 @@ def soaked(survey: Survey) -> List[str]:
     return [key["fingerprint"] for key in due if not proofs.soak_findings(survey.evidence, [key])]
 
 
+def waited(survey: Survey, phase: str) -> bool:
+    """Whether by what was seen all that this phase waits for is over by the clocks of all hosts too; a later look may show it."""
+    if phase == "promote":
+        return not proofs.spread_findings(survey.evidence, keyrings.in_state(survey.keyring, "staged"))
+    return phase != "retire" or len(soaked(survey)) == len(soak.due(survey.keyring, survey.conditions.clock))
+
+
 def unwritten(keyring: Keyring, after: Keyring) -> str:
     """Say what holds, and what to do, where `after` could not be written in place of `keyring`: a full disk, say."""
     name = keyring["step"]["name"]
@@ -214,6 +223,7 @@ def _open(survey: Survey, step: str, request: PhaseRequest, go: Optional[Sequenc
             go,
             request.spread,
             request.keep_sealed,
+            request.bring_back,
         )
     )
     # Where the whole fleet was proven there is none; what takes a rollout back does not ask for that.

@@ -26,6 +26,8 @@ PHASES = {
     "retire": ("retire", "withdraw"),
 }
 MAX_AGE = 86400.0
+BACK = "was brought back for what it encrypted, and never signs"
+TAKE_BACK = "encrypt that anew, and then run phased.keys.rollback"
 MARKED = "marked as compromised"  # what the journal says of a key that has leaked
 
 
@@ -56,6 +58,8 @@ def why_no_promote(keyring: Keyring) -> Optional[str]:
         return "no key is staged: run phased.keys.prepare first"
     if "compromised" in staged[0]["marks"]:
         return f"{staged[0]['fingerprint']} is marked as compromised and never signs: run phased.keys.rollback"
+    if at_rest.brought_back(keyring):
+        return f"{staged[0]['fingerprint']} {BACK}: {TAKE_BACK}"
     return None
 
 
@@ -212,6 +216,8 @@ def upcoming(keyring: Keyring, now: float, max_age: Optional[float] = None) -> U
     if keyrings.is_open(keyring):
         what = f"{step['name']} is open since {step['opened']}"
         return Upcoming(what, "run phased.keys.rollout to finish it", epoch(step["opened"]))
+    for key in at_rest.brought_back(keyring):
+        return Upcoming(f"{key['fingerprint']} {BACK}", TAKE_BACK, done)
     for key in keyrings.in_state(keyring, "staged"):
         over = spread.over_at(key)
         if over is not None and over > now:

@@ -13,8 +13,8 @@ from typing import Dict, List, Optional, TypedDict
 from .._host.rules.durations import in_words, stamp
 from .._host.rules.proof import listed
 from .._shapes import JournalEntry, Key, Keyring, Waiver
+from . import at_rest, next_step, report_fleet, report_time, soak, spread
 from . import keyring as keyrings
-from . import next_step, report_fleet, report_time, soak
 from .report_fleet import Matrix, shown
 from .report_time import Chart, Run, Station, Visited
 from .standing import Standing
@@ -135,7 +135,7 @@ def report(
         "lives": report_time.lives(keyring, now),
         "visited": report_time.visited(survey, run),
         "fleet": report_fleet.matrix(survey, standing["looked_at"] is not None),
-        "keys": [_key(key, now) for key in keyrings.in_state(keyring, *keyrings.STATES)[:KEYS]],
+        "keys": [_key(keyring, key, now) for key in keyrings.in_state(keyring, *keyrings.STATES)[:KEYS]],
         "waivers": keyring["waivers"],
         "journal": journal[:RECENT],
         "earlier": journal[RECENT:],
@@ -174,7 +174,7 @@ def _ahead(keyring: Keyring, now: float, max_age: float) -> Ahead:
     }
 
 
-def _key(key: Key, now: float) -> KeyRow:
+def _key(keyring: Keyring, key: Key, now: float) -> KeyRow:
     over = soak.over_at(key) if key["state"] == "retiring" else None
     note = f"{key['origin']}"
     if key["state"] == "retiring" and "compromised" in key["marks"]:
@@ -182,6 +182,8 @@ def _key(key: Key, now: float) -> KeyRow:
     elif over is not None:
         length = f"soak of {in_words(float(key['soak']['seconds']))} ({shown(key['soak']['source'])})"
         note += f"; {length} is over" if over <= now else f"; {length} until {report_time.moment(stamp(over))}"
+    more = [spread.told(key, now), at_rest.told(keyring, key, now)]
+    note = "; ".join([note, *(shown(part) for part in more if part)])
     times = key["times"]
     return {
         "id": key["id"],

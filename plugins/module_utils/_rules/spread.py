@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Optional, Union
 
-from .._host.rules.durations import epoch, in_words, seconds
+from .._host.rules.durations import epoch, in_words, seconds, stamp
 from .._shapes import Evidence, Key, Spread
 
 
@@ -35,6 +35,16 @@ def revoked_at(key: Key) -> Optional[float]:
     if "spread" not in key or "ended" not in key["times"]:
         return None
     return epoch(key["times"]["ended"]) + float(key["spread"]["seconds"])
+
+
+def told(key: Key, now: float) -> str:
+    """Say of a key for whom it is not yet there, or not yet gone; empty where nobody learns late."""
+    over, gone = over_at(key) if key["state"] == "staged" else None, revoked_at(key)
+    if over is not None and over > now:
+        return f"may sign at {stamp(over)}, in {in_words(over - now)}: spread {in_words(float(key['spread']['seconds']))}, {key['spread']['source']}"
+    if gone is not None:
+        return f"revoked everywhere {'since' if gone <= now else 'at'} {stamp(gone)}"
+    return ""
 
 
 def shortfall(evidence: Evidence, key: Key) -> Optional[str]:

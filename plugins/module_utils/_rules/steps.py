@@ -15,7 +15,7 @@ from .._host.rules import frameworks
 from .._host.rules.durations import stamp
 from .._host.rules.fingerprint import fingerprint
 from .._shapes import Details, Form, Key, Keyring, Soak, Spread, State, StepName, Verified
-from . import in_force, membership, next_step
+from . import at_rest, in_force, membership, next_step
 from . import keyring as keyrings
 from .keyring import KeyringError, note
 
@@ -30,13 +30,15 @@ def open_step(
     go: Optional[Sequence[str]] = None,
     spread: Optional[Spread] = None,
     keep_sealed: float = 0.0,
+    bring_back: Optional[str] = None,
 ) -> Keyring:
     """Return the keyring with `step` open.
 
     `new_key` (its secret) is what prepare stages. `soak` (seconds and source) is what promote and rollback give to the key
     that they turn into a retiring one. `go` are the fingerprints of the keys that retire and withdraw let go of, of those
     that may go; without it they let go of all of them. `spread` (see `spread`) goes to the key that comes or goes, and the secret of one
-    that goes is kept for `keep_sealed` seconds after it has ended.
+    that goes is kept for `keep_sealed` seconds after it has ended. `bring_back` is the fingerprint of a key that has ended, which prepare
+    stages in the place of a new one.
     """
     opening = OPENING.get(step)
     if opening is None:
@@ -48,7 +50,9 @@ def open_step(
     skippable_since = _skippable_since(keyring, step)
     moved = [
         key["fingerprint"]
-        for key in opening(keyring, _Opening(now, last["counter"] + 1, new_key, soak, go, spread, keep_sealed))
+        for key in opening(
+            keyring, _Opening(now, last["counter"] + 1, new_key, soak, go, spread, keep_sealed, bring_back)
+        )
     ]
     if step == "prepare":
         partly_accepted.update(moved)
@@ -96,9 +100,12 @@ class _Opening(NamedTuple):
     go: Optional[Sequence[str]]
     spread: Optional[Spread]
     keep_sealed: float
+    bring_back: Optional[str]
 
 
 def _prepare(keyring: Keyring, given: _Opening) -> Keys:
+    if given.bring_back is not None:
+        return _bring_back(keyring, given.bring_back, given)
     if given.new_key is None:
         raise KeyringError("prepare needs a new key")
     key = _key(next_id(keyring), given.new_key, "staged", "generated", given.now, given.counter)
@@ -107,10 +114,25 @@ def _prepare(keyring: Keyring, given: _Opening) -> Keys:
     return [key]
 
 
+def _bring_back(keyring: Keyring, fingerprint: str, given: _Opening) -> Keys:
+    """Have hosts accept a key once more that has ended, for what it encrypted."""
+    wrong = at_rest.why_not_back(keyring, fingerprint)
+    key = keyrings.find(keyring, fingerprint)
+    if wrong or key is None:
+        raise KeyringError(wrong or "there is no such key")
+    key["marks"].append("brought_back")
+    key["since"] = given.counter
+    for moment in ("spreading", "ended"):
+        key["times"].pop(moment, None)
+    _spreads(key, given)
+    _move(key, "staged", given.now)
+    return [key]
+
+
 def _promote(keyring: Keyring, given: _Opening) -> Keys:
     staged = keyrings.in_state(keyring, "staged")
-    if not staged or "compromised" in staged[0]["marks"]:
-        raise KeyringError("promote needs a staged key that has not leaked")
+    if not staged or "compromised" in staged[0]["marks"] or at_rest.brought_back(keyring):
+        raise KeyringError("promote needs a staged key that has not leaked, and is no old one")
     staged[0]["after"] = keyrings.primary(keyring)["fingerprint"]
     return _sign_with(keyring, staged[0], given)
 
@@ -272,7 +294,7 @@ def adopt(
             "signing": sorted({signs, *start.signing}), "partly_accepted": sorted(start.partly_accepted),
             "skippable_since": None, "opened": stamp(now), "closed": None,
         },
-        "members": {}, "waivers": [], "journal": [], "profile": in_force.recorded(profile),
+        "members": {}, "waivers": [], "journal": [], "profile": in_force.of(application["framework"], application["settings"]),
     }  # fmt: skip
     keyring["step"]["lets_go"] = keyrings.leaked_first(keyring, gone)
     note(keyring, now, f"begun with a key that was {start.origin}", **_named(keyring))

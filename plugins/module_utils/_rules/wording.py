@@ -13,7 +13,7 @@ from .._host.rules.history import clock
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
 from .._shapes import DatedEvidence, EnvFile, Evidence, Key, KeyringCore, Worker
-from . import folders, membership, soak
+from . import at_rest, folders, membership, soak, spread
 from . import keyring as keyrings
 from .next_step import next_text
 from .survey import Survey
@@ -185,7 +185,7 @@ def status(survey: Survey, max_age: Optional[float] = None) -> str:
     state = f"open since {step['opened']}" if keyrings.is_open(keyring) else f"closed at {step['closed']}"
     lines = [f"{keyring['name']}: {step['name']} {state}; {_proven(survey)}", "", "keys"]
     lines += [
-        f"  {key['id']:<4} {key['fingerprint']}  {_key_state(key, now)}"
+        f"  {key['id']:<4} {key['fingerprint']}  {'; '.join(_of_key(keyring, key, now))}"
         for key in keyrings.in_state(keyring, *keyrings.STATES)
     ]
     lines += ["", "hosts"]
@@ -214,6 +214,12 @@ def status(survey: Survey, max_age: Optional[float] = None) -> str:
 
 def _named(key: str, names: Mapping[str, str]) -> str:
     return names.get(key, key)
+
+
+def _of_key(keyring: KeyringCore, key: Key, now: float) -> List[str]:
+    """Say all that is to be known of a key."""
+    parts = [_key_state(key, now), spread.told(key, now), at_rest.told(keyring, key, now)]
+    return [part for part in parts if part]
 
 
 def _key_state(key: Key, now: float) -> str:

@@ -7,8 +7,15 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError, profile
-from ansible_collections.phased.keys.plugins.module_utils._rules import at_rest, gate, next_step, steps
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import SettingsError, misfit, profile
+from ansible_collections.phased.keys.plugins.module_utils._rules import (
+    adoption,
+    at_rest,
+    gate,
+    next_step,
+    steps,
+    wording,
+)
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from ansible_collections.phased.keys.plugins.module_utils._rules.keyring import KeyringError
@@ -25,6 +32,7 @@ from builders import (
     SOAK,
     T0,
     at,
+    env_file,
     fleet_of,
     idle,
     opened,
@@ -193,6 +201,7 @@ def test_7_a_secret_that_was_at_rest_stays_sealed_for_its_time_and_is_destroyed_
     closed = steps.close_step(keyring, OVER)
     assert states(closed)[OLD] == "retired" and keyrings.find(closed, OLD)["secret"]
     assert OLD not in keyrings.order(closed).may_accept, "no host gets it"
+    assert at_rest.told(closed, keyrings.find(closed, OLD), OVER).startswith("its secret stays sealed until 2025-03-")
     for later, kept in ((89 * DAY, True), (90 * DAY + 1, False)):
         after = gate.closed_keyring(surveyed(closed, FLEET, fleet_of(closed), look._replace(clock=OVER + later)))
         assert bool(keyrings.find(after, OLD)["secret"]) == kept
@@ -200,6 +209,123 @@ def test_7_a_secret_that_was_at_rest_stays_sealed_for_its_time_and_is_destroyed_
     assert keyrings.check(closed)
 
 
+@pytest.mark.parametrize(
+    ("adopted", "says", "unlike", "stored"),
+    [
+        ({}, {}, False, []),
+        ({}, ROWS, False, ["rows"]),
+        (ROWS, {"at_rest": False}, False, []),
+        (ROWS, {}, True, None),
+        ({}, {"primary": "OTHER"}, True, None),
+        ({"primary": "OTHER"}, {"primary": "OTHER", **ROWS}, False, ["rows"]),
+    ],
+)
+def test_what_is_at_rest_may_be_said_anew_and_not_just_left_out(adopted, says, unlike, stored):
+    keyring = {**at("promoted"), "settings": adopted}
+    assert at_rest.unlike(keyring, "django", says) == unlike
+    assert at_rest.unlike(keyring, "flask", says)
+    if not unlike:
+        after = at_rest.said(keyring, says, T0)
+        assert at_rest.stored(after) == stored and (after is keyring) == (adopted == says)
+        assert after is keyring or "at rest is" in after["journal"][-1]["event"]
+
+
+@pytest.mark.parametrize(
+    ("keyring", "key", "now", "text"),
+    [
+        (stores("promoted"), OLD, ANEW, "needed by what is at rest"),
+        (anew(), OLD, ANEW, ""),
+        (anew(), NEW, ANEW, "all that is at rest is encrypted with it since 2023-11-15T01:24:20Z, by web-1"),
+        (at("promoted"), OLD, ANEW, ""),
+    ],
+)
+def test_status_says_of_a_key_what_it_has_to_do_with_it(keyring, key, now, text):
+    assert at_rest.told(keyring, keyrings.find(keyring, key), now) == text
+    survey_ = surveyed(keyring, FLEET, fleet_of(keyring), survey()._replace(clock=now))
+    assert text in wording.status(survey_)
+
+
 def test_an_idle_host_counts_by_its_record():
     keyring = anew()
     assert at_rest.shortfall(keyring, idle(keyring, now=OVER), keyring["keys"][0], OVER) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "text"),
+    [
+        ("base64:32", "base64:" + "A" * 43 + "=", None),
+        ("base64:32", "a" * 32, None),
+        ("base64:16", "base64:" + "A" * 22 + "==", None),
+        ("base64:32", "base64:" + "A" * 22 + "==",
+         'has 16 bytes, as AES-128-CBC wants, and new keys would have 32 -> set app_keys_settings to {key: "base64:16"}'),
+        ("base64:16", "base64:" + "A" * 43, 'has 32 bytes, as AES-256-CBC wants, and new keys would have 16 -> set app_keys_settings to {key: "base64:32"}'),
+        ("base64:32", "base64:" + "A" * 20, "has 15 bytes, and Laravel takes 16 (AES-128-CBC) or 32 (AES-256-CBC) -> put a key that"),
+        ("base64:32", "SomeRandomString", 'has 16 bytes, as AES-128-CBC wants'),
+        ("base64:32", "base64:%%%", "begins with base64: and is no base64 -> "),
+        ("text", "anything at all", None),
+        ("fernet", "anything at all", None),
+    ],
+)  # fmt: skip
+def test_a_key_of_laravels_fits_its_cipher(form, key, text):
+    found = misfit(profile("laravel", {"key": form}), key)
+    assert found is None if text is None else found is not None and found.startswith(text)
+
+
+def test_adopt_says_what_to_set_where_it_does_not():
+    entry = env_file(OLD)
+    entry["unusable"] = {OLD: misfit(profile("laravel"), "base64:" + "A" * 22)}
+    found = adoption._trouble(seen(at("adopted"), files=[entry]), set())
+    assert [(one.seen, one.advice) for one in found] == [
+        (
+            f"/etc/shop.env: the key {OLD} has 16 bytes, as AES-128-CBC wants, and new keys would have 32",
+            'set app_keys_settings to {key: "base64:16"}',
+        )
+    ]
+
+
+def ended() -> Dict[str, Any]:
+    """A keyring whose old key was retired, and is sealed."""
+    keyring = steps.open_step(anew(), "retire", OVER, "n9", keep_sealed=90 * DAY)
+    return steps.close_step(keyring, OVER)
+
+
+def test_a_sealed_key_is_accepted_once_more_never_signs_and_is_taken_back():
+    keyring = ended()
+    look = survey()._replace(clock=OVER + DAY)
+    wish = PhaseRequest("prepare", "prepare", nonce="n10", bring_back=OLD)
+    hosts = {one: dict(entry, now=OVER + DAY) for one, entry in fleet_of(keyring).items()}
+    verdict = gate.opening(surveyed(keyring, FLEET, hosts, look), wish)
+    assert verdict.outcome == "visit", verdict.text
+    assert states(verdict.keyring) == {OLD: "staged", NEW: "primary"}
+    back = keyrings.check(steps.close_step(verdict.keyring, OVER + DAY))
+    order = keyrings.order(back)
+    assert (order.signs, order.accepts) == (NEW, [NEW, OLD]) and keyrings.secrets(back, [OLD])[OLD]
+    # It never signs, and says what is next; whoever runs a rollout is not stopped by it.
+    assert next_step.decide(back, "promote", "promote", OVER + DAY).text.startswith(
+        f"{OLD} was brought back for what it encrypted"
+    )
+    assert [
+        next_step.decide(back, phase, "rollout", OVER + DAY).action for phase in ("prepare", "promote", "retire")
+    ] == ["skip"] * 3
+    with pytest.raises(KeyringError, match="no old one"):
+        opened(back, "promote", OVER + DAY)
+    assert next_step.next_text(back, OVER + DAY).startswith(f"{OLD} was brought back")
+    gone = opened(back, "withdraw", OVER + 2 * DAY)
+    assert keyrings.let_go(gone) == [OLD]
+    gone = keyrings.check(steps.close_step(gone, OVER + 2 * DAY))
+    assert states(gone) == {OLD: "withdrawn", NEW: "primary"}
+    assert keyrings.sealed_until(keyrings.find(gone, OLD)) == OVER + 2 * DAY + 90 * DAY
+
+
+@pytest.mark.parametrize(
+    ("keyring", "key", "text"),
+    [
+        (ended(), NEW, "which is primary and has not ended"),
+        (ended(), NEXT, "which this keyring never held"),
+        (at("retired"), OLD, "whose secret is destroyed"),
+        (steps.mark_compromised(ended(), OLD, OVER), OLD, "which has leaked"),
+    ],
+)
+def test_what_cannot_be_brought_back_is_refused(keyring, key, text):
+    with pytest.raises(KeyringError, match=text):
+        steps.open_step(keyring, "prepare", OVER, "n10", bring_back=key)

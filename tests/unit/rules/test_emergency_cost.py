@@ -47,6 +47,16 @@ def test_14_what_is_confirmed_says_what_ends_and_when(keyring, leaked, goal, tex
     assert emergency.cost(keyring, leaked, goal) == text
 
 
+def test_19_of_what_is_at_rest_nothing_ends_before_it_is_encrypted_anew():
+    keyring = {**at("promoted"), "settings": {"at_rest": [{"what": "rows"}, {"what": "files"}]}}
+    said = emergency.cost(keyring, OLD)
+    assert said.endswith(
+        f"What {OLD} signed ends at once when retire opens. What it encrypted and is stored (rows; files) is encrypted anew first, or somebody says "
+        "with app_keys_reencrypted that it was: whatever is not is lost then"
+    )
+    assert PROFILES["django"]["ends"] not in said
+
+
 def test_14_rollout_is_what_is_meant_where_no_goal_is_named():
     assert (
         emergency.cost(ROLLBACK, OLD)

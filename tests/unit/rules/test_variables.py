@@ -161,6 +161,7 @@ OF_ONE_RUN = {
     "waive_for",
     "compromised",
     "reencrypted",
+    "bring_back",
     "confirmed",
     "confirm",
     "copy_to",
@@ -251,7 +252,7 @@ FLEET_WIDE = [
     "name", "hosts", "framework", "settings", "soak", "spread", "external", "reencrypt", "keep_sealed", "wait", "max_age", "evidence_max_age",
     "bake", "serial", "keyring", "keyring_kept", "min_members", "strict", "status_json", "status_prometheus", "report", "new", "replace",
     "take_over", "allow_weak", "allow_packages", "recover", "release", "waive", "waive_reason", "waive_for", "compromised", "confirm",
-    "reencrypted", "confirmed", "copy_to", "rekey_to",
+    "reencrypted", "bring_back", "confirmed", "copy_to", "rekey_to",
 ]  # fmt: skip
 ODD = {
     "keyring_kept": True,
@@ -273,6 +274,7 @@ ODD = {
     "spread": "1m",
     "keep_sealed": "1m",
     "reencrypted": "0123456789abcdef",
+    "bring_back": "0123456789abcdef",
     "reencrypt": {"host": "web-1", "run": "again", "proof": "read"},
 }
 

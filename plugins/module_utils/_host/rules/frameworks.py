@@ -8,6 +8,7 @@ A profile is data (see `shipped`). What an application does differently from its
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import ways
@@ -36,6 +37,8 @@ DEFAULT_FRAMEWORK = "django"
 FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode", "at_rest")
 # Of what is at rest: how it is called, and what encrypts it anew and shows that nothing needs another key any more.
 AT_REST = ("what", "command", "proof")
+BASE64 = "base64:"
+CIPHERS = {16: "AES-128-CBC", 32: "AES-256-CBC"}  # by the bytes of their keys
 # Of a framework that writes its keys in another way than those fields can say.
 FIXED = ("primary", "fallbacks", "separator", "signs", "decode")
 POSITIONS: Dict[str, Optional[int]] = {"first": 0, "last": -1, "last but one": -2, "pointer": None}
@@ -188,6 +191,28 @@ def unprintable(key: str) -> Optional[str]:
     if key.isprintable():
         return None
     return "holds a character that cannot be printed, like a NUL, a line break or half a character, and no env file can carry that"
+
+
+def misfit(profile: Profile, key: str) -> Optional[str]:
+    """Return why a key that an application has does not fit those that would be made for it, with what to do behind ` -> `; None where it does.
+
+    Laravel's cipher wants a key of just one length, and takes no other beside it.
+    """
+    if not profile.key.startswith(BASE64):
+        return None
+    made = int(profile.key[len(BASE64) :])
+    text = key[len(BASE64) :].rstrip("=")
+    encoded = key.startswith(BASE64)
+    if encoded and not re.fullmatch(r"[A-Za-z0-9+/]+", text):
+        return f"begins with {BASE64} and is no base64 -> write it as php artisan key:generate does"
+    length = len(text) * 3 // 4 if encoded else len(key.encode("utf-8", "surrogateescape"))
+    if length == made:
+        return None
+    if length in CIPHERS:
+        form = f'{{key: "{BASE64}{length}"}}'
+        return f"has {length} bytes, as {CIPHERS[length]} wants, and new keys would have {made} -> set app_keys_settings to {form}"
+    sizes = " or ".join(f"{size} ({cipher})" for size, cipher in CIPHERS.items())
+    return f"has {length} bytes, and Laravel takes {sizes} -> put a key that php artisan key:generate made there by hand, and adopt that"
 
 
 def encode(profile: Profile, keys: Keys) -> Dict[str, str]:

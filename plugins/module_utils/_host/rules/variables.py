@@ -355,6 +355,7 @@ VARIABLES: Dict[str, Variable] = {
     "compromised": Variable(None, _fingerprint, fleet=True, run=True),
     "confirm": Variable(None, _fingerprint, fleet=True, run=True),
     "reencrypted": Variable(None, _fingerprint, fleet=True, run=True),
+    "bring_back": Variable(None, _fingerprint, fleet=True, run=True),
     "confirmed": Variable([], _names, fleet=True, run=True),
     "copy_to": Variable(None, _text, fleet=True, run=True),
     "rekey_to": Variable(None, _text, fleet=True, run=True),
