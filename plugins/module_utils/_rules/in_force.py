@@ -37,25 +37,26 @@ def recorded(profile: frameworks.Profile) -> RecordedProfile:
     }  # fmt: skip
 
 
-def why_another(keyring: KeyringCore, framework: str, settings: Mapping[str, Any]) -> Optional[str]:
+def of(framework: str, settings: Mapping[str, Any]) -> RecordedProfile:
+    """Return the same of a framework with what an application does otherwise, but for what is at rest: that may be said anew."""
+    return recorded(frameworks.profile(framework, {name: settings[name] for name in settings if name != "at_rest"}))
+
+
+def why_another(keyring: KeyringCore, framework: str, settings: Any) -> Optional[str]:
     """Say what differs between the profile of these variables and that with which the keyring was begun; None where nothing does."""
-    said: Any = keyring.get("profile")
-    same = not at_rest.unlike(keyring, framework, settings)
-    if said is None and same:
+    was: Any = keyring.get("profile")
+    unlike = at_rest.unlike(keyring, framework, settings)
+    if was is None and not unlike:
         return None
-    alike = shipped.module_of(keyring["framework"]) == shipped.module_of(framework)
-    if said is not None and alike and not at_rest.left_out(keyring, settings):
-        now: Any = recorded(frameworks.profile(framework, settings))
-        # What is at rest may be said anew by the application; a profile that says it anew is another one.
-        anew = ("at_rest",) if "at_rest" in settings else ()
-        differs = [field for field in now if now[field] != said.get(field) and field not in anew]
+    missed = "at_rest" in keyring["settings"] and "at_rest" not in settings
+    if was is not None and shipped.module_of(keyring["framework"]) == shipped.module_of(framework) and not missed:
+        now: Any = of(framework, settings)
+        differs = [field for field in now if now[field] != was.get(field)]
         if not differs:
             return None
-        if same:
-            words = "; ".join(
-                f"{field} was {_short(said.get(field))}, and is {_short(now[field])}" for field in differs
-            )
-            return CHANGED.format(name=framework, differs=words, cure=_cure(said, differs, settings))
+        if not unlike:
+            words = "; ".join(f"{field} was {_short(was.get(field))}, and is {_short(now[field])}" for field in differs)
+            return CHANGED.format(name=framework, differs=words, cure=_cure(was, differs, settings))
     return READ_OTHERWISE.format(
         was=keyring["framework"], was_settings=keyring["settings"], now=framework, now_settings=settings
     )

@@ -295,7 +295,7 @@ def adopt(
             "signing": sorted({signs, *start.signing}), "partly_accepted": sorted(start.partly_accepted),
             "skippable_since": None, "opened": stamp(now), "closed": None,
         },
-        "members": {}, "waivers": [], "journal": [], "profile": in_force.recorded(profile),
+        "members": {}, "waivers": [], "journal": [], "profile": in_force.of(application["framework"], application["settings"]),
     }  # fmt: skip
     keyring["step"]["lets_go"] = keyrings.leaked_first(keyring, gone)
     note(keyring, now, f"begun with a key that was {start.origin}", **_named(keyring))

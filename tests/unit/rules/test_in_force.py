@@ -18,8 +18,7 @@ KEY_FILES = ("nginx-tickets", "haproxy-tickets", "keystone-fernet")
 
 def begun(framework: str = "django", **settings: Any) -> Any:
     """A keyring that was begun with this profile."""
-    profile = frameworks.profile(framework, settings)
-    return {**adopt(), "framework": framework, "settings": settings, "profile": in_force.recorded(profile)}
+    return {**adopt(), "framework": framework, "settings": settings, "profile": in_force.of(framework, settings)}
 
 
 def later(monkeypatch: pytest.MonkeyPatch, framework: str, **changes: Any) -> None:
@@ -54,13 +53,16 @@ def test_the_same_said_in_other_words_is_the_same() -> None:
     assert in_force.why_another(begun(), "django", {"separator": ",", "soak": "14d"}) is None
 
 
+def test_what_is_at_rest_may_be_said_anew_and_not_just_left_out() -> None:
+    rows = [{"what": "rows"}]
+    assert in_force.why_another(begun(), "django", {"at_rest": rows}) is None
+    assert in_force.why_another(begun(at_rest=rows), "django", {"at_rest": False}) is None
+    assert "Put the variables back" in str(in_force.why_another(begun(at_rest=rows), "django", {}))
+
+
 @pytest.mark.parametrize(
     ("framework", "settings"),
-    [
-        ("flask", {}),
-        ("django", {"separator": ";"}),
-        ("django", {"primary": "X"}),
-    ],
+    [("flask", {}), ("django", {"separator": ";"}), ("django", {"primary": "X"})],
 )
 def test_variables_that_say_something_else_are_refused(framework: str, settings: Dict[str, Any]) -> None:
     why = str(in_force.why_another(begun(), framework, settings))
@@ -125,11 +127,3 @@ def test_what_only_people_read_may_change(changes: Dict[str, Any], monkeypatch: 
     keyring = begun()
     later(monkeypatch, "django", **changes)
     assert in_force.why_another(keyring, "django", {}) is None
-
-
-def test_what_is_at_rest_may_be_said_anew_and_not_left_out() -> None:
-    said = {"at_rest": [{"what": "rows"}]}
-    assert in_force.why_another(begun(), "django", said) is None
-    keyring = {**begun(), "settings": said}
-    assert in_force.why_another(keyring, "django", {"at_rest": False}) is None
-    assert "Put the variables back" in str(in_force.why_another(keyring, "django", {}))

@@ -37,13 +37,12 @@ DEFAULT_FRAMEWORK = "django"
 FIELDS = ("primary", "fallbacks", "separator", "signs", "key", "soak", "decode", "at_rest")
 # Of what is at rest: how it is called, and what encrypts it anew and shows that nothing needs another key any more.
 AT_REST = ("what", "command", "proof")
+BASE64 = "base64:"
+CIPHERS = {16: "AES-128-CBC", 32: "AES-256-CBC"}  # by the bytes of their keys
 # Of a framework that writes its keys in another way than those fields can say.
 FIXED = ("primary", "fallbacks", "separator", "signs", "decode")
 POSITIONS: Dict[str, Optional[int]] = {"first": 0, "last": -1, "last but one": -2, "pointer": None}
 NOT_CARRIED = "{name} reads its keys from key files, and key files are not written yet: this release knows how, and no visit does it"
-
-BASE64 = "base64:"
-CIPHERS = {16: "AES-128-CBC", 32: "AES-256-CBC"}  # by the bytes of their keys
 
 
 class Profile(NamedTuple):

@@ -43,6 +43,8 @@ PROFILE = {
             "why": "AuthenticateSession and signed closures are keyed with the current key alone: they end at promote, whatever the phases",
         },
     ],
-    "notes": ["for AES-128-CBC, whose keys have 16 bytes, app_keys_settings is {key: 'base64:16'}"],
+    "notes": [
+        "for AES-128-CBC, whose keys have 16 bytes, app_keys_settings is {key: 'base64:16'}: adopt looks at the length of the key that is there",
+    ],
     "tested": "run by hand: 11 and 12",
 }
