@@ -103,22 +103,22 @@ def _read(answer: str, names: Sequence[str]) -> Optional[List[Tuple[int, str, An
     """Return the processes of an answer; None where it is no answer of ours. What runs in the container may answer what it likes."""
     try:
         said: Any = json.loads(answer)
-        return [(int(pid), _plain(comm), _settings(what, names)) for pid, comm, what in said]
+        found = [(int(pid), _plain(comm), _settings(what, names)) for pid, comm, what in said]
     except (ValueError, TypeError, RecursionError):
         return None
+    return None if any(what is None for _pid, _comm, what in found) else found
 
 
 def _settings(what: Any, names: Sequence[str]) -> Any:
+    """Return what is said of one process; None where it is nothing of ours."""
     if what in ("overwritten", "unreadable"):
         return what
     found: Dict[str, List[str]] = {}
     for name, digests in what.items() if isinstance(what, dict) else ():
         if name not in names or not isinstance(digests, list):
-            raise ValueError(name)
+            return None
         found[name] = [str(digest) for digest in digests]
-    if not found:
-        raise ValueError("nothing is said")
-    return found
+    return found or None
 
 
 def _plain(comm: Any) -> str:

@@ -96,6 +96,7 @@ def look(host: Host, **more: Any) -> Dict[str, Any]:
         "expect": None,
         "app_check": None,
         "packages": None,
+        "crossing": None,
         "reveal": None,
         "reveal_pad": None,
     }

@@ -81,15 +81,20 @@ def main() -> None:
     if "UID" in os.environ:
         os.setresuid(*[int(os.environ["UID"])] * 3)
     pids = []
+    ready, done = os.pipe()
     for says in all_say:
         pid = os.fork()
         if not pid:
             if "KEEP" not in os.environ:
                 overwrite()
+            os.write(done, b".")
             serve(listener, says)
         pids.append(pid)
     if "KEEP" not in os.environ:
         overwrite()
+    # Whoever looks before they are overwritten sees environments.
+    for _pid in pids:
+        os.read(ready, 1)
     sys.stdout.write(
         json.dumps({"port": listener.getsockname()[1], "pids": pids}) + "\n"
         if where.isdigit()

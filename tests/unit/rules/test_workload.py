@@ -59,8 +59,8 @@ def called(evidence):
         ("one that cannot start, since its Secret is gone", pod("p", refers("web-keys-0-cccccccc"), **WAITS), None),
         ("one without a node whose Secret is gone", pod("p", refers("gone"), phase="Pending", states=[], node=""), None),
         ("one that runs, whose Secret is gone: one of ours", pod("p", refers("web-keys-0-cccccccc")), "deleted"),
-        ("one that runs, whose Secret is gone: somebody's", pod("p", refers("gone")), "absent"),
-        ("one that nobody has reported on", pod("p", refers("gone"), states=[]), "absent"),
+        ("one that runs, whose Secret is gone: somebody's", pod("p", refers("gone")), "lacking"),
+        ("one that nobody has reported on", pod("p", refers("gone"), states=[]), "lacking"),
         ("one that crashes", pod("p", GIVEN_OLD, states=[state(what="waiting", restarts=4, reason="CrashLoopBackOff")]), FA),
         ("one whose container is started anew", pod("p", GIVEN_OLD, states=[state(what="terminated", exitCode=0)]), FA),
         ("a terminated one of a pod that is being deleted", pod(
@@ -69,7 +69,7 @@ def called(evidence):
         ("one that was started before its Secret was made", pod("p", OWN, states=[state(at=T0 - 5)]), "recreated"),
         ("one with a text", pod("p", container(text("SECRET_KEY", A))), "literal"),
         ("one with a text that nobody knows", pod("p", container(text("SECRET_KEY", "unknown" * 5))), fingerprint("unknown" * 5)),
-        ("one that has none of our settings, in the container that should", pod("p", container(text("X", "y"))), "absent"),
+        ("one that has none of our settings, in the container that should", pod("p", container(text("X", "y"))), "lacking"),
         ("another container without our settings", pod("p", container(text("X", "y"), name="proxy")), None),
     ],
 )  # fmt: skip
