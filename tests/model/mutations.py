@@ -123,7 +123,7 @@ MUTATIONS = [
        (KEYRING, "if len(found) > 1:", "if False:")),
     _m("a leaked key is promoted", "leak",
        (NEXT, 'if "compromised" in staged[0]["marks"]:', "if False:"),
-       (STEPS, 'if not staged or "compromised" in staged[0]["marks"] or at_rest.brought_back(keyring):', "if not staged:"),
+       (STEPS, 'if not staged or "compromised" in staged[0]["marks"]:', "if not staged:"),
        (NEXT, "    if leaked_staged(keyring):\n        return None\n", "")),
     _m("a rollback goes back to a leaked key", "leak and back", (NEXT, 'if "compromised" in before["marks"]:', "if False:")),
     _m("a rollback goes back to what retire lets go of", "rollback", (NEXT, 'if before["state"] != "retiring":', "if False:")),

@@ -131,8 +131,10 @@ def _bring_back(keyring: Keyring, fingerprint: str, given: _Opening) -> Keys:
 
 def _promote(keyring: Keyring, given: _Opening) -> Keys:
     staged = keyrings.in_state(keyring, "staged")
-    if not staged or "compromised" in staged[0]["marks"] or at_rest.brought_back(keyring):
-        raise KeyringError("promote needs a staged key that has not leaked, and is no old one")
+    if not staged or "compromised" in staged[0]["marks"]:
+        raise KeyringError("promote needs a staged key that has not leaked")
+    if at_rest.brought_back(keyring):
+        raise KeyringError("promote needs a staged key that is no old one")
     staged[0]["after"] = keyrings.primary(keyring)["fingerprint"]
     return _sign_with(keyring, staged[0], given)
 
