@@ -35,7 +35,12 @@ HIDDEN = re.compile(r"(^|/)[.]|__pycache__|~$")
 
 
 # Of another kind, each by its name: what builders of execution environments read, and examples in the language of the application.
-OTHERS = {"meta/ee-requirements.txt", "docs/examples/proof/express_proof.js", "docs/examples/proof/rails_proof.rb"}
+OTHERS = {
+    "meta/ee-requirements.txt",
+    "docs/examples/proof/express_proof.js",
+    "docs/examples/proof/rails_proof.rb",
+    "docs/examples/rails/phased_keys.rb",
+}
 # What Ansible puts into the tarball in place of galaxy.yml.
 MADE = {"FILES.json", "MANIFEST.json"}
 

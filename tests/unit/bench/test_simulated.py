@@ -18,7 +18,8 @@ from simulated import simulated
 ASKED = {"nonce": "n", "env_file": ["/etc/shop.env"], "service": ["shop.service"], "host": "web00001"}
 # What only some answers have: an error, a check inside the application, keys that were asked for, a host that joins, containers, workloads.
 AT_TIMES = {
-    "failed", "msg", "exception", "app_check", "packages", "token", "trouble", "verdicts", "overrules", "revealed", "joining", "inner", "keeper", "keepers", "within", "called", "advice", "taking",
+    "failed", "msg", "exception", "app_check", "packages", "token", "trouble", "verdicts", "overrules",
+    "revealed", "joining", "inner", "keeper", "keepers", "within", "called", "advice", "taking",
 }  # fmt: skip
 
 
