@@ -16,10 +16,12 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
+from ansible.utils.vars import load_extra_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._host.rules.proof import listed
 from ..module_utils._host.rules.variables import PREFIX, VARIABLES, VariableError
 from . import _stores as stores
 
@@ -174,6 +176,7 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
         named[host] = {name: raw[name] for name in raw if name.startswith(PREFIX)} if not _templates(raw) else raw
         if f"{PREFIX}hosts" in raw:
             patterns.add(_said(inventory.value(raw, f"{PREFIX}hosts", host), f"{host}: "))
+    by_inventory = set(patterns)
     pattern = _pattern(task_vars, templar, patterns)
     members = list(named)
     if pattern is not None:
@@ -193,6 +196,11 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
             f"the fleet has no hosts: {where}. Give the inventory with -i, and app_keys_name to the application's group"
         )
     by_host = {host: read(inventory.of(host, named[host]), host) for host in members}
+    if pattern in by_inventory and f"{PREFIX}hosts" not in load_extra_vars(loader):
+        others = {
+            host: inventory.value(raw, f"{PREFIX}name", host) for host, raw in named.items() if host not in by_host
+        }
+        _see_chosen(pattern, others, by_host)
     names = sorted({str(values["name"]) for values in by_host.values()})
     by_group: Dict[str, Any] = {}
     for host in members:
@@ -216,6 +224,18 @@ def fleet(task_vars: Mapping[str, Any], templar: Any, loader: Any) -> Fleet:
         _see_where(anew["host"], by_host)
     refused = {host: inventory.foreign(host) for host in members}
     return Fleet(names[0], members, values, {host: why for host, why in refused.items() if why})
+
+
+def _see_chosen(pattern: str, others: Mapping[str, Any], by_host: Mapping[str, Mapping[str, Any]]) -> None:
+    """See that nobody who meant another application is given the one whose group alone has a pattern."""
+    own = {values["name"] for values in by_host.values()}
+    left_out = {host: name for host, name in others.items() if name not in own}
+    if left_out:
+        name = next(iter(left_out.values()))
+        raise FleetError(
+            f"the inventory has another application than that of app_keys_hosts ({pattern}): {name} ({listed(list(left_out))}). Choose one with "
+            f"-e app_keys_hosts=PATTERN, and give app_keys_hosts to the group of {name} too. Nothing was changed"
+        )
 
 
 def _see_where(host: str, by_host: Mapping[str, Mapping[str, Any]]) -> None:

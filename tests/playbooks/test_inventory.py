@@ -67,6 +67,23 @@ def test_two_applications_in_one_inventory_are_told_apart_by_app_keys_hosts(afte
     assert "other1" not in run.text
 
 
+def test_of_two_applications_none_is_chosen_because_it_alone_says_app_keys_hosts(after: After) -> None:
+    fleet = after("adopt")
+    fleet.host_vars["other1"] = {
+        "app_keys_name": "blog",
+        "ansible_connection": "ssh",
+        "ansible_ssh_executable": "/bin/false",
+    }
+    for name in ("web1", "web2"):
+        fleet.host_vars[name]["app_keys_hosts"] = "web*"
+    before = fleet.unchanged()
+    fleet.run("rollout").ended(2).says(
+        "the inventory has another application than that of app_keys_hosts (web*): blog (other1)", "Choose one with"
+    )
+    assert fleet.unchanged() == before
+    fleet.run("status", "-e", "app_keys_hosts=web*").ended(0).says("shop: adopt closed at", "2 of 2 hosts")
+
+
 def test_a_member_that_vanished_from_the_inventory_refuses_every_step(after: After) -> None:
     fleet = after("prepare")
     fleet.host_vars.pop("web2")

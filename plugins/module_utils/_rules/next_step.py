@@ -8,10 +8,10 @@ fleet for granted: `gate` asks them together with the evidence.
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Collection, List, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import epoch, in_words, stamp
-from .._shapes import Key, Keyring, StepName
+from .._shapes import Evidence, Key, Keyring, StepName
 from . import at_rest, external, limits, soak, spread
 from . import keyring as keyrings
 
@@ -184,12 +184,18 @@ def may_begin(keyring: Keyring, wait: float, now: float) -> bool:
     return moment is None or moment - now > wait
 
 
-def next_text(keyring: Keyring, now: float, max_age: Optional[float] = None, goes_on: bool = False) -> str:
-    """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due.
+def next_text(
+    keyring: Keyring,
+    now: float,
+    max_age: Optional[float] = None,
+    goes_on: bool = False,
+    fleet: Collection[Evidence] = (),
+) -> str:
+    """Say in one line what comes next; with `max_age` (seconds) also when the next rollout is due, and with the `fleet` by the time of its hosts.
 
     `goes_on` says that the run that tells this comes to it by itself: then nobody is told to run anything.
     """
-    coming = upcoming(keyring, now, max_age)
+    coming = upcoming(keyring, now, max_age, fleet)
     return coming.what if goes_on or not coming.todo else f"{coming.what}: {coming.todo}"
 
 
@@ -206,8 +212,10 @@ class Upcoming(NamedTuple):
     begins: bool = False
 
 
-def upcoming(keyring: Keyring, now: float, max_age: Optional[float] = None) -> Upcoming:
-    """Return what comes next; `max_age` (seconds) says when the next rollout is due."""
+def upcoming(
+    keyring: Keyring, now: float, max_age: Optional[float] = None, fleet: Collection[Evidence] = ()
+) -> Upcoming:
+    """Return what comes next; `max_age` (seconds) says when the next rollout is due, and the `fleet`, as it was seen `now`, when its hosts let a key go."""
     step = keyring["step"]
     done = epoch(step["closed"] or step["opened"])
     for key in leaked_staged(keyring):
@@ -230,7 +238,7 @@ def upcoming(keyring: Keyring, now: float, max_age: Optional[float] = None) -> U
         return Upcoming(what, "run phased.keys.rollout", _marked(keyring, signs))
     if at_rest.waiting(keyring):
         return Upcoming(at_rest.why(keyring), at_rest.how(keyring), done)
-    moment = soak.next_due(keyring)
+    moment = soak.next_due(keyring, fleet, now)
     if moment is None:
         return _rest(keyring, now, max_age)
     if moment <= now:

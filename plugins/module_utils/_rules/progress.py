@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Collection, Dict, List, Optional, Sequence
 
-from .._shapes import Keyring
+from .._shapes import Evidence, Keyring
 from . import keyring as keyrings
 from . import soak, spread
 from .next_step import next_text
@@ -19,21 +19,22 @@ WAITING = {"soak": "waiting for the soak, ", "spread": "waiting for the spread, 
 def so_far(keyring: Keyring, survey: Optional[Survey], phase: str, now: float) -> Dict[str, Any]:
     """Return how far a rollout is by this keyring, and by the fleet as it was seen last; None where it was not looked at."""
     count = survey.with_keyring(keyring).count if survey else None
+    seen = survey.evidence.values() if survey else ()
     return {
         "phase": phase,
         "step": keyring["step"]["name"],
         "open": keyrings.is_open(keyring),
         "proven": len(count.proven) if count else None,
         "total": len(count.proven) + len(count.findings) + len(count.waived) if count else None,
-        "due_at": due_at(keyring),
-        "next": next_text(keyring, now),
+        "due_at": due_at(keyring, seen, now),
+        "next": next_text(keyring, now, fleet=seen),
     }
 
 
-def due_at(keyring: Keyring) -> Optional[float]:
-    """Return when (epoch) the next wait is over: a spread, or a soak; None where there is none."""
+def due_at(keyring: Keyring, fleet: Collection[Evidence] = (), now: float = 0.0) -> Optional[float]:
+    """Return when (epoch) the next wait is over: a spread, or a soak, and that also by the time of each host of the `fleet`; None where there is none."""
     spreading = [over for over in map(spread.over_at, keyrings.in_state(keyring, "staged")) if over is not None]
-    return min(spreading, default=soak.next_due(keyring))
+    return min(spreading, default=soak.next_due(keyring, fleet, now))
 
 
 def batches(serial: Sequence[Any], hosts: int) -> List[int]:

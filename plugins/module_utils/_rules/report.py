@@ -130,7 +130,7 @@ def report(
     journal = [_entry(entry) for entry in reversed(keyring["journal"][-ENTRIES:])]
     return {
         **found,
-        "ahead": _ahead(keyring, now, max_age),
+        "ahead": _ahead(survey, now, max_age),
         "stations": report_time.stations(keyring, now),
         "lives": report_time.lives(keyring, now),
         "visited": report_time.visited(survey, run),
@@ -162,8 +162,8 @@ def _said(text: str) -> str:
     return text if len(text) <= SAID else f"{text[:SAID]}\n[cut]"
 
 
-def _ahead(keyring: Keyring, now: float, max_age: float) -> Ahead:
-    coming = next_step.upcoming(keyring, now, max_age)
+def _ahead(survey: Survey, now: float, max_age: float) -> Ahead:
+    coming = next_step.upcoming(survey.keyring, now, max_age, survey.evidence.values())
     commands = COMMAND.findall(coming.todo) or (["phased.keys.rollout"] if coming.due is not None else [])
     return {
         "what": shown(coming.what),

@@ -9,7 +9,7 @@ A key that is marked as compromised has no soak: it is let go of as soon as noth
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple, Union
+from typing import Collection, List, Optional, Tuple, Union
 
 from .._host.rules.durations import epoch, in_words, seconds
 from .._host.rules.history import clock, stopped
@@ -47,9 +47,17 @@ def due(keyring: Keyring, now: float) -> List[Key]:
     return [key for key, over in _soaking(keyring) if over <= now]
 
 
-def next_due(keyring: Keyring) -> Optional[float]:
-    """Return the earliest moment at which a key may be let go of; None where nothing soaks."""
-    return min((over for _key, over in _soaking(keyring)), default=None)
+def next_due(keyring: Keyring, fleet: Collection[Evidence] = (), now: float = 0.0) -> Optional[float]:
+    """Return the earliest moment (epoch) at which a key may be let go of; None where nothing soaks.
+
+    That is by the controller's clock, and once that lets it go by the time of each host of the `fleet`, which was seen `now`.
+    """
+    return min((_held(key, over, fleet, now) if over <= now else over for key, over in _soaking(keyring)), default=None)
+
+
+def _held(key: Key, over: float, fleet: Collection[Evidence], now: float) -> float:
+    left = max((missing(seen, key) for seen in fleet), default=0.0)
+    return now + left if left > 0 else over
 
 
 def _soaking(keyring: Keyring) -> List[Tuple[Key, float]]:
@@ -59,11 +67,16 @@ def _soaking(keyring: Keyring) -> List[Tuple[Key, float]]:
 
 def shortfall(evidence: Evidence, key: Key) -> Optional[str]:
     """Say why a host's own time is too short for a retiring key to be dropped; None where it is enough."""
-    if "compromised" in key["marks"]:
+    left = missing(evidence, key)
+    if left <= 0:
         return None
-    soaked = evidence["now"] - stopped(evidence, key["fingerprint"])
-    missing = float(key["soak"]["seconds"]) - soaked
-    if missing <= 0:
-        return None
+    soaked = float(key["soak"]["seconds"]) - left
     why = clock(evidence).reason or "by the host's own clock"
-    return f"may have signed with {key['fingerprint']} until {in_words(soaked)} ago ({why}): {in_words(missing)} of its soak remain"
+    return f"may have signed with {key['fingerprint']} until {in_words(soaked)} ago ({why}): {in_words(left)} of its soak remain"
+
+
+def missing(evidence: Evidence, key: Key) -> float:
+    """Return how many seconds of a retiring key's soak are left by a host's own time; none (or less) where it may go."""
+    if "compromised" in key["marks"]:
+        return 0.0
+    return float(key["soak"]["seconds"]) - (evidence["now"] - stopped(evidence, key["fingerprint"]))

@@ -97,7 +97,8 @@ def standing(
     """
     keyring, count, now = survey.keyring, survey.count, survey.conditions.clock
     known = looked is not None
-    coming = next_step.upcoming(keyring, now, max_age)
+    seen = survey.evidence.values()
+    coming = next_step.upcoming(keyring, now, max_age, seen)
     why = [text for text in (failed, hindrance) if text] + _amiss(survey, coming, known)
     created = keyrings.primary(keyring)["times"].get("created")
     return {
@@ -107,7 +108,7 @@ def standing(
         "phase": keyring["step"]["name"],
         "step_open": keyrings.is_open(keyring),
         "due_at": stamp(coming.due) if coming.due is not None else None,
-        "next": next_step.next_text(keyring, now, max_age),
+        "next": next_step.next_text(keyring, now, max_age, fleet=seen),
         "members": len(survey.everybody),
         "members_proven": len(count.proven) if known else None,
         "unproven": _by_host(count.findings) if known else None,

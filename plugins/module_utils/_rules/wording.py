@@ -242,7 +242,7 @@ def status(survey: Survey, max_age: Optional[float] = None) -> str:
         for waiver in keyring["waivers"]
     ]
     lines += ["", "set aside, asserted to serve no traffic", *waivers] * bool(waivers)
-    return "\n".join([*lines, "", f"next: {next_text(keyring, now, max_age)}"])
+    return "\n".join([*lines, "", f"next: {next_text(keyring, now, max_age, fleet=evidence.values())}"])
 
 
 def _named(key: str, names: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import DurationError, epoch
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.history import ANY
-from ansible_collections.phased.keys.plugins.module_utils._rules import soak
+from ansible_collections.phased.keys.plugins.module_utils._rules import next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils._rules.evidence import soak_findings
 from ansible_collections.phased.keys.plugins.module_utils._rules.soak import due
 from builders import (
@@ -311,3 +311,24 @@ def test_10_a_host_that_is_one_second_short_is_short():
     assert said(STOPPED + SOAK["seconds"] - 1).endswith("(by the host's own clock): 1s of its soak remain")
     assert soak.shortfall(host(STOPPED), {**KEY, "marks": ["compromised"]}) is None
     assert soak.shortfall(host(STOPPED), {**KEY, "marks": ["weak"]}) is not None
+
+
+@pytest.mark.parametrize(
+    "days, own, expected",
+    [
+        # By the controller's clock it is not over: that is what is waited for, whatever the hosts say.
+        (13, 13, 14), (13, 2, 14),
+        # It is over, and one host came back late.
+        (15, 15, 14), (15, 5, 15 + 9), (20, 13.5, 20.5),
+    ],
+)  # fmt: skip
+def test_what_comes_next_is_due_when_every_host_may_let_go(days: float, own: float, expected: float) -> None:
+    now = CLOSED["promote"] + days * DAY
+    fleet = fleet_of(
+        RING, web_1=host(STOPPED + days * DAY), web_2=host(STOPPED + own * DAY), web_3=host(STOPPED + days * DAY)
+    )
+    due_at = soak.next_due(RING, fleet.values(), now)
+    assert due_at == pytest.approx(CLOSED["promote"] + expected * DAY, abs=2)
+    assert soak.next_due(RING) == pytest.approx(CLOSED["promote"] + 14 * DAY, abs=2)
+    coming = next_step.upcoming(RING, now, None, fleet.values())
+    assert coming.due == due_at and (coming.what == "the soak is over") == (due_at <= now)
