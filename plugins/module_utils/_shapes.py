@@ -33,7 +33,7 @@ Ended = Literal["visiting", "proven", "unproven"]
 
 
 class Problem(TypedDict):
-    """Why it cannot be told what keys something has: `kind` names the kind (see `proof.PROBLEMS`), `text` says it."""
+    """Why it cannot be told what keys something has: `kind` names the kind (see `remedies.PROBLEMS`), `text` says it."""
 
     kind: str
     text: str

@@ -232,12 +232,20 @@ def functions(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 @lru_cache(maxsize=None)
 def kinds() -> dict[str, str]:
-    """Return what to do about a problem with a worker's or a file's keys, by its kind: the table PROBLEMS of the proof."""
-    proof = module(ROOT / "plugins" / "module_utils" / "_host" / "rules" / "proof.py")
-    table = proof.constants["PROBLEMS"]
-    assert isinstance(table, ast.Dict)
-    reader = Reader(proof)
-    return {str(ast.literal_eval(key)): reader.read(value) or "" for key, value in zip(table.keys, table.values) if key}
+    """Return what to do about a problem with a worker's or a file's keys, by its kind: the table PROBLEMS of remedies."""
+    remedies = module(ROOT / "plugins" / "module_utils" / "_host" / "rules" / "remedies.py")
+    reader, found = Reader(remedies), {}
+    # The one takes in all of the other.
+    for table in (remedies.constants[name] for name in ("TEMPLATES", "PROBLEMS")):
+        assert isinstance(table, ast.Dict)
+        found.update(
+            {
+                str(ast.literal_eval(key)): reader.read(value) or ""
+                for key, value in zip(table.keys, table.values)
+                if key
+            }
+        )
+    return found
 
 
 def cure_of(node: ast.Call) -> str:

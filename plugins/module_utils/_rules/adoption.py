@@ -8,7 +8,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tup
 
 from .._host.rules import proof
 from .._host.rules.durations import stamp
-from .._host.rules.proof import PROBLEMS, Finding, is_claimed, outsiders, place, process_findings, source_findings
+from .._host.rules.proof import Finding, is_claimed, outsiders, place, process_findings, source_findings
+from .._host.rules.remedies import PROBLEMS
 from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Keeper, Keyring, Worker
 from . import folders
 from . import keyring as keyrings

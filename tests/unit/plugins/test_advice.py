@@ -11,7 +11,7 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 from ansible_collections.phased.keys.plugins.action import env_keys
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, remedies, visit
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.variables import PREFIX, VARIABLES
 from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, folders, membership, steady, survey
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
@@ -96,14 +96,14 @@ def test_whatever_a_message_says_to_give_for_one_run_is_told_in_the_incidents() 
 
 
 TOLD = [
-    (proof.UNKNOWN, "A key that is not in the keyring"),
+    (remedies.UNKNOWN, "A key that is not in the keyring"),
     (membership.LAST, "A host is gone for good"),
     (survey.GONE, "A host is gone for good"),
     (survey.SET_ASIDE, "A host cannot be reached, and the rollout has to go on"),
-    (proof.OVERRIDDEN, "Something else sets the application's keys"),
-    (proof.ELSEWHERE, "Something else sets the application's keys"),
-    (proof.EMPTIED, "A main process without workers"),
-    (proof.OUTSIDE, "A process beside the application holds a key"),
+    (remedies.OVERRIDDEN, "Something else sets the application's keys"),
+    (remedies.ELSEWHERE, "Something else sets the application's keys"),
+    (remedies.EMPTIED, "A main process without workers"),
+    (remedies.OUTSIDE, "A process beside the application holds a key"),
     (env_keys.NOBODY_VOUCHES, "No host has its record any more"),
 ]
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, remedies
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils._rules import adoption, next_step, steps
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
@@ -393,7 +393,7 @@ def test_2_a_worker_whose_keys_cannot_be_seen_keeps_its_host_from_being_adopted(
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])
 def test_a_running_host_whose_file_cannot_be_read_is_not_adopted(kind):
-    todo = proof.PROBLEMS.get(kind, "fix it, and run again")
+    todo = remedies.PROBLEMS.get(kind, "fix it, and run again")
     found = judge(web_2=host(files=[env_file(problem=kind)])).findings["web-2"]
     assert found == [Finding(f"/etc/shop.env: the text for {kind}", todo)]
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, remedies
 from builders import (
     ALIEN,
     DAY,
@@ -144,14 +144,14 @@ def test_16_any_other_worker_has_not_been_restarted(what, workers, files):
     entry = seen(keyring, workers=workers, **({"files": files} if files else {}))
     (finding,) = [finding for finding in findings(keyring, entry) if finding.seen.startswith("pid 9,")]
     assert "says otherwise" not in finding.seen, what
-    assert finding.advice == f"restart shop.service: {proof.STALE}"
+    assert finding.advice == f"restart shop.service: {remedies.STALE}"
 
 
 def test_16_a_key_that_nobody_knows_and_that_no_file_gave_is_still_asked_about():
     keyring = at("prepare")
     (finding,) = findings(keyring, seen(keyring, workers=[worker(9, ALIEN)]))
     assert f"signs with {ALIEN}, which is not in the keyring, though the env file" in finding.seen
-    assert proof.UNKNOWN.format(key=ALIEN) in finding.advice and "something else gives it its keys" in finding.advice
+    assert remedies.UNKNOWN.format(key=ALIEN) in finding.advice and "something else gives it its keys" in finding.advice
 
 
 OVER = [
@@ -222,10 +222,10 @@ def test_16_an_environment_that_contradicts_an_age_counts_and_is_named():
     # Where its environment is what was asked for nothing is overruled: its age tells whether a restart is enough.
     (finding,) = findings(keyring, seen(keyring, workers=[odd]))
     assert "overrules" not in finding.seen and "though the env file that it started on says otherwise" in finding.seen
-    assert finding.advice == f"restart shop.service; if that does not help, {proof.ELSEWHERE}"
+    assert finding.advice == f"restart shop.service; if that does not help, {remedies.ELSEWHERE}"
     (finding,) = findings(keyring, seen(keyring, workers=[odd], files=[env_file(NEW, OLD, changed=T0)]))
     assert "overrules" not in finding.seen and "says otherwise" not in finding.seen
-    assert finding.advice == f"restart shop.service: {proof.STALE}"
+    assert finding.advice == f"restart shop.service: {remedies.STALE}"
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "not_a_list", "twice", "not_literal", "broken"])

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, remedies
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import stamp
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
@@ -65,11 +65,11 @@ def test_of_its_record(changes, finding):
         ),
         (
             env_file(ALIEN, OLD),
-            [Finding(f"{PATH} signs with {ALIEN}, which is not in the keyring", proof.UNKNOWN.format(key=ALIEN))],
+            [Finding(f"{PATH} signs with {ALIEN}, which is not in the keyring", remedies.UNKNOWN.format(key=ALIEN))],
         ),
         (
             env_file(NEW, OLD, ALIEN),
-            [Finding(f"{PATH} accepts {ALIEN}, which is not in the keyring", proof.UNKNOWN.format(key=ALIEN))],
+            [Finding(f"{PATH} accepts {ALIEN}, which is not in the keyring", remedies.UNKNOWN.format(key=ALIEN))],
         ),
     ],
 )
@@ -97,8 +97,10 @@ def test_of_workers_those_of_one_kind_together():
     one, two, blind = worker(1, OLD, NEW, started=T0 - DAY / 2), worker(2, OLD, NEW), worker(3, problem="unreadable")
     found = proof.worker_findings(ASKED, seen(RING, OLD, NEW, workers=[one, two, blind, worker(4, NEW, OLD)]), "do it")
     assert found == [
-        Finding(f"pids 1, 2, {STARTED} signs with {OLD} and not with {NEW}; {WRITTEN}", f"do it: {proof.STALE}"),
-        Finding(f"pid 3, {STARTED} gunicorn: worker: the text for unreadable; {WRITTEN}", proof.PROBLEMS["unreadable"]),
+        Finding(f"pids 1, 2, {STARTED} signs with {OLD} and not with {NEW}; {WRITTEN}", f"do it: {remedies.STALE}"),
+        Finding(
+            f"pid 3, {STARTED} gunicorn: worker: the text for unreadable; {WRITTEN}", remedies.PROBLEMS["unreadable"]
+        ),
     ]
 
 
@@ -114,8 +116,8 @@ TAKES = {**unit(), "sources": [{"setting": "SECRET_KEY", "source": "/etc/x", "wi
 @pytest.mark.parametrize(
     ("fresh", "units", "todo"),
     [
-        (False, [unit()], f"do it; if that does not help, {proof.ELSEWHERE}"),
-        (True, [unit()], proof.ELSEWHERE),
+        (False, [unit()], f"do it; if that does not help, {remedies.ELSEWHERE}"),
+        (True, [unit()], remedies.ELSEWHERE),
         (True, [TAKES], "take out what may give it other keys: SECRET_KEY from /etc/x"),
     ],
 )
@@ -128,7 +130,7 @@ def test_of_a_worker_that_started_on_a_file_that_says_otherwise(fresh, units, to
 def test_of_a_worker_with_an_unknown_key_that_its_file_does_not_say():
     found = proof.worker_findings(ASKED, seen(RING, workers=[worker(1, ALIEN)]), "do it")
     text = f"signs with {ALIEN}, which is not in the keyring, though the env file that it started on says otherwise"
-    todo = f"{proof.UNKNOWN.format(key=ALIEN)}. {proof.ELSEWHERE}"
+    todo = f"{remedies.UNKNOWN.format(key=ALIEN)}. {remedies.ELSEWHERE}"
     assert found == [Finding(f"pid 1, {STARTED} {text}; {WRITTEN}", todo)]
 
 
@@ -136,7 +138,7 @@ def test_of_a_worker_that_started_before_its_file_was_written_or_has_none_nothin
     old = worker(1, OLD, NEW, started=T0 - 3 * DAY)
     for files in ([env_file(NEW, OLD)], [env_file(problem="twice", changed=None)], []):
         (finding,) = proof.worker_findings(ASKED, seen(RING, workers=[old], files=files), "do it")
-        assert "says otherwise" not in finding.seen and finding.advice == f"do it: {proof.STALE}"
+        assert "says otherwise" not in finding.seen and finding.advice == f"do it: {remedies.STALE}"
 
 
 def test_of_a_worker_whose_environment_overrules_what_was_asked_for():
@@ -145,7 +147,8 @@ def test_of_a_worker_whose_environment_overrules_what_was_asked_for():
     said = "so its environment says, and app_keys_proof process_age overrules no environment that can be read"
     assert found == [
         Finding(
-            f"pid 1, {STARTED} signs with {OLD} and not with {NEW}: {said}; {WRITTEN}", f"do it; {proof.SET_ELSEWHERE}"
+            f"pid 1, {STARTED} signs with {OLD} and not with {NEW}: {said}; {WRITTEN}",
+            f"do it; {remedies.SET_ELSEWHERE}",
         )
     ]
 
@@ -155,7 +158,7 @@ def test_of_a_worker_whose_environment_overrules_what_was_asked_for():
     [
         (seen(RING), []),
         (seen(RING, units=[unit(load="masked")]), []),
-        (seen(RING, units=[unit(load="not-found")]), [Finding("shop.service is not-found", proof.NO_UNIT)]),
+        (seen(RING, units=[unit(load="not-found")]), [Finding("shop.service is not-found", remedies.NO_UNIT)]),
         (seen(RING, workers=[]), [Finding("shop.service is active and has no process", "correct app_keys_processes")]),
         (
             seen(RING, units=[unit("failed", sub="exited")]),
@@ -180,7 +183,7 @@ def test_of_a_worker_whose_environment_overrules_what_was_asked_for():
             [
                 Finding(
                     "no worker runs below pid 101 (gunicorn: worker), pid 102 (gunicorn: worker) in two looks, and at the last proof there were some",
-                    proof.EMPTIED,
+                    remedies.EMPTIED,
                 )
             ],
         ),
@@ -218,7 +221,7 @@ def test_of_a_process_that_nobody_named(changes, said):
     (found,) = proof.outsiders(look, [{**outsider(), **changes}], "a restart")
     assert found == Finding(
         f"pid 900, started {stamp(T0)}, {said} is not among app_keys_processes",
-        proof.OUTSIDE.format(restart="a restart", them="it"),
+        remedies.OUTSIDE.format(restart="a restart", them="it"),
         look["machine"],
     )
 
@@ -246,7 +249,7 @@ NOTHING = env_file(problem="absent", changed=None)
 )
 def test_what_is_not_safe_beside_the_others_comes_first(changes, said):
     findings = proof.inadmissible(ASKED, seen(RING, **changes))
-    assert findings == [Finding(text, proof.FIX_FIRST) for text in said]
+    assert findings == [Finding(text, remedies.FIX_FIRST) for text in said]
 
 
 def test_all_that_is_wrong_is_said_in_one_order():
@@ -283,4 +286,4 @@ def test_of_what_wins_over_the_files():
     files = [env_file(NEW, OLD), env_file(NEW, OLD, path="/etc/b.env")]
     look = seen(RING, files=files, units=[unit(sources=[wins, {**wins, "wins": False}])])
     said = f"shop.service takes SECRET_KEY from /etc/x, which wins over {PATH}, /etc/b.env"
-    assert proof.source_findings(look) == [Finding(said, proof.OVERRIDDEN)]
+    assert proof.source_findings(look) == [Finding(said, remedies.OVERRIDDEN)]

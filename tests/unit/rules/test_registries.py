@@ -16,8 +16,8 @@ from ansible_collections.phased.keys.plugins.module_utils._host import arguments
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import (
     env_text,
     process_sources,
-    proof,
     proofs,
+    remedies,
     variables,
 )
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.env_formats import FORMATS
@@ -180,7 +180,7 @@ def test_a_process_source_that_is_not_known_is_refused_with_those_that_are(place
 def test_messages_that_list_process_sources_list_those_of_the_registry() -> None:
     forms = process_sources.forms()
     assert len(forms) == len(SOURCES) and forms[0] == "{unit: NAME}"
-    assert f"idle: true beside its {process_sources.one_of(list(SOURCES))}" in proof.EMPTIED
+    assert f"idle: true beside its {process_sources.one_of(list(SOURCES))}" in remedies.EMPTIED
     with pytest.raises(variables.VariableError, match=re.escape(f"to {process_sources.one_of(forms[1:])}")):
         variables.application(variables.read({"app_keys_env_file": "/etc/shop.env"}))
 

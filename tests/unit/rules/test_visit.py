@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, visit
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import remedies, visit
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import steps
 from builders import (
@@ -239,7 +239,7 @@ def test_6_a_file_that_cannot_be_read_with_certainty_is_not_written(kind, conver
 def test_2_a_worker_that_could_not_be_proven_afterwards_stops_the_visit_before(kind, converge):
     decided = plan("promote", seen(at("promote"), workers=[worker(7, problem=kind)]), converge)
     assert f"the text for {kind}. Nothing was changed" in decided.refuse
-    assert "pid 7" in decided.refuse and proof.PROBLEMS[kind] in decided.refuse
+    assert "pid 7" in decided.refuse and remedies.PROBLEMS[kind] in decided.refuse
     assert decided[:2] == (False, False)
 
 

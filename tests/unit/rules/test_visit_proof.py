@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit
-from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import PROBLEMS, Finding
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._host.rules.remedies import PROBLEMS
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from builders import (
     DAY,

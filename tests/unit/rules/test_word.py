@@ -8,7 +8,14 @@ import json
 from typing import Any, Dict, List, Optional
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host.rules import proof, proofs, variables, visit, word
+from ansible_collections.phased.keys.plugins.module_utils._host.rules import (
+    proof,
+    proofs,
+    remedies,
+    variables,
+    visit,
+    word,
+)
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import wording
 from builders import FLEET, NEW, OLD, at, fleet_of, seen, surveyed, worker
@@ -225,7 +232,7 @@ def test_a_refusal_names_the_kind_of_proof_by_which_a_worker_is_wrong() -> None:
         assert f"does not accept {NEW}{named}" in found.seen and ("own word" in found.seen) == bool(named)
 
 
-@pytest.mark.parametrize("kind", proof.UNHEARD)
+@pytest.mark.parametrize("kind", remedies.UNHEARD)
 def test_a_host_whose_workers_are_not_heard_is_not_changed_but_where_a_key_is_taken_back(kind: str) -> None:
     keyring = at("promote")
     silent = {**worker(11, OLD), "signs": None, "accepts": [], "problem": {"kind": kind, "text": "did not tell"}}

@@ -21,7 +21,7 @@ from typing import (
     Union,
 )
 
-from . import pools, proof, proofs
+from . import pools, proof, proofs, remedies
 from .durations import stamp
 from .order import Order, Token
 from .proof import Finding
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # A worker whose keys cannot be seen before the visit cannot be proven after it either.
 BLIND = (
-    "unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful", "replaced", "unasked", *proof.UNHEARD
+    "unreadable", "mapped", "overwritten", "not_a_list", "ageless", "container", "doubtful", "replaced", "unasked", *remedies.UNHEARD
 )  # fmt: skip
 # These a restart cures.
 CURED = ("stale", "undated", "mutable", "literal", "deleted", "recreated")
@@ -105,7 +105,7 @@ def plan(order: Order, look: Evidence, converge: bool, replace: Collection[str] 
     why_down = down(look)
     if converge and why_down and not order.incident:
         text = ". ".join(said(why_down))
-        begin = "A" if text.endswith(proof.START) else "Start the application: a"
+        begin = "A" if text.endswith(remedies.START) else "Start the application: a"
         return Plan(False, False, f"{text}. {begin} host is not changed while it is down")
     others = proof.source_findings(look)
     if others and (converge or write or restart) and not order.incident:
@@ -258,20 +258,20 @@ def _unknown_keys(order: Order, look: Evidence, replace: Collection[str]) -> Opt
                 continue
             if holder["problem"]["kind"] in BLIND and "pid" in holder:
                 continue
-            advice = proof.PROBLEMS.get(holder["problem"]["kind"], "Fix it, and run again")
+            advice = remedies.PROBLEMS.get(holder["problem"]["kind"], "Fix it, and run again")
             return f"{where}: {holder['problem']['text']}. Nothing was changed. What to do: {advice}"
         for key in proof.held(holder):
             if key not in order.known and key not in replace:
-                return f"{where} holds the key {key}, which is not in the keyring. Nothing was changed: {proof.UNKNOWN.format(key=key)}"
+                return f"{where} holds the key {key}, which is not in the keyring. Nothing was changed: {remedies.UNKNOWN.format(key=key)}"
     return None
 
 
 def _blind(order: Order, look: Evidence) -> Optional[str]:
     # The key that is taken back may be what keeps the application from answering: a restart with the one before may cure that.
-    cured = proof.UNHEARD if order.incident else ()
+    cured = remedies.UNHEARD if order.incident else ()
     for worker in look["workers"]:
         if worker["problem"] and worker["problem"]["kind"] in BLIND and worker["problem"]["kind"] not in cured:
-            advice = proof.PROBLEMS[worker["problem"]["kind"]]
+            advice = remedies.PROBLEMS[worker["problem"]["kind"]]
             return f"{proof.place(worker)}: {worker['problem']['text']}. Nothing was changed. What to do: {advice}"
     return None
 
