@@ -117,7 +117,7 @@ MUTATIONS = [
     # --- the order of steps ---
     _m("a step opens before the fleet was counted", "steps", (GATE, "    if not count.complete:\n", "    if False:\n")),
     _m("a step closes before the fleet was counted", "broken",
-       (GATE, "    if count.complete:\n        verdict = _finished(", "    if True:\n        verdict = _finished(")),
+       (GATE, "    if count.complete:\n        crossed = ", "    if True:\n        crossed = ")),
     _m("a key comes in while another is on its way", "steps",
        (NEXT, 'if keyrings.in_state(keyring, "staged"):\n        return "a key is staged already', 'if False:\n        return "a key is staged already'),
        (KEYRING, "if len(found) > 1:", "if False:")),
@@ -153,15 +153,15 @@ MUTATIONS = [
     # --- soaks ---
     _m("no soak by the controller's clock", "host clocks",
        (SOAK, "return begun + length if length else begun - 1", "return begun - 1")),
-    _m("no soak by the host's clock", "clocks", (SOAK, "if missing <= 0:", "if True:")),
+    _m("no soak by the host's clock", "clocks", (SOAK, "if left <= 0:", "if True:")),
     _m("a file that another tool wrote does not break the clock", "rewrites",
        (HISTORY, 'if file["identity"] == written.get(file["path"]):', "if True:")),
     _m("the soak goes on where a rollback had stopped it", "overlap",
        (STEPS, 'before["times"].pop("soaking", None)', "pass"), (STEPS, 'key["times"].pop("soaking", None)', "pass"),
-       (SOAK, "if missing <= 0:", "if True:")),
+       (SOAK, "if left <= 0:", "if True:")),
     _m("the soak begins when promote opens", "clocks",
        (STEPS, 'before["times"].pop("soaking", None)', 'before["times"]["soaking"] = stamp(given.now)'),
-       (SOAK, "if missing <= 0:", "if True:")),
+       (SOAK, "if left <= 0:", "if True:")),
     # --- at rest, and who learns late ---
     _m("retire does not wait for the re-encryption", "at rest",
        (AT_REST, 'if not stored(keyring) or "reencrypted" in keyrings.primary(keyring):', "if True:")),
@@ -177,7 +177,7 @@ MUTATIONS = [
         'return [key for key in keyrings.in_state(keyring, "retiring") if "compromised" not in key["marks"]]')),
     _m("no spread by the controller's clock", "spread and host clocks",
        (SPREAD, 'return epoch(key["times"]["spreading"]) + float(key["spread"]["seconds"])', 'return epoch(key["times"]["spreading"])')),
-    _m("no spread by the host's clock", "spread and clocks", (SPREAD, "if missing <= 0:", "if True:")),
+    _m("no spread by the host's clock", "spread and clocks", (SPREAD, "if left <= 0:", "if True:")),
     # --- members ---
     _m("secrets are destroyed while a waiver is open", "set aside", (STEPS, "    if not waived:\n", "    if True:\n")),
     _m("a waived member counts as proven", "waivers, set aside", (STEPS, "        if name not in waived:\n", "        if True:\n")),
