@@ -177,7 +177,7 @@ MUTATIONS = [
         'return [key for key in keyrings.in_state(keyring, "retiring") if "compromised" not in key["marks"]]')),
     _m("no spread by the controller's clock", "spread and host clocks",
        (SPREAD, 'return epoch(key["times"]["spreading"]) + float(key["spread"]["seconds"])', 'return epoch(key["times"]["spreading"])')),
-    _m("no spread by the host's clock", "spread and clocks", (SPREAD, "if left <= 0:", "if True:")),
+    _m("no spread by the host's clock", "spread and clocks", (SPREAD, "if missing <= 0:", "if True:")),
     # --- members ---
     _m("secrets are destroyed while a waiver is open", "set aside", (STEPS, "    if not waived:\n", "    if True:\n")),
     _m("a waived member counts as proven", "waivers, set aside", (STEPS, "        if name not in waived:\n", "        if True:\n")),
