@@ -75,7 +75,7 @@ def test_19_a_whole_rollout_with_a_re_encryption_that_is_cut_off_in_the_middle(s
     assert shop.states() == {shop.old: "retiring", new: "primary"}
     # What was begun goes on on the host, under its lock: nobody begins it a second time beside that.
     shop.vars["app_keys_timeout"] = "2s"
-    shop.run("rollout").ended(-1).says("a visit of this host is still running")
+    shop.run("rollout").ended(-1).says("a visit of it is still running")
     assert runs(shop).count("rotate") == 1
     os.kill(pid, signal.SIGKILL)
     (shop.folder / "hold").unlink()

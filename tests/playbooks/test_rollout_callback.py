@@ -66,7 +66,7 @@ def test_adopt_says_that_nothing_was_to_be_changed(new_fleet: Callable[..., Flee
     fleet = new_fleet()
     fleet.restart()
     said = lines(fleet.run("adopt", **CALLBACK).ended(0))
-    assert said[2:4] == [f"TIME {host}: proven, nothing to change" for host in ("web1", "web2")]
+    assert said[3:5] == [f"TIME {host}: proven, nothing to change" for host in ("web1", "web2")]
     assert said[-4:] == [
         "shop: adopt ended well after N s",
         "  step         adopt is closed: 2 of 2 hosts proven",

@@ -38,6 +38,9 @@ class Judgement(NamedTuple):
     allowed: Sequence[str]
 
 
+MANY = {"has": "have", "shows": "show"}
+
+
 def judge(
     profile: Mapping[str, Any], members: Sequence[str], seen: Mapping[str, Optional[Packages]], allow: Sequence[str]
 ) -> Judgement:
@@ -58,7 +61,13 @@ def judge(
         unknown = _unknown(profile, packages)
         if unknown:
             warned.setdefault(unknown, []).append(member)
-    return Judgement(findings, [f"{listed(hosts)} {text}" for text, hosts in warned.items()], list(allowed))
+    return Judgement(findings, [_of(hosts, text) for text, hosts in warned.items()], list(allowed))
+
+
+def _of(hosts: Sequence[str], text: str) -> str:
+    """Return what is said of one host as it is said of these."""
+    verb, _blank, rest = text.partition(" ")
+    return f"{listed(hosts)} {verb if len(hosts) == 1 else MANY[verb]} {rest}"
 
 
 def told(framework: str, profile: Mapping[str, Any]) -> List[str]:

@@ -114,7 +114,7 @@ def test_of_a_profile_that_asks_for_no_package_nothing_is_unknown(framework: str
 def test_hosts_that_say_the_same_are_told_of_together_and_one_that_was_not_looked_at_is_unknown() -> None:
     fleet = {"web-1": seen(CLEAN["django"], "wagtail 6"), "web-2": seen(CLEAN["django"], "wagtail 6"), "web-3": None}
     judgement = packages.judge(PROFILES["django"], ["web-1", "web-2", "web-3"], fleet, [])  # type: ignore[arg-type]
-    assert [warning.partition(" has ")[0] for warning in judgement.warnings][0] == "web-1, web-2"
+    assert [warning.partition(" have ")[0] for warning in judgement.warnings][0] == "web-1, web-2"
     assert judgement.warnings[1].startswith("web-3 shows no version of Django (it was not looked for)")
 
 
