@@ -157,9 +157,11 @@ unit: $(VENV)/.test ## Unit tests alone (ARGS=tests/unit/rules/test_gate.py, ARG
 playbooks: $(VENV)/.test ## Whole playbooks on light hosts alone (ARGS=tests/playbooks/test_plan.py, ARGS="-k name")
 	$(PYTEST) -m "not slow and not hosts" $(call WHICH,tests/playbooks)
 
+SLOW = $(sort $(shell grep -rlw --include='test_*.py' 'slow' tests/unit tests/playbooks))
+
 .PHONY: slow
-slow: $(VENV)/.test ## Whole playbooks that take long: rollouts that are killed in every phase, what others read, secrets
-	$(PYTEST) -m slow $(call WHICH,tests/unit tests/playbooks)
+slow: $(VENV)/.test ## Whole playbooks that take long: killed in every phase, what others read, secrets (SHARE=1/2 half of the files)
+	$(PYTEST) -m slow $(call WHICH,$(if $(SHARE),$(shell $(PYTHON) tests/tools/share.py pick $(SHARE) $(SLOW)),tests/unit tests/playbooks))
 
 .PHONY: workloads
 workloads: $(VENV)/.test ## Workloads of clusters that are an API server in memory: visits, and whole rollouts

@@ -139,7 +139,7 @@ MUTATIONS = [
         '    accepts = [signs] + [key for key in _names(in_state(keyring, "primary", "staged", "retiring")) if key != signs]'),
        (STEPS, 'step["closed"] = step["closed"] or stamp(now)',
         'moving = [key for key in keyrings.in_state(keyring, "staged") if step["name"] == "promote" and not step["closed"]]\n'
-        '    for key in moving:\n        _sign_with(keyring, key, _Opening(now, 0, None, key["soak"], None))\n'
+        '    for key in moving:\n        _sign_with(keyring, key, _Opening(now, 0, None, key["soak"], None, None, 0.0, None))\n'
         '    step["closed"] = step["closed"] or stamp(now)')),
     _m("retire moves the key when it closes", "rollback",
        (STEPS, '_move(key, "dropping", given.now)', 'key["going"] = True'),
