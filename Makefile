@@ -252,7 +252,7 @@ molecule: $(VENV)/.test ## The Molecule scenario `default` alone
 # On a cluster, as `make kubernetes`: the scenario that users copy.
 .PHONY: molecule-kubernetes
 molecule-kubernetes: $(VENV)/.test
-	$(BIN)/python tests/kubernetes/with_cluster.py run -- $(BIN)/molecule test -s kubernetes
+	MOLECULE_GLOB=docs/examples/kubernetes/molecule.yml $(BIN)/python tests/kubernetes/with_cluster.py run -- $(BIN)/molecule test -s kubernetes
 
 # One scenario on real hosts: molecule-systemd, molecule-resume and so on.
 molecule-%: $(VENV)/.test

@@ -42,7 +42,7 @@ class Connection(ConnectionBase):
 
     def put_file(self, in_path: str, out_path: str) -> None:
         with open(in_path, "rb") as file:
-            code, _, error = self._ssh(f"cat > {shlex.quote(out_path)}", file.read())
+            code, _said, error = self._ssh(f"cat > {shlex.quote(out_path)}", file.read())
         assert code == 0, error
 
     def fetch_file(self, in_path: str, out_path: str) -> None:

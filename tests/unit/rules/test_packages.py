@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.shipped import PROFILES
@@ -24,7 +24,7 @@ def seen(*found: str, unknown: Optional[str] = None) -> Dict[str, Any]:
     return {"found": listed, "unknown": unknown}
 
 
-def judged(framework: str, *found: str, allow: List[str] = [], **more: Any) -> packages.Judgement:  # noqa: B006
+def judged(framework: str, *found: str, allow: Sequence[str] = (), **more: Any) -> packages.Judgement:
     return packages.judge(PROFILES[framework], ["web-1"], {"web-1": seen(*found, **more)}, allow)  # type: ignore[arg-type,dict-item]
 
 
