@@ -55,8 +55,12 @@ def needed(keyring: Keyring) -> bool:
 
 
 def taking_part(survey: Survey) -> List[str]:
-    """Return the members on which the application runs, of those that are proven: nobody else can make or verify anything."""
-    return sorted(member for member in survey.count.proven if survey.evidence[member]["workers"])
+    """Return the members on which the application runs: nobody else can make or verify anything.
+
+    Not whether they are proven: a step closes only when all are, and until then one may look otherwise for a moment, where the command of
+    another host runs on the same machine and holds keys.
+    """
+    return sorted(member for member, seen in survey.evidence.items() if member in survey.everybody and seen["workers"])
 
 
 def ring(members: Sequence[str]) -> Dict[str, str]:
