@@ -228,7 +228,7 @@ def test_a_unit_that_a_socket_starts(fleet: Played) -> None:
     # A service that was stopped together with its socket is down, and not idle.
     app.do("stop", "lazy.socket", "lazy.service")
     app.variables["app_keys_new"] = True
-    app.run("rollout").ended(-1).says("no worker runs", "Start the application")
+    app.run("rollout").ended(-1).says("no worker runs", "start the application")
 
 
 def test_what_is_no_worker_of_a_unit(fleet: Played) -> None:
