@@ -137,13 +137,13 @@ PYTEST = $(BIN)/python -m pytest $(if $(ARGS),,-n $(WORKERS) --dist worksteal)
 WHICH = $(if $(filter tests/% ./% /%,$(ARGS)),,$(1)) $(ARGS)
 
 # Unit tests wait for processes most of the time, and playbooks keep the cores busy: they go side by side, and what the first
-# say is shown when the others have ended. Two workers are enough for the first, since each has to collect thousands of them.
+# say is shown when the others have ended. One worker is enough for the first, since each has to collect thousands of them.
 .PHONY: units
 units: $(VENV)/.test
 ifdef ARGS
 	$(PYTEST) -m "not slow and not hosts" $(call WHICH,tests/unit tests/playbooks)
 else
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not hosts" tests/unit > .cache/tmp/unit.log 2>&1 & unit=$$!; failed=; \
+	@$(BIN)/python -m pytest -m "not slow and not hosts" tests/unit > .cache/tmp/unit.log 2>&1 & unit=$$!; failed=; \
 	trap "kill $$unit 2>/dev/null || true" EXIT; \
 	$(PYTEST) -m "not slow and not hosts" tests/playbooks || failed=1; \
 	wait $$unit || failed=1; cat .cache/tmp/unit.log; [[ ! $$failed ]]
