@@ -163,6 +163,14 @@ SLOW = $(sort $(shell grep -rlw --include='test_*.py' 'slow' tests/unit tests/pl
 slow: $(VENV)/.test ## Whole playbooks that take long: killed in every phase, what others read, secrets (SHARE=1/2 half of the files)
 	$(PYTEST) -m slow $(call WHICH,$(if $(SHARE),$(shell $(PYTHON) tests/tools/share.py pick $(SHARE) $(SLOW)),tests/unit tests/playbooks))
 
+# Who has none of them runs the same tests in `make slow`, which leaves out what is not there; here that fails.
+.PHONY: readers
+readers: $(VENV)/.test ## Env files against the readers of every language, and Rails itself (gets Debian's packages, and dotenv from npm)
+	for program in ruby php busybox npm; do $(BIN)/python tests/tools/debian.py $$program || exit; done
+	npm install --silent --no-fund --no-audit --prefix .cache/npm dotenv@17.4.2
+	NODE_PATH="$(CURDIR)/.cache/npm/node_modules" PHASED_READERS=all $(PYTEST) -m "" \
+	  $(call WHICH,tests/unit/rules/test_env_text_readers.py tests/unit/frameworks tests/unit/host/test_endpoints.py)
+
 .PHONY: workloads
 workloads: $(VENV)/.test ## Workloads of clusters that are an API server in memory: visits, and whole rollouts
 	$(PYTEST) $(call WHICH,tests/workloads)

@@ -33,6 +33,11 @@ PROGRAMS = {
     ),
     # Installed, its package would start a server that everybody can reach. The tool needs the C library alone.
     "promtool": Program(("promtool",), ("prometheus",), installed=False),
+    # Readers of env files, with their libraries, and Rails.
+    "ruby": Program(("ruby",), ("ruby-dotenv", "ruby-railties"), installed=True),
+    "php": Program(("php",), ("php-cli", "php-mbstring", "php-vlucas-phpdotenv"), installed=True),
+    "busybox": Program(("busybox",), ("busybox",), installed=True),
+    "npm": Program(("npm",), ("npm",), installed=True),
 }
 
 

@@ -41,7 +41,7 @@ def namespace(tmp_path: Path) -> Iterator[Namespace]:
     if not given:
         pytest.skip("no cluster is named in PHASED_TEST_KUBECONFIG: `make kubernetes` brings one up")
     if not shutil.which("kubectl"):
-        pytest.skip("there is no kubectl here")
+        pytest.fail("PHASED_TEST_KUBECONFIG names a cluster, and there is no kubectl here to apply the shop with")
     made = Namespace(Path(given), tmp_path)
     yield made
     made.remove()

@@ -61,7 +61,8 @@ def there_is_rails() -> bool:
 
 @pytest.mark.slow
 def test_what_serves_at_the_same_time_accepts_what_the_others_sign_and_a_retired_key_is_refused() -> None:
-    if not there_is_rails():
+    # Where all readers are asked for (`make readers`) its absence is a failure, and Ruby says which part is not there.
+    if os.environ.get("PHASED_READERS") != "all" and not there_is_rails():
         pytest.skip("no ruby with Rails here (Debian: ruby-railties)")
     made = {state: rails(state, "make") for state in STATES}
     accepted: Dict[str, Dict[str, List[str]]] = {state: rails(state, "check", given=made) for state in STATES}

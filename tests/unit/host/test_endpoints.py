@@ -118,13 +118,11 @@ def gunicorn(shop: Any, code: str, port: int) -> List[str]:
 
 
 def test_django(shop: Any) -> None:
-    pytest.importorskip("django")
     port = free_port()
     see_it_told(shop, gunicorn(shop, DJANGO, port), port, 3)
 
 
 def test_flask(shop: Any) -> None:
-    pytest.importorskip("flask", reason="Flask is not installed: make stores has it")
     port = free_port()
     see_it_told(shop, gunicorn(shop, FLASK, port), port, 3)
 
@@ -132,6 +130,7 @@ def test_flask(shop: Any) -> None:
 def test_express(shop: Any) -> None:
     node = shutil.which("node")
     if not node:
+        assert os.environ.get("PHASED_READERS") != "all", "there is no node"
         pytest.skip("there is no node")
     port = free_port()
     (shop.folder / "shop.js").write_text(EXPRESS)
@@ -141,6 +140,7 @@ def test_express(shop: Any) -> None:
 def test_rails_as_plain_rack(tmp_path: pathlib.Path) -> None:
     ruby = shutil.which("ruby")
     if not ruby:
+        assert os.environ.get("PHASED_READERS") != "all", "there is no ruby"
         pytest.skip("there is no ruby")
     (tmp_path / "app.rb").write_text(RACK)
     argv = [ruby, str(tmp_path / "app.rb"), str(PROOF / "rails_proof.rb")]
@@ -152,7 +152,6 @@ def test_rails_as_plain_rack(tmp_path: pathlib.Path) -> None:
 
 
 def test_djangos_part_of_a_cross_proof(tmp_path: pathlib.Path) -> None:
-    pytest.importorskip("django")
     (tmp_path / "shop_settings.py").write_text(
         "import os\nSECRET_KEY = os.environ['SECRET_KEY']\nSECRET_KEY_FALLBACKS = os.environ['SECRET_KEY_FALLBACKS'].split()\n"
     )

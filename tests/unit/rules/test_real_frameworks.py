@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import importlib
 import itertools
 import os
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple
@@ -44,8 +45,8 @@ def environment(values: Values) -> Iterator[None]:
 
 
 def django() -> Real:
-    signing = pytest.importorskip("django.core.signing")
-    conf = pytest.importorskip("django.conf")
+    signing = importlib.import_module("django.core.signing")
+    conf = importlib.import_module("django.conf")
     if not conf.settings.configured:
         conf.settings.configure()
 
@@ -57,7 +58,7 @@ def django() -> Real:
 
 
 def flask() -> Real:
-    module = pytest.importorskip("flask")
+    module = importlib.import_module("flask")
 
     def app(values: Values) -> Any:
         made = module.Flask("shop")
@@ -95,7 +96,7 @@ def snippet(framework: str, values: Values, **names: Any) -> Any:
 
 
 def itsdangerous() -> Real:
-    module = pytest.importorskip("itsdangerous")
+    module = importlib.import_module("itsdangerous")
 
     def made(values: Values) -> Any:
         return snippet("itsdangerous", values, os=os, URLSafeTimedSerializer=module.URLSafeTimedSerializer)
@@ -104,8 +105,8 @@ def itsdangerous() -> Real:
 
 
 def tornado() -> Real:
-    web = pytest.importorskip("tornado.web")
-    testing = pytest.importorskip("tornado.httputil")
+    web = importlib.import_module("tornado.web")
+    testing = importlib.import_module("tornado.httputil")
     import json
 
     def handler(values: Values, cookie: str = "") -> Any:
@@ -131,7 +132,7 @@ def tornado() -> Real:
 
 def fernets(name: str, separator: str, form: Callable[[str], bytes]) -> Real:
     """Airflow and CryptKeeper both give the keys of their setting, in its order, to the MultiFernet of cryptography."""
-    module = pytest.importorskip("cryptography.fernet")
+    module = importlib.import_module("cryptography.fernet")
 
     def made(values: Values) -> Any:
         return module.MultiFernet([module.Fernet(form(key)) for key in values[name].split(separator)])

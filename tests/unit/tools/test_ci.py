@@ -95,6 +95,7 @@ def test_a_share_of_what_takes_longest_and_all_of_the_rest(place: Place, which: 
         f"make slow: all but share {slow}",
         "make mutants: takes 20 minutes",
         "make stores: keyrings on real servers",
+        "make readers: env files in every language, and Rails",
         "make kubernetes: a real cluster",
         f"make faults, make molecule-hosts: all but share {share}",
     ]
@@ -120,6 +121,7 @@ def test_everything_leaves_nothing_out(place: Place) -> None:
         "mutants",
         *SHARED,
         "stores",
+        "readers",
         "kubernetes",
         "molecule-kubernetes",
         *real("1/1"),
