@@ -17,10 +17,11 @@ from ansible.module_utils.common.validation import check_type_list
 from ..module_utils._host.limit import VISIT_PARTS
 from ..module_utils._host.rules import visit as rules
 from ..module_utils._host.rules.variables import profile_of
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
 from ..module_utils._rules.survey import evidence_age
-from ..module_utils._shapes import DatedEvidence, Keyring, Record
+from ..module_utils._shapes import DatedEvidence, Record
 from ..plugin_utils import _arrivals as arrivals
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores

@@ -15,11 +15,11 @@ from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proofs import PODS, PROOFS
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, spread, thrown_away, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.evidence import batch_sizes
 from ..module_utils._rules.gate import PhaseRequest, Verdict
-from ..module_utils._shapes import Keyring
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils._gate_action import ANSWER, Refused
 from ..plugin_utils._gate_at_rest import AtRestAction

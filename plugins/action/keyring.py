@@ -16,10 +16,10 @@ from ..module_utils._host.rules.durations import stamp
 from ..module_utils._host.rules.fingerprint import fingerprint
 from ..module_utils._host.rules.proof import Finding
 from ..module_utils._host.rules.shipped import PROFILES
+from ..module_utils._keyring_shapes import Keyring, Soak
 from ..module_utils._rules import adoption, limits, next_step, packages, soak, steps, wording
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.adoption import Adoption
-from ..module_utils._shapes import Keyring, Soak
 from ..plugin_utils import _moving as moving
 from ..plugin_utils import _run_folder as run_folder
 from ..plugin_utils import _stores as stores

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import keyring as keyrings
-from ..module_utils._shapes import Keyring
 from ..plugin_utils._fleet_action import FleetAction
 from ..plugin_utils._inventory import FleetError
 

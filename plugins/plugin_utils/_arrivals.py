@@ -11,8 +11,8 @@ import time
 from typing import List
 
 from ..module_utils._host import files
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import membership
-from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._keyring_store import KeyringFileError, NotWrittenError, Store, UnknownError
 

@@ -14,13 +14,13 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import slices
 from ..module_utils._rules import standing as standings
 from ..module_utils._rules.gate import NOTHING_CHANGED
 from ..module_utils._rules.report_time import Run
 from ..module_utils._rules.standing import Standing
 from ..module_utils._rules.survey import Conditions, Looks, Survey, evidence_age
-from ..module_utils._shapes import Keyring
 from . import _core, _host_action, _inventory
 from . import _outputs as outputs
 from . import _run_folder as run_folder

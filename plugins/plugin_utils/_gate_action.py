@@ -10,10 +10,10 @@ from typing import Any, Dict, Optional, Sequence
 
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import gate
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.survey import LEAST_AGE, Survey, evidence_age
-from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._fleet_action import FleetAction
 from ._host_call import boot_time

@@ -8,9 +8,9 @@ import time
 from typing import Any, Dict
 
 from ..module_utils._host.rules import variables
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import at_rest, gate
 from ..module_utils._rules import keyring as keyrings
-from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._gate_action import ANSWER, GateAction, Refused
 

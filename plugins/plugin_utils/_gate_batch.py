@@ -9,9 +9,9 @@ from typing import Any, Dict, List, Mapping
 
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proof import Finding
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import gate, steady, wording
 from ..module_utils._rules.evidence import batch_findings, stale
-from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._gate_action import ANSWER, GateAction, Refused
 from ._host_call import boot_time

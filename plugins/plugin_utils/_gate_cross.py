@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from ..module_utils._host import loopback
 from ..module_utils._host.crossing import NO_VERDICT
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import cross_proof, gate, wording
 from ..module_utils._rules.cross_proof import Question, Said
 from ..module_utils._rules.gate import Verdict
-from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._gate_action import ANSWER, GateAction, Refused
 

@@ -10,8 +10,8 @@ from typing import Any
 from ansible import errors
 from ansible.utils.vars import load_extra_vars
 
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import at_rest, emergency, external, gate, membership, steps
-from ..module_utils._shapes import Keyring
 from ._gate_action import GateAction, Refused
 from ._inventory import FleetError
 

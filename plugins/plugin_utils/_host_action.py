@@ -12,8 +12,8 @@ from ansible.errors import AnsibleConnectionFailure
 from ..module_utils._host.arguments import APPLICATION
 from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import in_force, wording
-from ..module_utils._shapes import Keyring
 from . import _core, _inventory
 from . import _run_folder as run_folder
 from ._host_call import GRACE, AskingAction, boot_time

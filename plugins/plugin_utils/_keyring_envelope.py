@@ -25,9 +25,9 @@ from ansible.parsing.vault import (
     parse_vaulttext_envelope,
 )
 
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules import membership
-from ..module_utils._shapes import Keyring
 from . import _forks as forks
 from . import _keyring_damage as keyring_damage
 from ._keyring_damage import Damage

@@ -14,7 +14,7 @@ from typing import Any, Container, Iterator, Optional, Tuple
 
 from ..module_utils._host import files
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._shapes import Keyring
+from ..module_utils._keyring_shapes import Keyring
 from . import _keyring_damage as keyring_damage
 from ._keyring_envelope import OPENED, WITHOUT_IT, Opened, SealedStore
 from ._keyring_store import KeyringFileError, NotWrittenError, Seen

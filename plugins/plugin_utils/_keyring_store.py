@@ -8,7 +8,7 @@ import abc
 from typing import Any, Container, Dict, NamedTuple, Optional, Tuple
 
 from ..module_utils._host.rules.errors import PhasedKeysError
-from ..module_utils._shapes import Keyring
+from ..module_utils._keyring_shapes import Keyring
 
 
 class KeyringFileError(PhasedKeysError):

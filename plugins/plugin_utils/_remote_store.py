@@ -19,9 +19,9 @@ from typing import Any, Callable, Container, Iterator, List, NamedTuple, Optiona
 from ansible.utils.display import Display
 
 from ..module_utils._host.rules.errors import PhasedKeysError
+from ..module_utils._keyring_shapes import Keyring
 from ..module_utils._rules import landing, store_url
 from ..module_utils._rules.store_url import Url
-from ..module_utils._shapes import Keyring
 from . import _run_folder as run_folder
 from ._keyring_envelope import WITHOUT_IT, Opened, SealedStore
 from ._keyring_store import KeyringFileError, NotWrittenError, Seen, UnknownError

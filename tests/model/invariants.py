@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Dict, List, Optional, Set, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
-from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
+from ansible_collections.phased.keys.plugins.module_utils._keyring_shapes import Keyring
 
 from .world import FOREVER, Book, Host, Run, State, Violation, Worker, name_of, wall
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.proof import Finding
+from ansible_collections.phased.keys.plugins.module_utils._keyring_shapes import Keyring
 from ansible_collections.phased.keys.plugins.module_utils._rules import at_rest, gate, membership, next_step, soak
 from ansible_collections.phased.keys.plugins.module_utils._rules import evidence as proofs
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules.gate import PhaseRequest
 from ansible_collections.phased.keys.plugins.module_utils._rules.survey import Conditions, Looks, Survey
-from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
 
 from . import invariants, visits
 from .looks import evidence, look

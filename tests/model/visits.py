@@ -14,9 +14,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import history
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import visit as rules
+from ansible_collections.phased.keys.plugins.module_utils._keyring_shapes import Keyring
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
 
 from .looks import evidence, look, record
 from .world import ALIEN, T0, TICK, File, Host, Record, Seen, State, Violation, Visit, Worker, frozen, host_at, put

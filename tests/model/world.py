@@ -14,9 +14,9 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.durations import epoch
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.order import Order, Token
+from ansible_collections.phased.keys.plugins.module_utils._keyring_shapes import Keyring
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership
-from ansible_collections.phased.keys.plugins.module_utils._shapes import Keyring
 
 T0 = 1_700_000_000.0
 TICK = 1000.0

@@ -10,7 +10,8 @@ from .._host.rules import proof
 from .._host.rules.durations import stamp
 from .._host.rules.proof import Finding, is_claimed, outsiders, place, process_findings, source_findings
 from .._host.rules.remedies import PROBLEMS
-from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Keeper, Keyring, Worker
+from .._keyring_shapes import Keyring
+from .._shapes import AppCheck, DatedEvidence, EnvFile, Evidence, Keeper, Worker
 from . import folders
 from . import keyring as keyrings
 from .survey import Looks

@@ -15,7 +15,8 @@ from typing import Any, List, Mapping, Optional, Sequence
 from .._host.rules import frameworks
 from .._host.rules.durations import epoch, in_words, stamp
 from .._host.rules.history import stopped
-from .._shapes import Evidence, Key, Keyring, KeyringCore, Reencrypted, Settings
+from .._keyring_shapes import Key, Keyring, KeyringCore, Reencrypted, Settings
+from .._shapes import Evidence
 from . import keyring as keyrings
 from .keyring import KeyringError, note
 

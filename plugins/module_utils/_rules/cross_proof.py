@@ -14,7 +14,7 @@ import re
 from typing import Any, Dict, List, Literal, Mapping, NamedTuple, Sequence, Union
 
 from .._host.rules.proof import Finding, listed
-from .._shapes import Keyring
+from .._keyring_shapes import Keyring
 from . import keyring as keyrings
 from .survey import Survey
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .._host.rules.durations import stamp
 from .._host.rules.frameworks import PROFILES
-from .._shapes import Keyring
+from .._keyring_shapes import Keyring
 from . import at_rest, soak
 from . import keyring as keyrings
 

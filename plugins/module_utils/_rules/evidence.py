@@ -8,7 +8,8 @@ from typing import Any, Collection, Dict, List, Mapping, Sequence, Tuple
 
 from .._host.rules import visit
 from .._host.rules.proof import Finding, inadmissible, judge, outdated
-from .._shapes import DatedEvidence, Key
+from .._keyring_shapes import Key
+from .._shapes import DatedEvidence
 from . import at_rest, membership, outsiders, soak, spread
 from .survey import Looks, Survey
 

@@ -13,7 +13,7 @@ import json
 from typing import List, Sequence
 
 from .._host.rules.proof import listed
-from .._shapes import Key, Keyring
+from .._keyring_shapes import Key, Keyring
 from . import keyring as keyrings
 from .keyring import KeyringError, note
 

@@ -12,7 +12,8 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import in_words
 from .._host.rules.proof import listed
-from .._shapes import Evidence, Keyring, Soak, Spread
+from .._keyring_shapes import Keyring, Soak, Spread
+from .._shapes import Evidence
 from . import at_rest, cross_proof, membership, next_step, soak, steady, steps, wording
 from . import evidence as proofs
 from . import keyring as keyrings

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional
 
 from .._host.rules import frameworks, shipped
-from .._shapes import KeyringCore, RecordedProfile
+from .._keyring_shapes import KeyringCore, RecordedProfile
 from . import at_rest
 
 READ_OTHERWISE = (

@@ -33,7 +33,8 @@ from .._host.rules.durations import LONGEST, epoch, stamp
 from .._host.rules.errors import PhasedKeysError
 from .._host.rules.fingerprint import PATTERN, fingerprint
 from .._host.rules.order import Order, Token
-from .._shapes import Details, JournalEntry, Key, Keyring, KeyringCore, Member, State, Step, StepName, Waiver
+from .._keyring_shapes import Details, JournalEntry, Key, Keyring, KeyringCore, Member, State, Step, Waiver
+from .._shapes import StepName
 from . import moving
 
 if TYPE_CHECKING:

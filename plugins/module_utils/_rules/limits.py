@@ -8,7 +8,7 @@ from typing import Optional
 
 from .._host.rules import frameworks
 from .._host.rules.durations import stamp
-from .._shapes import Key, Keyring
+from .._keyring_shapes import Key, Keyring
 from . import keyring as keyrings
 from . import soak
 

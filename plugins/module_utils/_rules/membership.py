@@ -13,7 +13,8 @@ from typing import Collection, List, Mapping, NamedTuple, Optional, Sequence, ca
 
 from .._host.rules.durations import epoch, stamp
 from .._host.rules.proof import outdated
-from .._shapes import JournalEntry, Keyring, KeyringCore, Record, Waiver
+from .._keyring_shapes import JournalEntry, Keyring, KeyringCore, Waiver
+from .._shapes import Record
 from .keyring import KeyringError, note
 
 WAIVED = "waived: asserted to serve no traffic"

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Collection, List, NamedTuple, Optional, Sequence
 
 from .._host.rules.durations import epoch, in_words, stamp
-from .._shapes import Evidence, Key, Keyring, StepName
+from .._keyring_shapes import Key, Keyring
+from .._shapes import Evidence, StepName
 from . import at_rest, external, limits, soak, spread
 from . import keyring as keyrings
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Set, Tuple
 
 from .._host.rules.proof import Finding, is_claimed, outsiders
-from .._shapes import Evidence, Keyring, Outsider
+from .._keyring_shapes import Keyring
+from .._shapes import Evidence, Outsider
 from . import keyring as keyrings
 
 

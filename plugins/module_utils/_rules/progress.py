@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, List, Optional, Sequence
 
-from .._shapes import Evidence, Keyring
+from .._keyring_shapes import Keyring
+from .._shapes import Evidence
 from . import keyring as keyrings
 from . import soak, spread
 from .next_step import next_text

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, TypedDict
 
 from .._host.rules.durations import in_words, stamp
 from .._host.rules.proof import listed
-from .._shapes import JournalEntry, Key, Keyring, Waiver
+from .._keyring_shapes import JournalEntry, Key, Keyring, Waiver
 from . import at_rest, next_step, report_fleet, report_time, soak, spread
 from . import keyring as keyrings
 from .report_fleet import Matrix, shown

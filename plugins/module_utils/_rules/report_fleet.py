@@ -11,7 +11,8 @@ import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypedDict
 
 from .._host.rules.proof import Finding, inadmissible
-from .._shapes import DatedEvidence, Key
+from .._keyring_shapes import Key
+from .._shapes import DatedEvidence
 from . import keyring as keyrings
 from .standing import HostFinding
 from .survey import Survey

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypedDict, cast
 
 from .._host.rules.durations import epoch, in_words, stamp
-from .._shapes import JournalEntry, Key, Keyring
+from .._keyring_shapes import JournalEntry, Key, Keyring
 from . import keyring as keyrings
 from . import soak
 from .survey import Survey

@@ -13,7 +13,8 @@ from typing import Collection, List, Optional, Tuple, Union
 
 from .._host.rules.durations import epoch, in_words, seconds
 from .._host.rules.history import clock, stopped
-from .._shapes import Evidence, Key, Keyring, Soak
+from .._keyring_shapes import Key, Keyring, Soak
+from .._shapes import Evidence
 from . import keyring as keyrings
 from .keyring import KeyringError
 

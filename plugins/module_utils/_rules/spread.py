@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Optional, Union
 
 from .._host.rules.durations import epoch, in_words, seconds, stamp
-from .._shapes import Evidence, Key, Spread
+from .._keyring_shapes import Key, Spread
+from .._shapes import Evidence
 
 
 def length(value: Union[str, int, float, None], framework: str, framework_spread: Optional[str]) -> Optional[Spread]:

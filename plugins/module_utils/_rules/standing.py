@@ -14,7 +14,7 @@ from typing import List, Mapping, Optional, Sequence, TypedDict
 
 from .._host.rules.durations import epoch, stamp
 from .._host.rules.proof import Finding, listed
-from .._shapes import Keyring
+from .._keyring_shapes import Keyring
 from . import keyring as keyrings
 from . import membership, next_step
 from .survey import Survey

@@ -14,7 +14,8 @@ from typing import List, NamedTuple, Optional, Sequence, cast
 from .._host.rules import frameworks
 from .._host.rules.durations import stamp
 from .._host.rules.fingerprint import fingerprint
-from .._shapes import Details, Form, Key, Keyring, Soak, Spread, State, StepName, Verified
+from .._keyring_shapes import Details, Form, Key, Keyring, Soak, Spread, State, Verified
+from .._shapes import StepName
 from . import at_rest, in_force, membership, next_step
 from . import keyring as keyrings
 from .keyring import KeyringError, note

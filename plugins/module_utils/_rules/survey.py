@@ -15,7 +15,8 @@ from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequen
 from .._host.rules.durations import in_words
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, called_inside, judge
-from .._shapes import DatedEvidence, Keyring
+from .._keyring_shapes import Keyring
+from .._shapes import DatedEvidence
 from . import folders, membership, outsiders
 from . import keyring as keyrings
 

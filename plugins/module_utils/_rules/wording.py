@@ -13,7 +13,8 @@ from .._host.rules.history import clock
 from .._host.rules.order import Order
 from .._host.rules.proof import Finding, listed
 from .._host.rules.proofs import PROOFS
-from .._shapes import DatedEvidence, EnvFile, Evidence, Key, KeyringCore, Worker
+from .._keyring_shapes import Key, KeyringCore
+from .._shapes import DatedEvidence, EnvFile, Evidence, Worker
 from . import at_rest, folders, membership, soak, spread
 from . import evidence as proofs
 from . import keyring as keyrings

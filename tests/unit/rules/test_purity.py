@@ -12,7 +12,14 @@ import pytest
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring
 
 UTILS = Path(keyring.__file__).parents[1]
-RULES = sorted([*(UTILS / "_rules").glob("*.py"), *(UTILS / "_host" / "rules").glob("*.py"), UTILS / "_shapes.py"])
+RULES = sorted(
+    [
+        *(UTILS / "_rules").glob("*.py"),
+        *(UTILS / "_host" / "rules").glob("*.py"),
+        UTILS / "_shapes.py",
+        UTILS / "_keyring_shapes.py",
+    ]
+)
 # What a rule may know: text, numbers, hashes, what it has worked out already, and its own kind. Everything else is somebody's world.
 ALLOWED = {
     "__future__",
@@ -39,7 +46,7 @@ def of_its_kind(node: ast.ImportFrom) -> bool:
     """Whether it is a rule, or the shapes, that is imported."""
     module = node.module or ""
     return node.level == 1 or (
-        node.level > 1 and module in ("_host.rules", "_shapes") or module.startswith("_host.rules.")
+        node.level > 1 and module in ("_host.rules", "_shapes", "_keyring_shapes") or module.startswith("_host.rules.")
     )
 
 

@@ -9,6 +9,7 @@ import typing
 from typing import Any, Iterator, List, Literal, Tuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from ansible_collections.phased.keys.plugins.module_utils import _keyring_shapes as keyring_shapes
 from ansible_collections.phased.keys.plugins.module_utils import _shapes as shapes
 from ansible_collections.phased.keys.plugins.module_utils._rules import keyring as keyrings
 from ansible_collections.phased.keys.plugins.module_utils._rules import membership
@@ -114,7 +115,7 @@ def fits(hint: Any, value: Any, name: str) -> bool:
 
 
 WHOLE = whole()
-FIELDS = list(fields(shapes.Keyring, WHOLE))
+FIELDS = list(fields(keyring_shapes.Keyring, WHOLE))
 
 
 def changed(path: Path, value: Any) -> Any:
@@ -143,17 +144,17 @@ def test_the_keyring_has_every_field_of_every_shape() -> None:
     assert keyrings.check(WHOLE) == WHOLE
     named = {path[-1] for path, _hint, _needed in FIELDS}
     for shape in (
-        shapes.Keyring,
-        shapes.Step,
-        shapes.Key,
-        shapes.Soak,
-        shapes.Settings,
-        shapes.Verified,
-        shapes.Member,
-        shapes.Waiver,
+        keyring_shapes.Keyring,
+        keyring_shapes.Step,
+        keyring_shapes.Key,
+        keyring_shapes.Soak,
+        keyring_shapes.Settings,
+        keyring_shapes.Verified,
+        keyring_shapes.Member,
+        keyring_shapes.Waiver,
     ):
         assert set(get_type_hints(shape)) <= named, shape
-    assert set(get_type_hints(shapes.JournalEntry)) == set(WHOLE["journal"][-1])
+    assert set(get_type_hints(keyring_shapes.JournalEntry)) == set(WHOLE["journal"][-1])
     assert set(FLEET) <= set(WHOLE["members"])
 
 

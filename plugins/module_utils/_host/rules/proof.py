@@ -46,7 +46,8 @@ from .remedies import (
 )
 
 if TYPE_CHECKING:
-    from ..._shapes import EnvFile, Evidence, Holder, Keeper, KeyringCore, Outsider, Record, Unit, Worker
+    from ..._keyring_shapes import KeyringCore
+    from ..._shapes import EnvFile, Evidence, Holder, Keeper, Outsider, Record, Unit, Worker
 
 
 class Finding(NamedTuple):
