@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 from cluster import Cluster
+from workload_shop import Shop
 
 
 @pytest.fixture
@@ -28,3 +30,9 @@ def new_cluster() -> Iterator[Any]:
 def cluster(new_cluster: Any) -> Cluster:
     """A cluster."""
     return new_cluster()
+
+
+@pytest.fixture
+def shop(cluster: Cluster, tmp_path: Path) -> Shop:
+    """A Deployment whose key stands in its template as text."""
+    return Shop(cluster, tmp_path)

@@ -4,111 +4,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
-from pathlib import Path
 from typing import Any, Dict, List
 
-import guide_role
 import pytest
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.fingerprint import fingerprint
 from ansible_collections.phased.keys.plugins.plugin_utils._workload import call
-from cluster import APPS, Cluster
+from workload_shop import ALIEN, ALL, FOLD, KUBECTL, NEW, OLD, STEPS, TEXT, Shop
 
 pytestmark = pytest.mark.slow
-
-OLD, NEW, ALIEN = (
-    "old-key-abcdefghijklmnopqrstuvwxyz",
-    "new-key-abcdefghijklmnopqrstuvwxyz",
-    "alien-key-abcdefghijklmnopqrstuvw",
-)
-FOLD, FNEW = fingerprint(OLD), fingerprint(NEW)
-ALL = [FOLD, FNEW]
-# What each step asks: signs, accepts, may_sign, must_accept, may_accept.
-STEPS = {
-    "adopt": (FOLD, [FOLD], [FOLD], [FOLD], [FOLD]),
-    "prepare": (FOLD, ALL, [FOLD], [FOLD], ALL),
-    "promote": (FNEW, [FNEW, FOLD], ALL, ALL, ALL),
-    "retire": (FNEW, [FNEW], [FNEW], [FNEW], ALL),
-}
-TEXT = [{"name": "SECRET_KEY", "value": OLD}, {"name": "COLOUR", "value": "blue"}]
-KUBECTL = "kubectl-client-side-apply"
-
-
-class Shop:
-    """The application's workload, visited step by step."""
-
-    def __init__(self, cluster: Cluster, folder: Path, kind: str = "Deployment", env: Any = None, **more: Any) -> None:
-        self.cluster = cluster
-        self.kubeconfig = cluster.kubeconfig(folder / "kubeconfig")
-        self.workload = {
-            "kind": kind,
-            "name": "web",
-            "namespace": cluster.namespace,
-            "kubeconfig": str(self.kubeconfig),
-        }
-        self.path = cluster.deploy("web", TEXT if env is None else env, kind=kind, **more)
-        if kind != "CronJob":
-            cluster.wait(cluster.settled)
-        self.more: Dict[str, Any] = {}
-
-    def arguments(self, **more: Any) -> Dict[str, Any]:
-        """What both modules are given."""
-        return {
-            "name": "shop", "workload": self.workload, "host": "web", "nonce": "n", "settle": "0.2s", "timeout": "15s", **self.more, **more,
-        }  # fmt: skip
-
-    def visit(self, step: str, counter: int = 0, check: bool = False, **more: Any) -> Dict[str, Any]:
-        """Visit it at a step; `counter` and `ring` say of which keyring."""
-        signs, accepts, may_sign, must_accept, may_accept = STEPS[step]
-        number = counter or [*STEPS].index(step) + 1
-        order = {
-            "signs": signs, "accepts": accepts, "may_sign": may_sign, "must_accept": must_accept, "may_accept": may_accept, "known": ALL,
-            "leaked": [], "incident": False,
-        }  # fmt: skip
-        token = {"keyring": more.pop("ring", "ring-1"), "counter": number, "nonce": f"nonce-{number}"}
-        asked = {
-            "order": order, "token": token, "step": step, "secrets": {FOLD: OLD, FNEW: NEW}, "vouched": True, "converge": True, **more,
-        }  # fmt: skip
-        return call.answer("env_keys", self.arguments(**asked), check)
-
-    def adopted(self) -> None:
-        """Take the keys over, as the first visit does."""
-        answer = self.visit("adopt", take_over=KUBECTL)
-        assert answer["proven"], answer.get("msg")
-
-    def look(self, **more: Any) -> Dict[str, Any]:
-        """Look at it."""
-        return call.answer("active_fingerprint", self.arguments(**more), False)
-
-    def given(self) -> List[Any]:
-        """What the containers that live were given."""
-        return sorted(
-            {(one.env.get("SECRET_KEY"), one.env.get("SECRET_KEY_FALLBACKS")) for one in self.cluster.living()}
-        )
-
-    def env(self) -> List[Any]:
-        """The entries of the template."""
-        spec: Any = self.cluster.store.get(self.path)["spec"]
-        spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
-        return spec["template"]["spec"]["containers"][0]["env"]
-
-    def secrets(self) -> List[str]:
-        """The Secrets that there are."""
-        return [one["metadata"]["name"] for one in self.cluster.store.items(self.cluster.path("secrets"))]
-
-    def record(self) -> Any:
-        """What the record says."""
-        found = self.cluster.store.items(self.cluster.path("configmaps"))
-        return json.loads(found[0]["data"]["record"]) if found else None
-
-
-@pytest.fixture
-def shop(cluster: Cluster, tmp_path: Path) -> Shop:
-    """A Deployment whose key stands in its template as text."""
-    return Shop(cluster, tmp_path)
 
 
 def test_the_keys_of_a_workload_go_through_all_steps(shop):
@@ -272,10 +178,11 @@ def test_scaling_in_the_middle_is_seen_through(shop):
 
 def test_a_visit_under_way_is_seen_and_the_next_one_waits_for_its_end(shop):
     shop.adopted()
+    before = len(shop.cluster.asked)
     first: List[Any] = []
     thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
     thread.start()
-    shop.cluster.wait(lambda: any("PATCH" in one for one in shop.cluster.asked[-40:]) or first)
+    shop.cluster.wait(lambda: any("PATCH" in one for one in shop.cluster.asked[before:]) or first)
     second = shop.visit("promote")
     thread.join()
     assert first[0]["proven"] and second["proven"] and shop.given() == [(NEW, OLD)]
@@ -358,67 +265,6 @@ def test_nobody_wanted_is_written_and_proven_by_the_template(shop):
     shop.cluster.wait(lambda: shop.given() == [(OLD, NEW)])
 
 
-def test_an_old_cluster_has_cron_jobs_in_an_older_version(cluster, tmp_path):
-    cluster.kinds.remove("cronjobs")
-    shop = Shop(cluster, tmp_path, "CronJob")
-    assert "/v1beta1/" in shop.path
-    shop.adopted()
-    assert shop.visit("prepare")["proven"]
-
-
-def test_a_job_that_runs_keeps_what_it_was_given_and_is_named(cluster, tmp_path):
-    shop = Shop(cluster, tmp_path, "CronJob")
-    shop.adopted()
-    job = cluster.run_job(shop.path)
-    cluster.wait(lambda: shop.given() == [(OLD, "")])
-    shop.more = {"timeout": "2s"}
-    answer = shop.visit("prepare")
-    assert (
-        answer["failed"]
-        and "what was changed stays" in answer["msg"]
-        and f"of job/{job.rpartition('/')[2]}" in answer["msg"]
-        and "started 20" in answer["msg"]
-    )
-    cluster.finish_job(job)
-    assert shop.visit("prepare")["proven"]
-    cluster.run_job(shop.path)
-    cluster.wait(lambda: shop.given() == [(OLD, NEW)])
-
-
-def test_a_job_that_runs_is_waited_for_without_the_lock(cluster, tmp_path):
-    shop = Shop(cluster, tmp_path, "CronJob")
-    shop.adopted()
-    job = cluster.run_job(shop.path)
-    cluster.wait(lambda: shop.given() == [(OLD, "")])
-    first: List[Any] = []
-    thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
-    thread.start()
-    cluster.wait(lambda: shop.record()["step"] == "prepare" and shop.record()["state"] == "unproven")
-    looked = shop.look(known=ALL)["evidence"]
-    assert looked["visit"] is None and not first
-    assert f"of job/{job.rpartition('/')[2]}" in looked["workers"][0]["called"]
-    cluster.finish_job(job)
-    thread.join()
-    assert first[0]["proven"] and shop.record()["state"] == "proven"
-
-
-def test_who_waits_for_a_job_goes_no_further_once_another_visit_has_begun(cluster, tmp_path):
-    shop = Shop(cluster, tmp_path, "CronJob")
-    shop.adopted()
-    job = cluster.run_job(shop.path)
-    cluster.wait(lambda: shop.given() == [(OLD, "")])
-    first: List[Any] = []
-    thread = threading.Thread(target=lambda: first.append(shop.visit("prepare")))
-    thread.start()
-    cluster.wait(lambda: shop.record()["step"] == "prepare" and shop.record()["state"] == "unproven")
-    shop.more = {"timeout": "2s"}
-    second = shop.visit("prepare", counter=9)
-    assert second["failed"] and not second["did"]["restored"]
-    cluster.finish_job(job)
-    thread.join()
-    assert first[0]["failed"] and "this one came late" in first[0]["msg"] and shop.record()["counter"] == 9
-
-
 @pytest.mark.parametrize(
     ("kind", "change", "says"),
     [
@@ -438,103 +284,3 @@ def test_what_would_never_end_is_refused_before_anything_is_written(kind, change
         and "Nothing was changed" in answer["msg"]
         and len(shop.secrets()) == 1
     )
-
-
-def test_a_visit_of_each_kind_needs_no_more_than_the_guide_permits(new_cluster, tmp_path):
-    for kind in ("Deployment", "StatefulSet", "DaemonSet", "CronJob"):
-        cluster = new_cluster()
-        shop = Shop(cluster, tmp_path, kind)
-        cluster.rules = guide_role.role()["rules"]
-        shop.adopted()
-        assert shop.visit("prepare")["proven"], kind
-        assert call.tidy(shop.arguments(), [FOLD]) is None
-
-
-@pytest.mark.parametrize("number", range(len(guide_role.role()["rules"])))
-def test_what_the_guide_permits_is_all_needed(number, cluster, tmp_path):
-    rules = guide_role.role()["rules"]
-    kind = "CronJob" if "batch" in rules[number]["apiGroups"] else "Deployment"
-    shop = Shop(cluster, tmp_path, kind)
-    cluster.rules = [rule for rule in rules if rule is not rules[number]]
-    shop.more = {"timeout": "1s"}
-    answer = shop.visit("adopt", take_over=KUBECTL)
-    assert answer["failed"] and "the permissions that the guide lists" in answer["msg"]
-
-
-EXEC = {"proof": "pod_exec"}
-
-
-def test_the_processes_of_pods_are_asked_and_the_keys_stay_in_there(shop):
-    shop.cluster.rules = guide_role.role(exec_too=True)["rules"]
-    shop.more = EXEC
-    shop.adopted()
-    assert shop.visit("prepare")["proven"] and shop.given() == [(OLD, NEW)]
-    looked = shop.look(known=ALL)["evidence"]
-    assert looked["proof"] == "pod_exec" and {one["by"] for one in looked["workers"]} == {"pod_exec"}
-    assert any(one.startswith("EXEC") for one in shop.cluster.asked)
-
-
-@pytest.mark.parametrize(
-    ("how", "kind", "says"),
-    [
-        ({"entrypoint": lambda env: {**env, "SECRET_KEY": ALIEN}}, "replaced", "another SECRET_KEY than its spec"),
-        ({"entrypoint": lambda env: {"HOME": "/"}}, "unasked", "no process in its container has SECRET_KEY"),
-        ({"entrypoint": lambda env: {**env, "SECRET_KEY_FALLBACKS": ALIEN}}, "replaced", "SECRET_KEY_FALLBACKS"),
-        ({"python": False}, "unasked", "executable file not found"),
-        ({"rules": guide_role.role()["rules"]}, "unasked", "nothing can be run in it"),
-    ],
-)
-def test_what_the_spec_gives_and_the_processes_have_not_is_no_proof(how, kind, says, shop):
-    shop.adopted()
-    for name, value in how.items():
-        setattr(shop.cluster, name, value)
-    shop.more = EXEC
-    problems = [one["problem"] for one in shop.look(known=ALL)["evidence"]["workers"]]
-    assert problems and all(one["kind"] == kind and says in one["text"] for one in problems), problems
-    answer = shop.visit("prepare")
-    assert answer["failed"] and says in answer["msg"] and ALIEN not in json.dumps(answer)
-    assert shop.given() == [(OLD, "")]
-
-
-def test_pods_that_nobody_answers_for_and_that_hold_a_key_are_named(shop):
-    shop.adopted()
-    shop.cluster.deploy("stray", [{"name": "SECRET_KEY", "value": OLD}], replicas=1)
-    shop.cluster.wait(shop.cluster.settled)
-    others = shop.look(known=ALL)["evidence"]["others"]
-    assert [one["holds"] for one in others] == [[FOLD]] and others[0]["called"].startswith("pod stray-")
-
-
-def test_no_key_is_in_any_answer(shop):
-    shop.adopted()
-    answers = [shop.look(known=ALL), shop.visit("prepare"), shop.look(), shop.visit("promote", check=True)]
-    assert not [key for key in (OLD, NEW) if key in json.dumps(answers)]
-
-
-def test_a_cluster_that_is_not_there_is_a_finding(shop):
-    shop.cluster.end()
-    assert "cannot be reached" in shop.look()["msg"]
-    shop.workload = {**shop.workload, "context": "nowhere"}
-    assert "the context nowhere cannot be found" in shop.look()["msg"]
-
-
-def test_what_may_not_be_asked_is_said(shop, monkeypatch):
-    from cluster_store import Refused
-
-    def forbidden(*_args: Any) -> None:
-        raise Refused(403, "Forbidden", 'pods is forbidden: User "x" cannot list resource "pods"')
-
-    monkeypatch.setattr(shop.cluster, "call", forbidden)
-    assert "the permissions that the guide lists" in shop.look()["msg"]
-
-
-def test_without_the_client_it_is_said_what_is_missing(shop, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "kubernetes", None)
-    assert "pip install kubernetes" in shop.look()["msg"]
-
-
-def test_the_workload_that_is_not_there_is_a_finding(shop):
-    shop.cluster.store.delete(shop.path)
-    found = shop.look()["evidence"]
-    assert found["units"][0]["load"] == "not-found" and APPS in shop.path
