@@ -16,7 +16,18 @@ from ..module_utils._host.rules import variables
 from ..module_utils._host.rules.durations import in_words
 from ..module_utils._host.rules.proofs import PODS, PROOFS
 from ..module_utils._keyring_shapes import Keyring
-from ..module_utils._rules import gate, membership, next_step, progress, slices, soak, spread, thrown_away, wording
+from ..module_utils._rules import (
+    at_rest,
+    gate,
+    membership,
+    next_step,
+    progress,
+    slices,
+    soak,
+    spread,
+    thrown_away,
+    wording,
+)
 from ..module_utils._rules import keyring as keyrings
 from ..module_utils._rules.evidence import batch_sizes
 from ..module_utils._rules.gate import PhaseRequest, Verdict
@@ -178,7 +189,7 @@ class ActionModule(OperatorAction, BatchAction, CrossAction, AtRestAction):
             checking=self.checking,
             spread=spread.length(values["spread"], values["framework"], profile.spread),
             external=values["external"],
-            keep_sealed=self.keep_sealed(),
+            keep_sealed=at_rest.keep_sealed(values["keep_sealed"], bool(profile.at_rest)),
             bring_back=values["bring_back"] if self.phase == "prepare" else None,
             cross=self.crossing,
         )

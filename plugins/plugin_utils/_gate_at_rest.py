@@ -28,13 +28,6 @@ class AtRestAction(GateAction):
         values = self.fleet.values
         return at_rest.due(keyring) and bool(values["reencrypt"] or values["reencrypted"])
 
-    def keep_sealed(self) -> float:
-        """Return for how long the secret of a key that is let go of is kept, in seconds."""
-        kept = self.fleet.values["keep_sealed"]
-        if kept is not None:
-            return float(kept)
-        return at_rest.KEPT if variables.profile_of(self.fleet.values).at_rest else 0.0
-
     def do_reencrypt(self) -> Dict[str, Any]:
         """Name the host that is to encrypt anew, if every host signs with the new key; or take the operator's word for it."""
         keyring, values = self.load(), self.fleet.values

@@ -112,7 +112,7 @@ def ask(
     """
     words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     try:
-        code, said = _execute(words, environment, _become(person, folder), timeout)
+        code, said = _execute(words, environment, becoming(person, folder), timeout)
     except (OSError, subprocess.SubprocessError) as error:
         return {"ok": False, "text": f"{what} could not be started: {error}"}
     if code is None:
@@ -141,7 +141,7 @@ def lines(
         code, said = _execute(
             command,
             person.environment,
-            _become(person, person.folder),
+            becoming(person, person.folder),
             timeout,
             kept=most,
             errors=subprocess.DEVNULL,
@@ -200,16 +200,16 @@ def _execute(
         # A password that is cut in half is not recognised, and so not masked.
         return child.returncode, text.partition("\n")[2] if cut else text
     finally:
-        units._kill_session(child)
+        units.kill_session(child)
 
 
-def _become(person: Person, folder: str) -> Callable[[], None]:
+def becoming(person: Person, folder: str) -> Callable[[], None]:
     """Return what makes the child the person's: done between fork and exec, with all that has to be looked up found before."""
     root, prctl = os.geteuid() == 0, ctypes.CDLL(None).prctl
     prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
     def become() -> None:
-        units._default_signals()
+        units.default_signals()
         if root and person.uid != 0:
             os.setgroups(list(person.groups))
             os.setresgid(person.gid, person.gid, person.gid)

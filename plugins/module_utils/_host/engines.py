@@ -182,7 +182,7 @@ def _execute(argv: Sequence[str], environment: Mapping[str, str], who: pwd.struc
     groups = os.getgrouplist(who.pw_name, who.pw_gid)
 
     def become() -> None:
-        units._default_signals()
+        units.default_signals()
         if os.geteuid() == 0 and who.pw_uid != 0:
             os.setgroups(groups)
             os.setresgid(who.pw_gid, who.pw_gid, who.pw_gid)
@@ -224,6 +224,6 @@ def _execute(argv: Sequence[str], environment: Mapping[str, str], who: pwd.struc
     except subprocess.TimeoutExpired:
         raise Unusable(f"{engine} did not end within {TIMEOUT:g} s, and was killed") from None
     finally:
-        units._kill_session(child)
+        units.kill_session(child)
     lines = said[err].decode("utf-8", "replace").strip().split("\n")
     return _Said(code, said[out], lines[-1].strip())

@@ -98,7 +98,7 @@ def _by_user(running: Sequence[proc.Process]) -> Dict[Tuple[int, int], List[proc
     for process in running:
         try:
             with proc.opened("/proc", process.pid) as folder:
-                ids = run_as._ids(folder) or (0, 0)
+                ids = run_as.ids_of(folder) or (0, 0)
         except OSError:
             ids = (0, 0)
         found.setdefault(ids, []).append(process)
@@ -130,8 +130,8 @@ def _asked(uid: int, gid: int, work: Callable[[], Packages], end: float) -> Pack
     if uid == 0:
         uid, gid, groups = NOBODY, NOBODY, []
     else:
-        groups = run_as._groups(uid, gid)
-    become = app_check._become(run_as.Person(uid, gid, groups, {}, "/", ""), "/")
+        groups = run_as.groups_of(uid, gid)
+    become = app_check.becoming(run_as.Person(uid, gid, groups, {}, "/", ""), "/")
     hide = functools.partial(
         ctypes.CDLL(None).prctl, _DUMPABLE, 0, 0, 0, 0
     )  # from others of that user: it holds what this process has read

@@ -8,7 +8,6 @@ still needs another one cannot be read then, and it fails. A host that a killed 
 
 from __future__ import annotations
 
-import signal
 from typing import Any, Dict, List, Mapping, Tuple
 
 from . import app_check, arguments, files, record, run_as
@@ -17,7 +16,7 @@ from .problems import Unusable
 from .rules.durations import seconds
 from .rules.fingerprint import fingerprint
 from .rules.frameworks import Keys, SettingsError, decode, encode
-from .visit import _go_on
+from .visit import end_by_itself
 
 BY_HAND = ", or do it by hand and say so with app_keys_reencrypted"
 UNDER_WAY = (
@@ -32,8 +31,7 @@ def run(params: Mapping[str, Any], check: bool) -> Dict[str, Any]:
     app = arguments.application(params)
     if check:
         return {"changed": False}
-    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _go_on)
+    end_by_itself()
     try:
         with files.Lock(record.lock_path(app["state_dir"], app["name"]), wait=app["timeout"]):
             return _run(app, params)

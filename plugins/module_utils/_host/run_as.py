@@ -131,7 +131,7 @@ def _named(app: Mapping[str, Any], unit: _Unit) -> Person:
     if user.pw_uid == 0:
         raise Refused(f"{unit.name} names {unit.user}, who is root under another name: let it say root, {INSTEAD}")
     environment = {**_clean(user.pw_uid), **_unit_environment(unit), **_env_files(app)}
-    return Person(user.pw_uid, gid, _groups(user.pw_uid, gid), environment, "/", f"User= of {unit.name}")
+    return Person(user.pw_uid, gid, groups_of(user.pw_uid, gid), environment, "/", f"User= of {unit.name}")
 
 
 def _of_processes(app: Mapping[str, Any], running: Sequence[proc.Process]) -> List[Person]:
@@ -161,7 +161,7 @@ def _of_process(app: Mapping[str, Any], process: proc.Process, only: Optional[in
     """The user of a process, if all of its ids are one (and that is `only`); of root's nothing else is taken. None if not."""
     try:
         with proc.opened("/proc", process.pid) as folder:
-            before = _ids(folder)
+            before = ids_of(folder)
             if before is None or before[0] != (before[0] if only is None else only):
                 return None
             uid, gid = before
@@ -170,20 +170,20 @@ def _of_process(app: Mapping[str, Any], process: proc.Process, only: Optional[in
             except given.EnvironmentUnknown:
                 environment = {**_clean(uid), **_env_files(app, None if only is None else {0, only})}
             cwd = os.readlink("cwd", dir_fd=folder) if uid else "/"
-            if _ids(folder) != before or proc.stat_of(folder).ticks != process.ticks:
+            if ids_of(folder) != before or proc.stat_of(folder).ticks != process.ticks:
                 return None
     except OSError:
         return None
-    return Person(uid, gid, _groups(uid, gid) if only is None else [], environment, cwd, f"pid {process.pid}")
+    return Person(uid, gid, groups_of(uid, gid) if only is None else [], environment, cwd, f"pid {process.pid}")
 
 
-def _ids(folder: int) -> Optional[Tuple[int, int]]:
+def ids_of(folder: int) -> Optional[Tuple[int, int]]:
     """Return the user and the group of a process, if the real, effective, saved and file system's are one each."""
     uids, gids = (set(numbers) for numbers in proc.ids(folder))
     return (uids.pop(), gids.pop()) if len(uids) == len(gids) == 1 else None
 
 
-def _groups(uid: int, gid: int) -> List[int]:
+def groups_of(uid: int, gid: int) -> List[int]:
     """Return the groups that a user is in besides."""
     try:
         return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
@@ -229,7 +229,7 @@ def _units(app: Mapping[str, Any]) -> List[_Unit]:
     if not full:
         return []
     asked = ["show", "--property=" + ",".join(_PROPERTIES), "--", *full]
-    code, out, err = units._systemctl(app["service_scope"], asked, units.QUERY_TIMEOUT)
+    code, out, err = units.systemctl(app["service_scope"], asked, units.QUERY_TIMEOUT)
     blocks = [block.strip("\n").split("\n") for block in out.split("\n\n") if block.strip()]
     if code or len(blocks) != len(full):
         raise Refused(f"systemctl does not say as whom {', '.join(full)} would run: {err or 'it told of others'}")

@@ -104,7 +104,7 @@ def show(names: Sequence[str], *, scope: str = "system", timeout: float = QUERY_
     if not names:
         return []
     full = [full_name(name) for name in names]
-    code, out, err = _systemctl(scope, ["show", "--property=" + ",".join(_PROPERTIES), "--", *full], timeout)
+    code, out, err = systemctl(scope, ["show", "--property=" + ",".join(_PROPERTIES), "--", *full], timeout)
     blocks = [_block(block) for block in out.split("\n\n") if block]
     if code or len(blocks) != len(full):
         raise UnitsUnavailable(err or f"systemctl show answered for {len(blocks)} units instead of {len(full)}")
@@ -127,8 +127,8 @@ def restart(names: Sequence[str], timeout: float, *, scope: str = "system") -> N
     try:
         # Without this a unit that has just failed a few times (with settings that we are putting back) would be
         # refused by its StartLimitBurst. It is no error that there was nothing to reset.
-        _systemctl(scope, ["reset-failed", "--", *full], timeout)
-        code, _out, err = _systemctl(scope, ["restart", "--", *full], max(0.1, end - time.monotonic()))
+        systemctl(scope, ["reset-failed", "--", *full], timeout)
+        code, _out, err = systemctl(scope, ["restart", "--", *full], max(0.1, end - time.monotonic()))
     except UnitsUnavailable as error:
         raise RestartFailed(f"{what}: {error}") from None
     except subprocess.TimeoutExpired:
@@ -173,7 +173,7 @@ def _nameless() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[int, str, str]:
+def systemctl(scope: str, arguments: Sequence[str], timeout: float) -> Tuple[int, str, str]:
     if scope not in ("system", "user"):
         raise Unusable(f"{scope!r} is not a scope: system or user")
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
@@ -279,16 +279,16 @@ def _execute(
         stderr=err,
         start_new_session=True,
         close_fds=True,  # a daemon with our lock's descriptor would hold the lock for as long as it lives
-        preexec_fn=_default_signals,
+        preexec_fn=default_signals,
     )
     try:
         return child.wait(timeout)
     except BaseException:
-        _kill_session(child)
+        kill_session(child)
         raise
 
 
-def _default_signals() -> None:
+def default_signals() -> None:
     # Handlers end with execve by themselves, but what is ignored or blocked stays so (execve(2)), and a daemon that
     # ignores SIGHUP or SIGTERM does not reload or stop.
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
@@ -297,7 +297,7 @@ def _default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def _kill_session(child: subprocess.Popen[bytes]) -> None:
+def kill_session(child: subprocess.Popen[bytes]) -> None:
     """End a child and all that is still in its session, however many process groups that are."""
     if child.returncode is not None:
         return  # reaped: its number may be somebody else's by now

@@ -88,9 +88,7 @@ def visit(request: Request, check: bool) -> Dict[str, Any]:
     if check:
         with _limit(app, "the look at this host"):
             return _Visit(request).foresee()
-    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
-        # A handler and not SIG_IGN, which the restarted application would inherit.
-        signal.signal(number, _go_on)
+    end_by_itself()
     # The lock is held until this visit has written down what is true of the host: only then may another one begin.
     with contextlib.ExitStack() as held:
         with _limit(app, "the wait for the host's lock and the first look"):
@@ -108,8 +106,15 @@ def _limit(app: Mapping[str, Any], what: str) -> ContextManager[None]:
     return limit.within(app["timeout"] + app["settle"] + limit.MARGIN, what)
 
 
-def _go_on(number: int, frame: Optional[FrameType]) -> None:
-    """Do nothing: a visit that has begun to write ends by itself."""
+def end_by_itself() -> None:
+    """Go on when the controller or the connection ends: what has begun to write says itself how it ended."""
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
+        # A handler and not SIG_IGN, which the restarted application would inherit.
+        signal.signal(number, _nothing)
+
+
+def _nothing(number: int, frame: Optional[FrameType]) -> None:
+    pass
 
 
 class _Visit:

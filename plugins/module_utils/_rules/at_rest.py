@@ -78,6 +78,11 @@ def brought_back(keyring: KeyringCore) -> List[Key]:
     return [key for key in keyrings.in_state(keyring, "staged") if "brought_back" in key["marks"]]
 
 
+def keep_sealed(given: Optional[float], stores: bool) -> float:
+    """Return for how long the secret of a key that is let go of is kept (seconds): what is `given`, else by whether its application stores anything."""
+    return float(given) if given is not None else KEPT if stores else 0.0
+
+
 def unlike(keyring: KeyringCore, framework: str, settings: Mapping[str, Any]) -> bool:
     """Whether an inventory says another form of keys than the keyring was adopted for.
 

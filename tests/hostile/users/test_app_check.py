@@ -187,6 +187,6 @@ def test_a_process_does_not_name_its_own_ids(user: Any) -> None:
     child = user(code)
     folder = os.open(f"/proc/{child.pid}", os.O_RDONLY)
     try:
-        assert run_as._ids(folder) == (USER, USER)
+        assert run_as.ids_of(folder) == (USER, USER)
     finally:
         os.close(folder)

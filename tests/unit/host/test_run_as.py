@@ -58,7 +58,7 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Any:
             asked.append((scope, list(arguments)))
             return 0, "\n".join(texts), ""
 
-        monkeypatch.setattr(units, "_systemctl", systemctl)
+        monkeypatch.setattr(units, "systemctl", systemctl)
         monkeypatch.setattr(processes, "in_cgroup", lambda table, path: [table[pid] for pid in inside if pid in table])
         return asked
 

@@ -381,7 +381,7 @@ class TestRun:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         try:
-            units._default_signals()
+            units.default_signals()
             after = {signal.getsignal(number) for number in usual}
             still = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         finally:

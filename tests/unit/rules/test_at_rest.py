@@ -329,3 +329,11 @@ def test_a_sealed_key_is_accepted_once_more_never_signs_and_is_taken_back():
 def test_what_cannot_be_brought_back_is_refused(keyring, key, text):
     with pytest.raises(KeyringError, match=text):
         steps.open_step(keyring, "prepare", OVER, "n10", bring_back=key)
+
+
+@pytest.mark.parametrize(
+    "given, stores, kept",
+    [(None, True, 90 * DAY), (None, False, 0.0), (0.0, True, 0.0), (5.0, True, 5.0), (5.0, False, 5.0)],
+)
+def test_19_for_how_long_the_secret_of_a_key_that_went_is_kept(given, stores, kept):
+    assert at_rest.keep_sealed(given, stores) == kept

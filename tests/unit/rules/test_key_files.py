@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Dict, List, Mapping, Tuple
 
 import pytest
-from ansible_collections.phased.keys.plugins.module_utils._host import key_files
-from ansible_collections.phased.keys.plugins.module_utils._host.new_keys import new_key
 from ansible_collections.phased.keys.plugins.module_utils._host.rules import frameworks, ways
 from ansible_collections.phased.keys.plugins.module_utils._host.rules.frameworks import Keys, SettingsError
 
@@ -71,19 +68,6 @@ def test_nginxs_first_file_signs_and_none_is_ever_missing(keys: Keys) -> None:
     assert list(texts) == ["ticket.1.key", "ticket.2.key", "ticket.3.key"]
     assert texts["ticket.1.key"] == keys.signs and all(texts.values())
     assert frameworks.decode(NGINX, texts) == keys
-
-
-def test_a_raw_file_holds_the_bytes_themselves() -> None:
-    (output,) = NGINX.outputs
-    key = new_key(NGINX.key)
-    content = key_files.content(output, key)
-    assert content == base64.b64decode(key) and len(content) == 80
-    assert key_files.text(output, content) == key
-    (lines,) = HAPROXY.outputs
-    assert key_files.content(lines, "é\n") == "é\n".encode() and key_files.text(lines, b"a\n") == "a\n"
-    for wrong in (lambda: key_files.content(output, "no base64"), lambda: key_files.text(lines, b"\xff")):
-        with pytest.raises(SettingsError):
-            wrong()
 
 
 # --- numbers -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optiona
 
 from . import env_dotenv
 from .env_parts import Assignment, EnvTextError, Pattern, error, line_of, plain, unclosed
-from .env_shell import _shell, _shell_spellings
+from .env_shell import shell_assignments, shell_spellings
 
 __all__ = ["FORMATS", "Assignment", "EnvTextError", "Format", "Pattern", "error", "line_of", "named"]
 
@@ -152,8 +152,8 @@ FORMATS: Dict[str, Format] = {
     ),
     # A shell hands on what is exported, whether or not `set -a` was said before the file was sourced.
     "shell": Format(
-        readings=lambda text: [_shell(text)],
-        spellings=_shell_spellings,
+        readings=lambda text: [shell_assignments(text)],
+        spellings=shell_spellings,
         exports=lambda present: True,
         crlf=False,
     ),

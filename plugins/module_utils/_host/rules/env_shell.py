@@ -71,7 +71,7 @@ class _Word(NamedTuple):
     start: int
 
 
-def _shell(text: str) -> Iterator[Assignment]:
+def shell_assignments(text: str) -> Iterator[Assignment]:
     words: List[_Word] = []
     depth, parentheses, pos, before, ended = 0, 0, 0, "", "\n"
     redirected, header, exporting = False, "", True
@@ -277,7 +277,7 @@ def _shell_end(text: str, start: int) -> int:
     return pos + 1
 
 
-def _shell_spellings(value: str) -> List[str]:
+def shell_spellings(value: str) -> List[str]:
     if not value:
         return ["''", ""]  # quoted, for who reads the file with Ruby's dotenv
     return [*plain(value), "'" + value.replace("'", "'\\''") + "'"]
